@@ -1,0 +1,88 @@
+"""What a model is: it learns from products and answers with facets.
+
+The shared contract is facets, not logits, because some models tag, some classify and some generate. A model is
+built once from the train split (`fit_vocabulary` is the only place where it sees all of it), trained by the one loop
+in `training/loop.py`, and saved as JSON and safetensors, never as a pickle.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+
+from facetmill.params import ModelConfig
+from facetmill.records import AttributeSchema, Facet, Product
+
+
+@dataclass(frozen=True)
+class Losses:
+    """`total` is the scalar to differentiate; `parts` are its detached terms by name, for the log."""
+
+    total: Tensor
+    parts: Mapping[str, Tensor]
+
+
+class Batch(Protocol):
+    """Named tensors of some products; each model has its own frozen dataclass. Masks: 1 = real, 0 = padding."""
+
+    @property
+    def num_products(self) -> int: ...
+
+    def to(self, device: torch.device) -> Self: ...
+
+
+class Model(nn.Module, ABC):
+    """Base of every entry of `MODELS`.
+
+    `key` is the file, the `MODELS` entry, the params section, the search space, the run name and the test id.
+    """
+
+    key: ClassVar[str]
+    config: ModelConfig
+    schema: AttributeSchema
+
+    @classmethod
+    @abstractmethod
+    def fit_vocabulary(cls, config: Any, schema: AttributeSchema, train: Iterable[Product]) -> Self:
+        """A new, untrained model with all it must know of the train split: vocabulary, counts, tokenizer.
+
+        Draws random weights from torch's global generator, so the caller seeds it.
+        """
+
+    @abstractmethod
+    def collate(self, products: Sequence[Product]) -> Batch:
+        """Products as one batch. Labels come from their facets; products without facets give all-empty labels."""
+
+    @abstractmethod
+    def loss(self, batch: Any) -> Losses:
+        """Losses averaged over the products of the batch. A model with nothing to learn returns a zero total."""
+
+    @abstractmethod
+    def predict(self, batch: Any) -> list[list[Facet]]:
+        """One list of facets per product, in the order of `collate`.
+
+        Each facet has provenance "predicted", a confidence in 0..1, and its spans when its value stands in the text.
+        """
+
+    @abstractmethod
+    def save_assets(self, folder: Path) -> None:
+        """Write what `load_assets` needs beyond config, schema and `state_dict` (tokenizer files, counts) as JSON."""
+
+    @classmethod
+    @abstractmethod
+    def load_assets(cls, config: Any, schema: AttributeSchema, folder: Path) -> Self:
+        """The same model as saved, before its `state_dict` is loaded. Needs only what `save_assets` wrote."""
+
+    def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
+        """Trainable parameters by learning rate: "encoder" (pretrained, gentle) and "fresh" (everything else)."""
+        return {"encoder": [], "fresh": [p for p in self.parameters() if p.requires_grad]}
+
+    def report(self) -> Mapping[str, int]:
+        """Counts a user must know of: windows made of long texts, spans that could not be tagged, and the like."""
+        return {}

@@ -1,0 +1,192 @@
+"""params.yaml as frozen dataclasses: one class a section, one field a key, every key required.
+
+Stages and flows load parameters once and pass plain values down; libraries never read the file. The model configs
+live here too, so that a wrong key is told in a moment, without importing torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from facetmill.errors import ParamsError
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class DatasetParams:
+    format: str
+    path: str
+    images: str | None
+    columns: dict[str, str]
+    max_bad_share: Share
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class DemoParams:
+    products: Count
+    seed: Seed
+    image_size: Annotated[int, Field(ge=32, le=1024)]
+    noise: Share
+    missing_images: Share
+    implicit: Share
+    drift: Share
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class MatchParams:
+    ignore_case: bool
+    word_boundary: bool
+    fields: list[Literal["title", "text"]]
+    workers: Count
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class SplitParams:
+    seed: Seed
+    validation: Share
+    test: Share
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class CheckParams:
+    min_products: Count
+    min_explicit_share: Share
+    max_validation_unknown_share: Share
+    min_products_per_attribute: Count
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class DictionaryConfig:
+    min_reliability: Share
+    match: Literal["longest", "most_frequent"]
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class JaveConfig:
+    encoder: str
+    tokenizer: Literal["auto", "encoder", "characters"]
+    freeze_encoder: bool
+    hidden_size: Count
+    num_layers: Count
+    window: Annotated[int, Field(ge=8)]
+    attention_size: Count
+    attn_norm: Literal["softmax", "none"]
+    use_attributes: bool
+    kl_weight: Annotated[float, Field(ge=0)]
+    kl_reduction: Literal["sum", "mean"]
+    dropout: Share
+    threshold: Share
+
+
+ModelConfig: TypeAlias = DictionaryConfig | JaveConfig
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class ModelsParams:
+    dictionary: DictionaryConfig
+    jave: JaveConfig
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class TrainingParams:
+    seed: Seed
+    epochs: Count
+    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0)]
+    encoder_learning_rate: Annotated[float, Field(gt=0)]
+    warmup_share: Share
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip_norm: Annotated[float, Field(gt=0)]
+    patience: Count
+    threads: Count
+    device: Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class SweepParams:
+    trials: Count
+    epochs: Count
+    train_share: Annotated[float, Field(gt=0, le=1)]
+    seed: Seed
+    final_seeds: Annotated[list[Seed], Field(min_length=1)]
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class PromotionParams:
+    min_gain: Share
+    bootstrap: Count
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Params:
+    dataset: DatasetParams
+    demo: DemoParams
+    match: MatchParams
+    split: SplitParams
+    check: CheckParams
+    model: str
+    models: ModelsParams
+    training: TrainingParams
+    sweep: SweepParams
+    promotion: PromotionParams
+
+
+_PARAMS = TypeAdapter(Params)
+
+
+def load_params(path: Path) -> Params:
+    """Read and check a params.yaml. Raises `ParamsError` naming the file and every wrong key with its value."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ParamsError(f"{path}: {error}") from error
+    return parse_params(raw, str(path))
+
+
+def parse_params(raw: Any, origin: str) -> Params:
+    """Check a parsed params mapping; `origin` stands before each message."""
+    if not isinstance(raw, Mapping):
+        raise ParamsError(f"{origin}: expected a mapping of sections, got {type(raw).__name__}")
+    try:
+        return _PARAMS.validate_json(json.dumps(raw, default=str))  # JSON, since strict mode takes no dict in Python
+    except ValidationError as error:
+        raise ParamsError("\n".join(_explain(origin, detail) for detail in error.errors())) from None
+
+
+def to_mapping(params: Any) -> dict[str, Any]:
+    """Any params dataclass as plain JSON/YAML values."""
+    return dataclasses.asdict(params)
+
+
+def model_config(params: Params, key: str) -> ModelConfig:
+    """The config section of one model key. Raises `ParamsError` for a key without a section."""
+    try:
+        config: ModelConfig = getattr(params.models, key)
+    except AttributeError:
+        known = ", ".join(field.name for field in dataclasses.fields(ModelsParams))
+        raise ParamsError(f"model: unknown key {key!r}; params.yaml has models: {known}") from None
+    return config
+
+
+def _explain(origin: str, detail: Any) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    match detail["type"]:
+        case "missing":
+            return f"{origin}: missing key {key!r}"
+        case "unexpected_keyword_argument" | "extra_forbidden":
+            return f"{origin}: unknown key {key!r}"
+        case _:
+            return f"{origin}: {key} = {detail['input']!r}: {detail['msg']}"

@@ -1,0 +1,258 @@
+"""The one on-disk record: a product, its text, its pictures, and the facets it is known to have.
+
+`Product` is the view a person or a model works with; `PRODUCT_SCHEMA` is the same thing in Arrow, written to
+Parquet. Stages move record batches and turn a row into a `Product` only where they need one.
+
+Spans are character offsets into the *raw* field, so they survive any tokenizer: `product.title[start:end]` is what
+the shop printed. BIO tags exist only inside a training batch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from facetmill.errors import DataError
+
+SCHEMA_VERSION = 1
+
+Field = Literal["title", "text"]
+Modality = Literal["text", "image", "both"]
+Provenance = Literal["annotated", "matched", "distant", "predicted"]
+Split = Literal["train", "validation", "test"]
+
+FIELDS: tuple[Field, ...] = get_args(Field)
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """Half-open range of characters [start, end) in one text field of a product."""
+
+    field: Field
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """One attribute-value pair of one product.
+
+    A facet without spans is *implicit*: its value is true but does not stand in the text. `modality` says where the
+    value can be seen and is None until the match stage has looked. `confidence` (0..1) is set on predictions.
+    """
+
+    attribute: str
+    value: str
+    spans: tuple[Span, ...] = ()
+    modality: Modality | None = None
+    provenance: Provenance = "annotated"
+    confidence: float | None = None
+
+    @property
+    def explicit(self) -> bool:
+        return bool(self.spans)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in an image, as shares (0..1) of its width and height."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True, slots=True)
+class OcrToken:
+    """A word printed on the pack and where it stands."""
+
+    text: str
+    box: Box | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One listing. `group_id` names the product behind it: listings of one group never sit in two splits.
+
+    `absent` holds attributes that an annotator looked for and found to have no value ("n/a"); an attribute in neither
+    `facets` nor `absent` is simply unknown. Image paths are absolute, or relative to the folder of the dataset.
+    """
+
+    product_id: str
+    source: str
+    title: str
+    text: str = ""
+    category: str | None = None
+    group_id: str = ""
+    images: tuple[str, ...] = ()
+    ocr: tuple[OcrToken, ...] = ()
+    regions: tuple[Box, ...] = ()
+    facets: tuple[Facet, ...] = ()
+    absent: tuple[str, ...] = ()
+    split: Split | None = None
+
+    def __post_init__(self) -> None:
+        if not self.group_id:
+            object.__setattr__(self, "group_id", self.product_id)
+
+    def field(self, name: Field) -> str:
+        return self.title if name == "title" else self.text
+
+    def surface(self, span: Span) -> str:
+        """The characters a span covers, as the shop wrote them."""
+        return self.field(span.field)[span.start : span.end]
+
+
+_SPAN = pa.struct(
+    [
+        pa.field("field", pa.string(), nullable=False),
+        pa.field("start", pa.int32(), nullable=False),
+        pa.field("end", pa.int32(), nullable=False),
+    ]
+)
+_FACET = pa.struct(
+    [
+        pa.field("attribute", pa.string(), nullable=False),
+        pa.field("value", pa.string(), nullable=False),
+        pa.field("spans", pa.list_(_SPAN), nullable=False),
+        pa.field("modality", pa.string()),
+        pa.field("provenance", pa.string(), nullable=False),
+        pa.field("confidence", pa.float32()),
+    ]
+)
+_BOX = pa.struct([pa.field(edge, pa.float32(), nullable=False) for edge in ("left", "top", "right", "bottom")])
+_OCR = pa.struct([pa.field("text", pa.string(), nullable=False), pa.field("box", _BOX)])
+
+PRODUCT_SCHEMA = pa.schema(
+    [
+        pa.field("product_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("title", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("category", pa.string()),
+        pa.field("group_id", pa.string(), nullable=False),
+        pa.field("images", pa.list_(pa.string()), nullable=False),
+        pa.field("ocr", pa.list_(_OCR), nullable=False),
+        pa.field("regions", pa.list_(_BOX), nullable=False),
+        pa.field("facets", pa.list_(_FACET), nullable=False),
+        pa.field("absent", pa.list_(pa.string()), nullable=False),
+        pa.field("split", pa.string()),
+    ],
+    metadata={"facetmill.schema_version": str(SCHEMA_VERSION)},
+)
+
+
+def to_row(product: Product) -> dict[str, Any]:
+    """A product as the plain dict that `PRODUCT_SCHEMA` describes."""
+    return asdict(product)
+
+
+def from_row(row: Mapping[str, Any]) -> Product:
+    """The inverse of `to_row`, for a row read back from Arrow."""
+    facets = tuple(
+        Facet(
+            attribute=facet["attribute"],
+            value=facet["value"],
+            spans=tuple(Span(**span) for span in facet["spans"]),
+            modality=facet["modality"],
+            provenance=facet["provenance"],
+            confidence=facet["confidence"],
+        )
+        for facet in row["facets"]
+    )
+    ocr = tuple(OcrToken(token["text"], Box(**token["box"]) if token["box"] else None) for token in row["ocr"])
+    return Product(
+        product_id=row["product_id"],
+        source=row["source"],
+        title=row["title"],
+        text=row["text"],
+        category=row["category"],
+        group_id=row["group_id"],
+        images=tuple(row["images"]),
+        ocr=ocr,
+        regions=tuple(Box(**box) for box in row["regions"]),
+        facets=facets,
+        absent=tuple(row["absent"]),
+        split=row["split"],
+    )
+
+
+def to_batch(products: Iterable[Product]) -> pa.RecordBatch:
+    """Products as one Arrow record batch of `PRODUCT_SCHEMA`."""
+    return pa.RecordBatch.from_pylist([to_row(product) for product in products], schema=PRODUCT_SCHEMA)
+
+
+def from_batch(batch: pa.RecordBatch) -> list[Product]:
+    return [from_row(row) for row in batch.to_pylist()]
+
+
+def shards(folder: Path) -> list[Path]:
+    """The Parquet shards of a folder, in the order they were written."""
+    return sorted(folder.glob("part-*.parquet"))
+
+
+def read_batches(folder: Path, batch_rows: int = 4096) -> Iterator[pa.RecordBatch]:
+    """Stream the record batches of a folder of shards; memory does not grow with their number.
+
+    Raises `DataError` where a shard was written by another schema version.
+    """
+    for path in shards(folder):
+        with pq.ParquetFile(path) as parquet:
+            require_schema(path, parquet.schema_arrow)
+            yield from parquet.iter_batches(batch_rows)
+
+
+def read_products(folder: Path) -> Iterator[Product]:
+    """Stream the products of a folder of shards."""
+    for batch in read_batches(folder):
+        yield from from_batch(batch)
+
+
+def require_schema(path: Path, schema: pa.Schema) -> None:
+    """Refuse a shard that is not of this schema version: silent misreading is worse than a rebuild."""
+    found = (schema.metadata or {}).get(b"facetmill.schema_version", b"none").decode()
+    if found != str(SCHEMA_VERSION):
+        raise DataError(
+            f"{path}: record schema version {found}, but this Facetmill reads {SCHEMA_VERSION}; rebuild the dataset"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute of a schema. `values` maps each value seen in the train split to its number of products."""
+
+    name: str
+    values: Mapping[str, int]
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AttributeSchema:
+    """Which attributes exist, and what the *train* split alone says of them; saved beside the data."""
+
+    attributes: tuple[Attribute, ...]
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(attribute.name for attribute in self.attributes)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False, indent=1, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> AttributeSchema:
+        raw = json.loads(text)
+        if raw["schema_version"] != SCHEMA_VERSION:
+            raise DataError(
+                f"attribute schema version {raw['schema_version']}, but this Facetmill reads {SCHEMA_VERSION}"
+            )
+        return cls(tuple(Attribute(a["name"], a["values"], tuple(a["categories"])) for a in raw["attributes"]))

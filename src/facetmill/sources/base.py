@@ -1,0 +1,73 @@
+"""What a source is: a reader that yields products, and says so of every row that is not one.
+
+A reader never raises for a bad row and never skips one in silence: it yields a `BadRow` in its place. It raises
+`DataError` only when the input as a whole cannot be read (no such file, not the right kind of file).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from facetmill.params import DemoParams
+from facetmill.records import Product
+
+
+class Reason(StrEnum):
+    """Why a row, or a picture of it, was not taken; the values are keys in reports."""
+
+    BROKEN_JSON = "broken_json"
+    WRONG_ENCODING = "wrong_encoding"
+    MISSING_FIELD = "missing_field"
+    WRONG_TYPE = "wrong_type"
+    EMPTY_TITLE = "empty_title"
+    UNCLOSED_TAG = "unclosed_tag"
+    TAGS_DISAGREE = "tagged_text_differs_from_plain_text"
+    SPAN_OUT_OF_TEXT = "span_out_of_text"
+    DUPLICATE_ID = "duplicate_id"
+    PATH_LEAVES_FOLDER = "path_leaves_folder"
+    MISSING_IMAGE = "missing_image"
+    CORRUPT_IMAGE = "corrupt_image"
+
+
+#: Reasons that cost a product one picture, not its place in the dataset.
+IMAGE_REASONS = frozenset({Reason.MISSING_IMAGE, Reason.CORRUPT_IMAGE})
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """One thing that was not taken. `row` counts from 1 as a person would (line, or element of a JSON array)."""
+
+    file: str
+    row: int
+    field: str
+    value: str
+    reason: Reason
+
+    def __str__(self) -> str:
+        shown = self.value if len(self.value) <= 80 else self.value[:77] + "..."
+        return f"{self.file}, row {self.row}, field {self.field}: {self.reason} ({shown!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """What a reader may need beyond its path. `scratch` is where a source that draws pictures may write them."""
+
+    demo: DemoParams
+    images: Path | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    scratch: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One format. `read` streams; its memory does not grow with the number of rows.
+
+    `read` yields image paths as the source names them, joined to their folder; ingest checks each picture.
+    """
+
+    name: str
+    summary: str
+    read: Callable[[Path, SourceOptions], Iterator[Product | BadRow]]
