@@ -66,6 +66,7 @@ class CheckParams:
     min_explicit_share: Share
     max_validation_unknown_share: Share
     min_products_per_attribute: Count
+    max_bad_image_share: Share
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

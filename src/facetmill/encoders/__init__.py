@@ -1,1 +1,1 @@
-
+"""What turns raw input into vectors."""

@@ -1,1 +1,10 @@
+"""Every model by its key: the file, the section in params.yaml, the search space, the run name and the test id."""
 
+from facetmill.models.base import Model
+from facetmill.models.dictionary import Dictionary
+from facetmill.models.jave import Jave
+
+MODELS: dict[str, type[Model]] = {
+    "dictionary": Dictionary,
+    "jave": Jave,
+}

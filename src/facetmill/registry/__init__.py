@@ -1,1 +1,1 @@
-
+"""Which models there are, which one is live, and why."""

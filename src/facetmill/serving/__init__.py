@@ -1,1 +1,1 @@
-
+"""A model as others use it: through MLflow, rows in and facets out."""

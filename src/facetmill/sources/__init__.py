@@ -1,1 +1,30 @@
+"""Where products come from: one reader per format, all in the list `SOURCES`."""
 
+from __future__ import annotations
+
+from facetmill.errors import DataError
+from facetmill.sources import demo, extractgpt, implicitave, mae, mepave, products, wdc_pave
+from facetmill.sources.base import Source
+
+SOURCES: dict[str, Source] = {
+    "demo": Source("demo", demo.SUMMARY, demo.read),
+    "products": Source("products", "your own catalogue: .parquet, .jsonl or .csv", products.read),
+    "mae": Source("mae", "MAE's JSON arrays of listings with specs", mae.read),
+    "mepave": Source("mepave", "MEPAVE's tagged Chinese fashion sentences", mepave.read),
+    "implicitave": Source("implicitave", "ImplicitAVE's titles with a value only the picture shows", implicitave.read),
+    "extractgpt": Source("extractgpt", "ExtractGPT's task files: AE-110k, OA-Mine", extractgpt.read),
+    "wdc-pave": Source("wdc-pave", "WDC-PAVE's offers with title and description", wdc_pave.read),
+}
+
+
+def parse_data(text: str) -> tuple[str, str]:
+    """(format, path) of data named `format:path`; the path may be empty ("demo:").
+
+    Raises `DataError` for a name without a colon and for an unknown format.
+    """
+    name, colon, path = text.partition(":")
+    if not colon:
+        raise DataError(f"data {text!r}: expected format:path, such as products:catalogue.csv")
+    if name not in SOURCES:
+        raise DataError(f"data {text!r}: unknown format {name!r}; known are {', '.join(SOURCES)}")
+    return name, path

@@ -1,1 +1,1 @@
-
+"""Which hyper-parameters: one search space per model, and the study that tries them."""

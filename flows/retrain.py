@@ -1,0 +1,34 @@
+"""The whole loop: dataset, data gate, baseline, sweep, final trainings, candidate, judgement, promotion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facetmill.dataset.workspace import build
+from prefect import flow
+
+from facetmill.platform.steps import step
+from facetmill.registry.judging import register_candidate, settle
+from facetmill.training.final import train_dictionary, train_seeds
+from facetmill.training.sweep import sweep
+from facetmill.workbench import open_workbench
+
+
+@flow(name="retrain", log_prints=True)
+def retrain(data: str | None = None, model: str | None = None, who: str = "", why: str = "retrain") -> dict[str, Any]:
+    """Offer the champion a challenger trained on today's data; one that is not better changes nothing live."""
+    bench = open_workbench(data, model)
+    built = step(build)(bench.layout.root, bench.params, on_line=print)
+    dataset = built.dataset
+    step(dataset.require_passed)()
+    dictionary = step(train_dictionary)(bench, dataset)
+    winner = step(sweep)(bench, dataset, bench.params.model)
+    runs = step(train_seeds)(bench, dataset, winner.recipe)
+    candidate = step(register_candidate)(bench, dataset, runs, dictionary)
+    outcome = step(settle)(bench, candidate.version, who=who, why=why)
+    return {
+        "dataset": built.to_json(),
+        "sweep": winner.to_json(),
+        "candidate": candidate.to_json(),
+        "outcome": outcome.to_json(),
+    }

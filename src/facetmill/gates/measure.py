@@ -1,0 +1,286 @@
+"""What is true of a dataset on disk, as small frames of counts that the data gate can state claims about.
+
+Shards are streamed with the columns that are needed. What stays in memory is the ids and group ids, and one counter
+over distinct (attribute, value) pairs: never texts, never `Product` objects. A number that cannot be had is left out
+of its frame, never guessed: a claim about a column that is not there fails.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from facetmill.errors import DataError
+from facetmill.files import hash_file, read_json
+from facetmill.gates.counting import COLUMNS, Examples, SplitCounts, short
+from facetmill.gates.verdict import MAX_EXAMPLES
+from facetmill.records import (
+    PRODUCT_SCHEMA,
+    SPLITS,
+    AttributeSchema,
+    Split,
+    require_schema,
+    shards,
+)
+
+REPORTS = ("ingest", "match", "split")
+
+_NEED_ALL_SHARDS = (
+    *("lost_products", "repeated_ids", "groups_in_two_splits", "facets_outside_schema"),
+    *("explicit_share", "unseen_attribute_share", "unseen_value_share"),
+)
+_BATCH_ROWS = 8192
+_UNREADABLE = (DataError, pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """`frames` by name ("shards", "splits", "attributes", "dataset"); the rest by column, or frame, they speak of."""
+
+    frames: Mapping[str, pd.DataFrame]
+    examples: Mapping[str, tuple[str, ...]]
+    obstacles: Mapping[str, str]
+    counts: Mapping[str, int]
+
+
+def measure(dataset_dir: Path, reports_dir: Path) -> Facts:
+    """Look at every shard, the attribute schema, the manifest and the stage reports of a dataset.
+
+    Never raises for what it finds there: what cannot be read is counted, and `obstacles` says why.
+    """
+    survey = _Survey(dataset_dir)
+    survey.read_schema()
+    survey.read_shards()
+    survey.read_manifest()
+    survey.read_reports(reports_dir)
+    return survey.facts()
+
+
+@dataclass
+class _Survey:
+    """The counts so far. One method a kind of file; each leaves its numbers in a frame, or its reason in obstacles."""
+
+    dataset_dir: Path
+    known: frozenset[str] | None = None
+    shard_rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    splits: dict[Split, SplitCounts] = field(default_factory=dict)
+    dataset: dict[str, float] = field(default_factory=dict)
+    examples: Examples = field(default_factory=Examples)
+    obstacles: dict[str, str] = field(default_factory=dict)
+
+    def read_schema(self) -> None:
+        path = self.dataset_dir / "schema.json"
+        try:
+            self.known = frozenset(AttributeSchema.from_json(path.read_text(encoding="utf-8")).names)
+        except _UNREADABLE as error:
+            self.examples.add("unreadable_schemas", f"schema.json: {_cause(error)}")
+            self.obstacles["facets_outside_schema"] = f"schema.json cannot be read: {_cause(error)}"
+        self.dataset["unreadable_schemas"] = int(self.known is None)
+
+    def read_shards(self) -> None:
+        for split in SPLITS:
+            counts = self.splits[split] = SplitCounts(self.known if split == "train" else None, self.examples)
+            for path in shards(self.dataset_dir / split):
+                self._read_shard(path, counts)
+        unreadable = [name for name, row in self.shard_rows.items() if row["unreadable"] or row["wrong_columns"]]
+        if unreadable:
+            self.splits.clear()
+            cause = f"shards that cannot be read: {len(unreadable)}, the first is {unreadable[0]}"
+            self.obstacles |= dict.fromkeys(("splits", "attributes", *_NEED_ALL_SHARDS), cause)
+
+    def _read_shard(self, path: Path, counts: SplitCounts) -> None:
+        name = path.relative_to(self.dataset_dir).as_posix()
+        row = self.shard_rows[name] = {"shard": name, "unreadable": 0, "wrong_columns": 0, "rows": 0}
+        try:
+            with pq.ParquetFile(path) as parquet:
+                require_schema(path, parquet.schema_arrow)
+                wrong = list(_wrong_columns(parquet.schema_arrow))
+                row["wrong_columns"] = len(wrong)
+                self.examples.add("wrong_columns", *(f"{name}: {each}" for each in wrong))
+                if not wrong:
+                    for batch in parquet.iter_batches(_BATCH_ROWS, columns=COLUMNS):
+                        counts.add(batch, name, row["rows"])
+                        row["rows"] += batch.num_rows
+        except _UNREADABLE as error:
+            row["unreadable"] = 1
+            self.examples.add("unreadable", f"{name}: {_cause(error)}")
+
+    def read_manifest(self) -> None:
+        """Every shard on disk must be in the manifest with its rows and hash, and the other way round."""
+        try:
+            listed = _listed_shards(read_json(self.dataset_dir / "manifest.json"))
+        except _UNREADABLE as error:
+            self.obstacles["unlike_manifest"] = f"manifest.json cannot be read: {_cause(error)}"
+            return
+        for name, row in self.shard_rows.items():
+            if name not in listed:
+                wrong = "is not in manifest.json"
+            elif row["rows"] != listed[name][0] and not row["unreadable"] and not row["wrong_columns"]:
+                wrong = f"has {row['rows']:,} rows, manifest.json says {listed[name][0]:,}"
+            elif hash_file(self.dataset_dir / name) != listed[name][1]:
+                wrong = "has another SHA-256 than manifest.json says"
+            else:
+                wrong = ""
+            row["unlike_manifest"] = int(bool(wrong))
+            if wrong:
+                self.examples.add("unlike_manifest", f"{name} {wrong}")
+        for name in sorted(listed.keys() - self.shard_rows.keys()):
+            self.shard_rows[name] = {"shard": name, "unreadable": 0, "wrong_columns": 0, "rows": 0}
+            self.shard_rows[name]["unlike_manifest"] = 1
+            self.examples.add("unlike_manifest", f"{name!r} is in manifest.json, but there is no such file")
+
+    def read_reports(self, reports_dir: Path) -> None:
+        found: dict[str, Any] = {}
+        for name in REPORTS:
+            try:
+                found[name] = read_json(reports_dir / f"{name}.json")
+            except _UNREADABLE as error:
+                self.examples.add("missing_reports", f"{name}.json: {_cause(error)}")
+        self.dataset["missing_reports"] = len(REPORTS) - len(found)
+        try:
+            self.dataset |= _ingest_shares(found["ingest"], self.examples)
+        except _UNREADABLE as error:
+            cause = f"ingest.json does not say: {_cause(error)}" if "ingest" in found else "there is no ingest.json"
+            self.obstacles |= dict.fromkeys(("dropped_share", "bad_image_share", "lost_products"), cause)
+
+    def facts(self) -> Facts:
+        counts: dict[str, int] = {}
+        frames = {"shards": pd.DataFrame(list(self.shard_rows.values()))}
+        if self.splits:
+            frames["splits"] = pd.DataFrame([{"split": split, **c.numbers} for split, c in self.splits.items()])
+            frames["attributes"] = _attributes(self.splits, self.examples)
+            self.dataset |= _across_splits(self.splits, self.examples)
+            if self.known is not None:
+                self.dataset["facets_outside_schema"] = self.splits["train"].numbers["facets_outside_schema"]
+            if "taken_products" in self.dataset:
+                products = sum(c.numbers["products"] for c in self.splits.values())
+                self.dataset["lost_products"] = abs(self.dataset["taken_products"] - products)
+            counts = _totals(self.splits, len(frames["attributes"]))
+        frames["dataset"] = pd.DataFrame([self.dataset])
+        examples = {column: tuple(found) for column, found in self.examples.found.items()}
+        return Facts(frames, examples, self.obstacles, counts)
+
+
+def _attributes(splits: Mapping[Split, SplitCounts], examples: Examples) -> pd.DataFrame:
+    """One row an attribute of any split, the rarest first, with the number of train products that have it."""
+    train = splits["train"].products_of
+    names = set().union(*(counts.products_of for counts in splits.values()))
+    rows = sorted((train[name], name) for name in names)
+    examples.add("train_products", *(f"train products with attribute {short(name)}: {num:,}" for num, name in rows))
+    return pd.DataFrame(rows, columns=["train_products", "attribute"])
+
+
+def _across_splits(splits: Mapping[Split, SplitCounts], examples: Examples) -> dict[str, float]:
+    """What only all splits together can tell: repeated ids, leaking groups, what was never seen in training."""
+    train = splits["train"]
+    held_out = splits["validation"].pairs + splits["test"].pairs
+    unseen_values = Counter({pair: num for pair, num in held_out.items() if pair not in train.pairs})
+    unseen_attributes: Counter[str] = Counter()
+    for (attribute, _), num in unseen_values.items():
+        if attribute not in train.products_of:
+            unseen_attributes[attribute] += num
+    for attribute, num in _most(unseen_attributes):
+        examples.add("unseen_attribute_share", f"facets with attribute {short(attribute)}: {num:,}, none in train")
+    for (attribute, value), num in _most(unseen_values):
+        examples.add("unseen_value_share", f"facets {short(attribute)} = {short(value)}: {num:,}, none in train")
+    num_facets, num_explicit = (
+        sum(counts.numbers[name] for counts in splits.values()) for name in ("facets", "explicit_facets")
+    )
+    return {
+        "repeated_ids": _repeated(splits, "ids", examples),
+        "groups_in_two_splits": _repeated(splits, "groups", examples),
+        "explicit_share": _share(num_explicit, num_facets),
+        "unseen_attribute_share": _share(unseen_attributes.total(), held_out.total()),
+        "unseen_value_share": _share(unseen_values.total(), held_out.total()),
+    }
+
+
+def _most(counts: Counter[Any]) -> list[tuple[Any, int]]:
+    """The greatest counts, equal ones in the order of their keys, so that the same data gives the same page."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_EXAMPLES]
+
+
+def _repeated(splits: Mapping[Split, SplitCounts], kind: str, examples: Examples) -> int:
+    """Ids held by two rows anywhere, or group ids held by two splits."""
+    parts = []
+    for split, counts in splits.items():
+        keys = pa.chunked_array(getattr(counts, kind), pa.string())
+        if kind == "groups":
+            keys = pc.unique(keys)
+        parts.append(pa.table({"key": keys, "split": pa.repeat(split, len(keys))}))
+    counted = pa.concat_tables(parts).group_by("key").aggregate([([], "count_all"), ("split", "distinct")])
+    repeated = counted.filter(pc.greater(counted["count_all"], 1))
+    column, noun = ("repeated_ids", "product_id") if kind == "ids" else ("groups_in_two_splits", "group_id")
+    for row in repeated.sort_by("key").slice(0, MAX_EXAMPLES).to_pylist():
+        found = ", ".join(sorted(row["split_distinct"], key=SPLITS.index))
+        examples.add(column, f"{noun} {short(row['key'])} stands in {found}")
+    return int(repeated.num_rows)
+
+
+def _totals(splits: Mapping[Split, SplitCounts], num_attributes: int) -> dict[str, int]:
+    per_split = {f"{split} products": counts.numbers["products"] for split, counts in splits.items()}
+    sums = {
+        name: sum(counts.numbers[name] for counts in splits.values())
+        for name in ("products", "facets", "explicit_facets", "spans", "images")
+    }
+    return {
+        **per_split,
+        **{name.replace("_", " "): count for name, count in sums.items()},
+        "attributes": num_attributes,
+    }
+
+
+def _listed_shards(manifest: Any) -> dict[str, tuple[int, str]]:
+    """Rows and SHA-256 of every shard in a manifest, by path in the dataset."""
+    return {
+        f"{split}/{shard['name']}": (int(shard["num_rows"]), str(shard["sha256"]))
+        for split in SPLITS
+        for shard in manifest["splits"][split]["shards"]
+    }
+
+
+def _ingest_shares(report: Any, examples: Examples) -> dict[str, float]:
+    """Shares (0..1) of rows and of pictures that ingest dropped, and how many products it passed on."""
+    num_products, num_images = int(report["num_products"]), int(report["num_images"])
+    dropped, lost = Counter({**report["dropped"]}), Counter({**report["images_dropped"]})
+    for column, reasons, noun in (("dropped_share", dropped, "rows"), ("bad_image_share", lost, "pictures")):
+        for reason, num in _most(reasons):
+            seen = report.get("examples", {}).get(reason, ())[:1]
+            examples.add(
+                column, f"{noun} dropped, {reason}: {num:,}" + "".join(f"; the first is {each}" for each in seen)
+            )
+    return {
+        "dropped_share": _share(dropped.total(), dropped.total() + num_products),
+        "bad_image_share": _share(lost.total(), lost.total() + num_images),
+        "taken_products": num_products,
+    }
+
+
+def _wrong_columns(found: pa.Schema) -> Iterator[str]:
+    for wanted in PRODUCT_SCHEMA:
+        at = found.get_field_index(wanted.name)
+        if at < 0:
+            yield f"column {wanted.name} is missing"
+        elif found.field(at).type != wanted.type:
+            yield f"column {wanted.name} is {found.field(at).type}, must be {wanted.type}"
+
+
+def _share(part: float, whole: float) -> float:
+    """Part of whole, 0..1; nothing of nothing is 0."""
+    return part / whole if whole else 0.0
+
+
+def _cause(error: BaseException) -> str:
+    """An error in one line, without the path: who asks knows it."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = " ".join(str(error).split())
+    return f"no entry {text}" if isinstance(error, KeyError) else text[:300] or type(error).__name__

@@ -1,0 +1,137 @@
+"""The text of products as a batch of windows: title and text as two segments, no token cut off.
+
+A sequence is `title [SEP] text` (the separator only where both have tokens). One longer than the window becomes several
+that overlap by a quarter; each token's prediction is then taken from the window in which it lies most central.
+
+Shapes: B windows (as many as products unless texts are long), T their longest with specials, N tokens of all products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import repeat
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from facetmill.encoders.tokens import Tokenizer
+from facetmill.records import Product, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The token sequence of one product. Each token is the span of its characters; None is the separator."""
+
+    ids: list[int]
+    tokens: list[Span | None]
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """Windows of some products.
+
+    `ids_BT` (int64), `segment_BT` (int64, 0 title, 1 text), `mask_BT` (bool, 1 = not padding) feed an encoder.
+    `token_mask_BT` (bool) is 1 on tokens of the products, 0 on specials and padding. `pieces` says which product each
+    window is of, and which part of its sequence it holds: token i of that range stands in column 1 + i. The prediction
+    of the n-th token of all products, one after the other, stands in row `row_N`, column `column_N`.
+    """
+
+    readings: tuple[Reading, ...]
+    pieces: tuple[tuple[int, range], ...]
+    ids_BT: Tensor
+    segment_BT: Tensor
+    mask_BT: Tensor
+    token_mask_BT: Tensor
+    row_N: Tensor
+    column_N: Tensor
+
+    def to(self, device: torch.device) -> Self:
+        return replace(
+            self,
+            ids_BT=self.ids_BT.to(device),
+            segment_BT=self.segment_BT.to(device),
+            mask_BT=self.mask_BT.to(device),
+            token_mask_BT=self.token_mask_BT.to(device),
+            row_N=self.row_N.to(device),
+            column_N=self.column_N.to(device),
+        )
+
+
+def read(products: Sequence[Product], tokenizer: Tokenizer) -> list[Reading]:
+    """Tokenize products; offsets are into their raw fields."""
+    encoded = tokenizer.encode([p.title for p in products] + [p.text for p in products])
+    readings = []
+    for title, text in zip(encoded[: len(products)], encoded[len(products) :], strict=True):
+        ids = list(title.ids)
+        tokens: list[Span | None] = [Span("title", start, end) for start, end in title.ranges]
+        if title.ids and text.ids:
+            ids.append(tokenizer.sep_id)
+            tokens.append(None)
+        ids += text.ids
+        tokens += [Span("text", start, end) for start, end in text.ranges]
+        readings.append(Reading(ids, tokens))
+    return readings
+
+
+def windows(length: int, size: int) -> list[range]:
+    """Cover `length` tokens by windows of at most `size` that overlap by at least a quarter; the last is full."""
+    if length <= size:
+        return [range(length)]
+    step = size - size // 4
+    starts = [*range(0, length - size, step), length - size]
+    return [range(start, start + size) for start in starts]
+
+
+def most_central(length: int, pieces: Sequence[range]) -> list[int]:
+    """For each token, the number of the window in which it is furthest from both ends (the first of equals)."""
+    best = [-1] * length
+    depth = [-1] * length
+    for number, piece in enumerate(pieces):
+        for token in piece:
+            distance = min(token - piece.start, piece.stop - 1 - token)
+            if distance > depth[token]:
+                depth[token], best[token] = distance, number
+    return best
+
+
+def text_batch(readings: Sequence[Reading], tokenizer: Tokenizer, window: int) -> TextBatch:
+    """Cut readings into windows of at most `window` tokens and pad them to one length."""
+    pieces: list[tuple[int, range]] = []
+    rows: list[int] = []
+    columns: list[int] = []
+    for number, reading in enumerate(readings):
+        cuts = windows(len(reading.ids), window)
+        first_row = len(pieces)
+        pieces += zip(repeat(number), cuts)
+        if len(cuts) == 1:
+            rows += repeat(first_row, len(reading.ids))
+            columns += range(1, 1 + len(reading.ids))
+        else:
+            chosen = most_central(len(reading.ids), cuts)
+            rows += [first_row + cut for cut in chosen]
+            columns += [1 + token - cuts[cut].start for token, cut in enumerate(chosen)]
+    num_columns = 2 + max((len(cut) for _, cut in pieces), default=0)
+    ids, segments, masks, token_masks = [], [], [], []
+    for number, cut in pieces:
+        reading = readings[number]
+        tokens = reading.tokens[cut.start : cut.stop]
+        padding = num_columns - 2 - len(cut)
+        in_text = [int(token is not None and token.field == "text") for token in tokens]
+        ends_in_text = in_text[-1] if in_text else 0
+        inside = reading.ids[cut.start : cut.stop]
+        ids.append([tokenizer.cls_id, *inside, tokenizer.sep_id] + [tokenizer.pad_id] * padding)
+        segments.append([0, *in_text, ends_in_text] + [0] * padding)
+        masks.append([True] * (2 + len(cut)) + [False] * padding)
+        token_masks.append([False] + [token is not None for token in tokens] + [False] * (1 + padding))
+    return TextBatch(
+        readings=tuple(readings),
+        pieces=tuple(pieces),
+        ids_BT=torch.tensor(ids, dtype=torch.int64).reshape(len(pieces), num_columns),
+        segment_BT=torch.tensor(segments, dtype=torch.int64).reshape(len(pieces), num_columns),
+        mask_BT=torch.tensor(masks, dtype=torch.bool).reshape(len(pieces), num_columns),
+        token_mask_BT=torch.tensor(token_masks, dtype=torch.bool).reshape(len(pieces), num_columns),
+        row_N=torch.tensor(rows, dtype=torch.int64),
+        column_N=torch.tensor(columns, dtype=torch.int64),
+    )

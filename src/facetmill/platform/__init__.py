@@ -1,0 +1,1 @@
+"""The parts around the models: where things lie, the switches of the tools, and the embedded servers."""

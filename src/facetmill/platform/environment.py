@@ -1,0 +1,49 @@
+"""The switches that keep every tool quiet, offline, and free of pickles: one list, set in one place.
+
+Nothing here imports a tool, because most of these are read while the tool is being imported.
+"""
+
+from __future__ import annotations
+
+import os
+
+from facetmill.platform.layout import Layout
+
+
+def quiet_environment(layout: Layout) -> dict[str, str]:
+    """The environment variables of a project, by name. A value that the user has set wins, see `apply`."""
+    return {
+        # No call leaves the machine.
+        "DO_NOT_TRACK": "true",  # MLflow takes "true" and not "1"; Prefect takes both
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_MODEL_CATALOG_URI": "",
+        "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",  # its heartbeat also locks the database at the first start
+        "DVC_NO_ANALYTICS": "1",
+        "HF_HUB_OFFLINE": "1",  # a hub name then means the local cache; HF_HUB_OFFLINE=0 allows a download
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        # No pickle is loaded.
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        # MLflow: no jobs, no bars, no printed links.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
+        # Prefect: its own home, never a server of its own making; what a flow says is kept, the machinery is not heard.
+        "PREFECT_HOME": str(layout.prefect_home),
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
+        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        "PREFECT_LOGGING_INTERNAL_LEVEL": "ERROR",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "PREFECT_CLI_PROMPT": "false",
+    }
+
+
+def apply(layout: Layout) -> None:
+    """Set the switches for this process and its children, keeping what the user has set.
+
+    `MLFLOW_RUN_ID` is removed: where a surrounding tool has left it, every run would write into that one.
+    """
+    for name, value in quiet_environment(layout).items():
+        os.environ.setdefault(name, value)
+    os.environ.pop("MLFLOW_RUN_ID", None)

@@ -1,0 +1,309 @@
+"""The embedded MLflow and Prefect servers: started when needed, found again, stopped with everything they started.
+
+A server outlives the command that started it. `.facetmill/servers.json` says which process it is; a process id alone
+proves nothing after a reboot, so the time at which that process was made stands beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+
+from facetmill.errors import PlatformError
+from facetmill.files import read_json, write_json
+from facetmill.platform.environment import quiet_environment
+from facetmill.platform.layout import Layout
+from facetmill.platform.locks import exclusive
+
+HOST = "127.0.0.1"
+START_TIMEOUT = 180.0  # seconds; a first start on a busy machine takes over ten
+STOP_TIMEOUT = 10.0
+CONNECTED = "FACETMILL_CONNECTED"  # the URLs that `connect` set, to tell them from those that the user set
+LOG_LINES = 15
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What there is to know of one of the two servers; `variable` is where its clients look for it."""
+
+    name: str
+    variable: str
+    port: int
+    api: str
+    health: str
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server process; its id is also the id of its process group. `created` is in seconds since the epoch."""
+
+    pid: int
+    created: float
+    port: int
+    url: str
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where the servers answer, which of them this call started, and which the user's environment names."""
+
+    mlflow_url: str
+    prefect_url: str
+    started: list[str]
+    given: list[str]
+
+
+MLFLOW = Kind("mlflow", "MLFLOW_TRACKING_URI", 5000, api="", health="/health")
+PREFECT = Kind("prefect", "PREFECT_API_URL", 4200, api="/api", health="/health")
+KINDS = (MLFLOW, PREFECT)
+
+
+def up(layout: Layout) -> Servers:
+    """Both servers, started where they are not running, and answering when this returns.
+
+    A server that the user's environment names (MLFLOW_TRACKING_URI, PREFECT_API_URL) is used and never started.
+    Many processes may call this at once: one starts the servers, the others find them. Raises `PlatformError` with
+    the end of the server's log when one does not start, or when a given one does not answer.
+    """
+    given = {kind.name: url for kind in KINDS if (url := _given_url(kind))}
+    own = [kind for kind in KINDS if kind.name not in given]
+    started: list[str] = []
+    with exclusive(layout.state_dir / "servers.lock", "starting or stopping the servers"):
+        known = _read_state(layout)
+        for kind in own:
+            old = known.get(kind.name)
+            if old is None or not _alive(old):
+                if old is not None:
+                    _stop(old)  # what it left behind
+                known[kind.name] = _start(layout, kind, old.port if old else kind.port)
+                _write_state(layout, known)  # at once: an interrupted start is found and awaited by the next one
+                started.append(kind.name)
+        for kind in own:
+            known[kind.name] = _await_health(layout, kind, known)
+        _write_state(layout, known)
+    urls = given | {kind.name: known[kind.name].url for kind in own}
+    return Servers(urls[MLFLOW.name], urls[PREFECT.name], started, sorted(given))
+
+
+def connect(servers: Servers) -> None:
+    """Point the MLflow and Prefect clients of this process and its children at the servers."""
+    os.environ[MLFLOW.variable] = servers.mlflow_url
+    os.environ[PREFECT.variable] = servers.prefect_url
+    urls = {MLFLOW.name: servers.mlflow_url, PREFECT.name: servers.prefect_url}
+    os.environ[CONNECTED] = " ".join(url for name, url in urls.items() if name not in servers.given)
+    for name in ("NO_PROXY", "no_proxy"):  # a company's proxy cannot reach this machine's loopback interface
+        hosts = [host for host in os.environ.get(name, "").split(",") if host]
+        os.environ[name] = ",".join(dict.fromkeys([*hosts, HOST, "localhost"]))
+
+
+def down(layout: Layout) -> list[str]:
+    """Stop the servers that `up` started, with all their children, and return their names. Data stays."""
+    with exclusive(layout.state_dir / "servers.lock", "starting or stopping the servers"):
+        known = _read_state(layout)
+        stopped = [name for name, server in known.items() if _alive(server)]
+        for server in known.values():
+            _stop(server)
+        _write_state(layout, {})
+    return stopped
+
+
+def running(layout: Layout) -> dict[str, Server]:
+    """The servers of this project whose processes live, by name."""
+    return {name: server for name, server in _read_state(layout).items() if _alive(server)}
+
+
+def _given_url(kind: Kind) -> str | None:
+    """The URL that the user has set, checked to answer; None without one, or when `connect` has set it."""
+    url = os.environ.get(kind.variable, "").rstrip("/")
+    if not url or url in os.environ.get(CONNECTED, "").split():
+        return None
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise PlatformError(
+            f"{kind.variable}={url!r}: only the http(s) URL of a server works here; set one or unset it"
+        )
+    try:
+        with urllib.request.urlopen(url + kind.health, timeout=10):
+            pass
+    except urllib.error.HTTPError as error:
+        if error.code not in (401, 403):  # it is there and wants a login, which its client will give
+            raise PlatformError(f"{kind.variable}={url!r} answers {error.code}; start it, or unset it") from error
+    except OSError as error:
+        raise PlatformError(f"{kind.variable}={url!r} does not answer ({error}); start it, or unset it") from error
+    return url
+
+
+def _start(layout: Layout, kind: Kind, preferred_port: int) -> Server:
+    port = _free_port(preferred_port)
+    if kind is MLFLOW:
+        store = f"sqlite:///{layout.mlruns_dir / 'mlflow.db'}"
+        artifacts_dir = layout.mlruns_dir / "artifacts"
+        artifacts_dir.mkdir(parents=True, exist_ok=True)
+        module = ["facetmill.platform.mlflow_server", store, artifacts_dir.as_uri(), str(port)]
+    else:
+        layout.prefect_home.mkdir(parents=True, exist_ok=True)
+        module = ["prefect", "server", "start", "--host", HOST, "--port", str(port)]
+    ours = {"PREFECT_SERVER_API_HOST": HOST, "PREFECT_SERVER_API_PORT": str(port)}  # the web page asks there
+    environment = {**quiet_environment(layout), **os.environ, **ours}
+    for name in ("MLFLOW_RUN_ID", MLFLOW.variable, PREFECT.variable):
+        environment.pop(name, None)
+    log = _log_path(layout, kind)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists():
+        os.replace(log, log.with_suffix(".previous.log"))
+    pid = os.posix_spawn(  # of its own session, without our input: it outlives this command and its terminal
+        sys.executable,
+        [sys.executable, "-P", "-m", *module],
+        environment,
+        setsid=True,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+    )
+    return Server(pid, psutil.Process(pid).create_time(), port, f"http://{HOST}:{port}{kind.api}")
+
+
+def _await_health(layout: Layout, kind: Kind, known: Mapping[str, Server]) -> Server:
+    """Wait until the server answers. One that died because its port was taken meanwhile gets another port."""
+    server = known[kind.name]
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        if _healthy(server, kind):
+            return server
+        if _alive(server):
+            time.sleep(0.05)
+        elif _port_is_free(server.port):
+            break
+        else:
+            server = _start(layout, kind, server.port)
+            _write_state(layout, {**known, kind.name: server})
+    _stop(server)
+    _write_state(layout, {name: other for name, other in known.items() if name != kind.name})
+    log = _log_path(layout, kind)
+    lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:] if log.exists() else []
+    raise PlatformError("\n  ".join([f"the {kind.name} server does not start; the end of {log}:", *lines]))
+
+
+def _healthy(server: Server, kind: Kind) -> bool:
+    """Whether this very server, and not another one on its port, answers."""
+    try:
+        listening = any(
+            connection.status == psutil.CONN_LISTEN and connection.laddr.port == server.port
+            for process in _members(server)
+            for connection in process.net_connections("tcp")
+        )
+    except psutil.Error:
+        return False
+    if not listening:
+        return False
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(server.url + kind.health, timeout=10) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _alive(server: Server) -> bool:
+    """Whether the process is the one that was started, and neither ended nor another one with a recycled id."""
+    try:
+        process = psutil.Process(server.pid)
+        return process.status() != psutil.STATUS_ZOMBIE and _is_leader(server, process)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _is_leader(server: Server, process: psutil.Process) -> bool:
+    """The clock may have been set since, so the two times may differ a little."""
+    return process.pid == server.pid and abs(process.create_time() - server.created) < 2
+
+
+def _members(server: Server) -> list[psutil.Process]:
+    """The living processes of the server: its group, and what left the group but descends from it."""
+    found: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter():
+        try:
+            if process.pid == server.pid and not _is_leader(server, process):
+                return []  # the id was recycled, and a group's id is never recycled while the group lives
+            if os.getpgid(process.pid) == server.pid:
+                for member in (process, *process.children(recursive=True)):
+                    found[member.pid] = member
+        except (psutil.NoSuchProcess, ProcessLookupError):
+            continue
+    return [process for process in found.values() if _is_living(process)]
+
+
+def _is_living(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _stop(server: Server) -> None:
+    """TERM, and KILL for what is still there after a while."""
+    members = _members(server)
+    for sent in (signal.SIGTERM, signal.SIGKILL):
+        for process in members:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(sent)
+        deadline = time.monotonic() + STOP_TIMEOUT
+        while members and time.monotonic() < deadline:
+            time.sleep(0.05)
+            members = [process for process in chain(members, _members(server)) if _is_living(process)]
+            members = list({process.pid: process for process in members}.values())
+        if not members:
+            break
+    with suppress(ChildProcessError):
+        os.waitpid(server.pid, os.WNOHANG)  # where this process is its parent, it would stay a zombie
+
+
+def _free_port(preferred: int) -> int:
+    for port in range(preferred, min(preferred + 100, 65536)):
+        if _port_is_free(port):
+            return port
+    raise PlatformError(f"no free port from {preferred} on; close what holds them")
+
+
+def _port_is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection that just ended holds nothing
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _log_path(layout: Layout, kind: Kind) -> Path:
+    return layout.logs_dir / f"{kind.name}.log"
+
+
+def _read_state(layout: Layout) -> dict[str, Server]:
+    """Servers by name. The file is written whole, so an unreadable one was changed by hand: `PlatformError`."""
+    path = layout.state_dir / "servers.json"
+    try:
+        raw = read_json(path)
+        return {str(name): Server(**server) for name, server in raw.items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise PlatformError(f"{path}: not readable ({error}); stop the servers by hand and remove it") from error
+
+
+def _write_state(layout: Layout, servers: Mapping[str, Server]) -> None:
+    write_json(layout.state_dir / "servers.json", {name: asdict(server) for name, server in servers.items()})

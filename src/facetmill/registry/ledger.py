@@ -1,0 +1,146 @@
+"""The promotion ledger: who put which model live, when, why, and what every gate said. Rows are only ever added.
+
+MLflow keeps no history of an alias, so this is the only record of what was live when.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, Text, create_engine, make_url, text
+from sqlalchemy.schema import CreateTable
+
+from facetmill.errors import PlatformError
+from facetmill.platform.locks import exclusive
+
+State = Literal["pending", "done", "rejected", "failed"]
+
+LOCK_KEY = 4_216_001  # of PostgreSQL's advisory locks, which are numbers
+LOCK_TIMEOUT = 300.0  # seconds
+
+LEDGER = Table(
+    "facetmill_promotions",
+    MetaData(),
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("when", String(32), nullable=False),  # ISO 8601, UTC: the same text in every database
+    Column("who", String(200), nullable=False),
+    Column("why", Text, nullable=False),
+    Column("candidate_version", Integer, nullable=False),
+    Column("from_version", Integer),
+    Column("to_version", Integer),
+    Column("dataset_version", String(64), nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row. `from_version` and `to_version` are versions of the live model: None = none was live, none is new."""
+
+    id: int
+    when: datetime
+    who: str
+    why: str
+    candidate_version: int
+    from_version: int | None
+    to_version: int | None
+    dataset_version: str
+    decision: Mapping[str, Any]
+    state: State
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; `when` as ISO 8601 in UTC."""
+        return {**asdict(self), "when": self.when.isoformat()}
+
+
+class Ledger:
+    """The ledger behind an SQLAlchemy URL, SQLite or PostgreSQL; its table is made where it is missing."""
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url)
+        if self._url.get_backend_name() == "sqlite":
+            self._sqlite_path.parent.mkdir(parents=True, exist_ok=True)
+        self._engine: Engine = create_engine(self._url)
+        with self._engine.begin() as connection:
+            if not self._is_sqlite:  # PostgreSQL's IF NOT EXISTS fails when two come at once
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY + 1})
+            connection.execute(CreateTable(LEDGER, if_not_exists=True))
+
+    def append(
+        self,
+        *,
+        who: str,
+        why: str,
+        candidate_version: int,
+        from_version: int | None,
+        dataset_version: str,
+        decision: Mapping[str, Any],
+        state: Literal["pending", "rejected"],
+    ) -> int:
+        """Add a row and return its id. `decision` is plain JSON; NaN in it is refused."""
+        row = {
+            "when": datetime.now(UTC).isoformat(timespec="seconds"),
+            "who": who,
+            "why": why,
+            "candidate_version": candidate_version,
+            "from_version": from_version,
+            "dataset_version": dataset_version,
+            "decision": json.dumps(decision, ensure_ascii=False, sort_keys=True, allow_nan=False),
+            "state": state,
+        }
+        with self._engine.begin() as connection:
+            return int(connection.execute(LEDGER.insert().values(row).returning(LEDGER.c.id)).scalar_one())
+
+    def close(self, row_id: int, state: Literal["done", "failed"], to_version: int | None = None) -> None:
+        """End a pending row, the only change that a row ever sees. Raises `PlatformError` for any other row."""
+        change = LEDGER.update().where(LEDGER.c.id == row_id, LEDGER.c.state == "pending")
+        with self._engine.begin() as connection:
+            if connection.execute(change.values(state=state, to_version=to_version)).rowcount != 1:
+                raise PlatformError(f"ledger row {row_id} is not pending, so it cannot become {state}")
+
+    def history(self) -> list[Entry]:
+        """Every row, oldest first."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(LEDGER.select().order_by(LEDGER.c.id)).mappings().all()
+        return [_entry(row) for row in rows]
+
+    def pending(self) -> list[Entry]:
+        """Rows that are being worked on, or that a crash has left."""
+        return [entry for entry in self.history() if entry.state == "pending"]
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """One promotion at a time: on this machine by a lock file, on PostgreSQL on every machine that uses it."""
+        if self._is_sqlite:
+            with exclusive(self._sqlite_path.parent / "promotion.lock", "promoting", LOCK_TIMEOUT):
+                yield
+            return
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text(f"SET lock_timeout = {int(LOCK_TIMEOUT * 1000)}"))
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK_KEY})
+            try:
+                yield
+            finally:
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK_KEY})
+
+    @property
+    def _is_sqlite(self) -> bool:
+        return self._url.get_backend_name() == "sqlite"
+
+    @property
+    def _sqlite_path(self) -> Path:
+        return Path(self._url.database or "ledger.db")
+
+
+def _entry(row: Mapping[Any, Any]) -> Entry:
+    values = dict(row)
+    return Entry(
+        **{**values, "when": datetime.fromisoformat(values["when"]), "decision": json.loads(values["decision"])}
+    )

@@ -1,0 +1,113 @@
+"""A saved model as a package that MLflow serves: one Python file, safetensors, JSON, a signature and an example."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import mlflow.pyfunc
+import pandas as pd
+from mlflow.entities import LoggedModelOutput
+from mlflow.models import Model, ModelSignature
+from mlflow.types.schema import Array, ColSpec, DataType, Object, Property, Schema
+
+import facetmill
+from facetmill.errors import PlatformError
+from facetmill.files import hash_folder
+from facetmill.tracking import Run, Tracker
+
+NAME = "model"  # of the package below its run, and of the folder with the weights inside the package
+ARTIFACT_SHA256 = "facetmill.artifact_sha256"
+REQUIRED = ("facetmill", "mlflow", "pandas", "safetensors", "torch", "transformers")
+MODEL_FILE = Path(facetmill.__file__).parent / "serving" / "model_file.py"
+
+_FACET = Object(
+    [
+        Property("attribute", DataType.string),
+        Property("value", DataType.string),
+        Property("field", DataType.string, required=False),
+        Property("start", DataType.long, required=False),
+        Property("end", DataType.long, required=False),
+        Property("confidence", DataType.double, required=False),
+    ]
+)
+SIGNATURE = ModelSignature(
+    inputs=Schema(
+        [
+            ColSpec(DataType.string, "product_id"),
+            ColSpec(DataType.string, "title"),
+            ColSpec(DataType.string, "text"),
+            ColSpec(DataType.string, "category", required=False),
+            ColSpec(DataType.string, "image", required=False),
+        ]
+    ),
+    outputs=Schema([ColSpec(DataType.string, "product_id"), ColSpec(Array(_FACET), "facets")]),
+)
+INPUT_EXAMPLE = pd.DataFrame(
+    [
+        {"product_id": "example-1", "title": "Nordkap rain jacket, dark blue", "text": "Shell of recycled polyester."},
+        {"product_id": "example-2", "title": "Oat drink", "text": ""},
+    ]
+)
+
+
+def package(model_dir: Path, run: Run | str, tracker: Tracker, *, tags: Mapping[str, str]) -> str:
+    """Log the folder that `save_model` wrote as a served model of a run, and return its URI, `models:/m-...`.
+
+    Nothing is registered yet. MLflow's own `log_model` needs an active run; these are its steps with explicit ids.
+    The hash of the folder stands in the tag `facetmill.artifact_sha256`; `versions.fetch` checks it.
+    """
+    run_id = run if isinstance(run, str) else run.run_id
+    refuse_pickles(model_dir)
+    client = tracker.client
+    all_tags = {**tags, ARTIFACT_SHA256: hash_folder(model_dir)}
+    model = client.create_logged_model(
+        tracker.experiment_id, name=NAME, source_run_id=run_id, tags=all_tags, model_type="facets"
+    )
+    status: Literal["READY", "FAILED"] = "FAILED"
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            weights = Path(scratch) / NAME
+            # MLflow names the artifact after its folder, and refuses a link; the bytes are shared where it can be
+            shutil.copytree(model_dir, weights, copy_function=_link_or_copy)
+            package_dir = Path(scratch) / "package"
+            mlflow.pyfunc.save_model(
+                package_dir,
+                python_model=str(MODEL_FILE),
+                artifacts={NAME: str(weights)},
+                signature=SIGNATURE,
+                input_example=INPUT_EXAMPLE,
+                pip_requirements=requirements(),
+                mlflow_model=Model(run_id=run_id, model_id=model.model_id),
+            )
+            client.log_model_artifacts(model.model_id, str(package_dir))
+        client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+        status = "READY"
+    finally:
+        client.finalize_logged_model(model.model_id, status)
+    return f"models:/{model.model_id}"
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
+def requirements() -> list[str]:
+    """What the served model needs, exactly as it was trained with. Stated, since MLflow's inference runs the model."""
+    return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in REQUIRED]
+
+
+def refuse_pickles(folder: Path) -> None:
+    """Raise `PlatformError` for a folder with anything else than JSON, safetensors, plain text and vocabularies."""
+    allowed = {".json", ".safetensors", ".txt", ".model"}  # .model: a sentencepiece vocabulary
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix not in allowed:
+            raise PlatformError(f"{path}: a model holds only {', '.join(sorted(allowed))} files")

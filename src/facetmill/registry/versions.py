@@ -1,0 +1,213 @@
+"""Registered versions: the candidates, the live model, and how a name that a person types becomes a model folder.
+
+Candidates and the live model are two registered models, so that on a shared server only the promotion may write to the
+live one.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from mlflow.entities import LoggedModel
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from facetmill.errors import PlatformError
+from facetmill.files import hash_folder
+from facetmill.registry.package import ARTIFACT_SHA256, NAME
+from facetmill.tracking import Tracker
+
+CANDIDATES = "facets-candidates"
+LIVE = "facets"
+ALIAS = "champion"
+CHAMPION = f"{LIVE}@{ALIAS}"
+DICTIONARY = "dictionary"
+DICTIONARY_RUN = "facetmill.dictionary_run"
+RUN = "facetmill.run"
+
+_VERSION = re.compile(rf"({CANDIDATES}|{LIVE})/(\d{{1,9}})")
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What a reference means. `uri` is None for a local folder; `version` is None for what is not registered."""
+
+    ref: str
+    uri: str | None = None
+    folder: Path | None = None
+    version: int | None = None
+    run_id: str | None = None
+    has_signature: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def register(tracker: Tracker, run_id: str, tags: Mapping[str, str]) -> int:
+    """Register the packaged model of a run as a candidate, and return its version number.
+
+    The version carries the given tags, the run id, the run's git commit and the hash of the model folder.
+    """
+    model = _model_of_run(tracker, run_id)
+    if model is None:
+        raise PlatformError(f"run {run_id} holds no packaged model; it can only be registered after `package`")
+    run_tags = tracker.run_info(run_id).tags
+    all_tags = {
+        name: run_tags[name] for name in ("mlflow.source.git.commit", "facetmill.git_dirty") if name in run_tags
+    }
+    all_tags |= {RUN: run_id, ARTIFACT_SHA256: model.tags[ARTIFACT_SHA256], **tags}
+    _ensure_registered(tracker, CANDIDATES)
+    made = tracker.client.create_model_version(
+        CANDIDATES, f"models:/{model.model_id}", run_id, tags=all_tags, model_id=model.model_id
+    )
+    return int(made.version)
+
+
+def version_of_run(tracker: Tracker, run_id: str) -> int | None:
+    """The candidate version of a run, or None."""
+    found = [int(v.version) for v in _search(tracker, CANDIDATES) if v.tags.get(RUN) == run_id]
+    return max(found, default=None)
+
+
+def champion(tracker: Tracker) -> ModelVersion | None:
+    """The live version, or None when nothing was promoted yet."""
+    try:
+        return tracker.client.get_model_version_by_alias(LIVE, ALIAS)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def resolve(tracker: Tracker, ref: str) -> Resolved:
+    """Find what `ref` names: `facets@champion`, `facets/3`, `facets-candidates/7`, a run id, a local model folder, or
+    `dictionary` (the one that the champion was judged beside).
+
+    Raises `PlatformError` that lists what exists.
+    """
+    if ref == CHAMPION:
+        live = champion(tracker)
+        if live is None:
+            raise PlatformError(f"{ref}: nothing is live yet; {_existing(tracker)}")
+        return _resolve_version(tracker, ref, live)
+    if ref == DICTIONARY:
+        return _resolve_dictionary(tracker)
+    if match := _VERSION.fullmatch(ref):
+        return _resolve_version(tracker, ref, _version(tracker, match[1], match[2]))
+    if _RUN_ID.fullmatch(ref):
+        return _resolve_run(tracker, ref)
+    folder = Path(ref).expanduser()
+    if (folder / "model.json").is_file():
+        return Resolved(ref, folder=folder.resolve())
+    raise PlatformError(f"{ref!r} is no version, run id or model folder; {_existing(tracker)}")
+
+
+def fetch(tracker: Tracker, resolved: Resolved, target_dir: Path) -> Path:
+    """The folder that `load_model` reads: downloaded to `target_dir/model`, or the local folder itself.
+
+    Raises `PlatformError` when its hash is not the one noted at packaging: what is loaded is what was judged.
+    """
+    if resolved.folder is not None:
+        return resolved.folder
+    folder = tracker.download_uri(f"{resolved.uri}/artifacts/{NAME}", target_dir / NAME)
+    expected = resolved.tags.get(ARTIFACT_SHA256)
+    found = hash_folder(folder)
+    if found != expected:
+        raise PlatformError(
+            f"{resolved.ref}: the stored model is {found}, but {expected} was registered: do not use it"
+        )
+    return folder
+
+
+def _resolve_version(tracker: Tracker, ref: str, version: ModelVersion) -> Resolved:
+    uri = f"models:/{version.name}/{version.version}"
+    return Resolved(
+        ref=ref,
+        uri=uri,
+        version=int(version.version),
+        run_id=version.run_id,
+        has_signature=_has_signature(tracker, uri),
+        tags=dict(version.tags),
+    )
+
+
+def _resolve_run(tracker: Tracker, ref: str) -> Resolved:
+    tags = tracker.run_info(ref).tags
+    model = _model_of_run(tracker, ref)
+    if model is None:
+        raise PlatformError(f"run {ref} holds no packaged model; {_existing(tracker)}")
+    uri = model.artifact_location  # not models:/m-ID, behind which MLflow reads no path
+    return Resolved(
+        ref=ref,
+        uri=uri,
+        run_id=ref,
+        has_signature=_has_signature(tracker, uri),
+        tags={**tags, **model.tags},
+    )
+
+
+def _resolve_dictionary(tracker: Tracker) -> Resolved:
+    live = champion(tracker)
+    run_id = None if live is None else live.tags.get(DICTIONARY_RUN)
+    if run_id is None:
+        raise PlatformError(f"{DICTIONARY}: no champion that names one; {_existing(tracker)}")
+    return _resolve_run(tracker, run_id)
+
+
+def _version(tracker: Tracker, name: str, number: str) -> ModelVersion:
+    try:
+        return tracker.client.get_model_version(name, number)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            raise PlatformError(f"{name}/{number}: no such version; {_existing(tracker)}") from error
+        raise
+
+
+def _model_of_run(tracker: Tracker, run_id: str) -> LoggedModel | None:
+    """The newest ready package of a run."""
+    found = tracker.client.search_logged_models(
+        [tracker.experiment_id], f"source_run_id = '{run_id}'", order_by=[{"field_name": "creation_time"}]
+    )
+    ready = [model for model in found if str(model.status) == "READY" and model.name == NAME]
+    return max(ready, key=lambda model: model.creation_timestamp, default=None)
+
+
+def _has_signature(tracker: Tracker, uri: str) -> bool:
+    """Whether the package itself says what goes in and what comes out; a tag could say anything."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = tracker.download_uri(f"{uri}/MLmodel", Path(scratch) / "MLmodel")
+        signature = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("signature") or {}
+    return bool(signature.get("inputs") and signature.get("outputs"))
+
+
+def _ensure_registered(tracker: Tracker, name: str) -> None:
+    try:
+        tracker.client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _search(tracker: Tracker, name: str) -> list[ModelVersion]:
+    versions: list[ModelVersion] = []
+    token = None
+    while True:
+        page = tracker.client.search_model_versions(f"name = '{name}'", max_results=1000, page_token=token)
+        versions += page
+        token = page.token
+        if not token:
+            return versions
+
+
+def _existing(tracker: Tracker) -> str:
+    """What may be asked for, newest first."""
+    live = champion(tracker)
+    names = [] if live is None else [CHAMPION]
+    for name in (LIVE, CANDIDATES):
+        numbers = sorted((int(v.version) for v in _search(tracker, name)), reverse=True)
+        names += [f"{name}/{number}" for number in numbers[:10]]
+    return f"there are: {', '.join(names)}" if names else "no model is registered yet"

@@ -1,0 +1,21 @@
+"""What is served for a product: its facets as flat entries, one per span."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from facetmill.records import Facet, Product
+
+
+def answer(product: Product, facets: Iterable[Facet]) -> dict[str, Any]:
+    return {"product_id": product.product_id, "facets": [entry for facet in facets for entry in to_entries(facet)]}
+
+
+def to_entries(facet: Facet) -> list[dict[str, Any]]:
+    """A facet with several spans gives an entry for each; one that stands nowhere in the text gives a single entry
+    whose field, start and end are null."""
+    shared = {"attribute": facet.attribute, "value": facet.value, "confidence": facet.confidence}
+    if not facet.explicit:
+        return [{**shared, "field": None, "start": None, "end": None}]
+    return [{**shared, "field": span.field, "start": span.start, "end": span.end} for span in facet.spans]

@@ -1,0 +1,56 @@
+"""The file that MLflow loads a packaged model with ("models from code"): rows in, facets out, no pickle.
+
+It stands alone in the package, beside the weights; everything else comes from the installed `facetmill`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow.models
+import pandas as pd
+from mlflow.pyfunc.model import PythonModel
+
+from facetmill.records import Product
+from facetmill.serving.answer import answer
+from facetmill.training.checkpoint import load_model
+from facetmill.training.predict import predict
+
+BATCH = 32
+ARTIFACT = "model"
+
+
+class FacetModel(PythonModel):
+    """A Facetmill model behind MLflow's interface."""
+
+    def load_context(self, context: Any) -> None:
+        self.model = load_model(Path(context.artifacts[ARTIFACT]))
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """One row `product_id, facets` per input row, in its order; `serving.answer` says what stands in them."""
+        products = [to_product(row) for row in model_input.to_dict("records")]
+        found = predict(self.model, products, BATCH)
+        rows = [answer(product, facets) for product, facets in zip(products, found, strict=True)]
+        return pd.DataFrame(rows, columns=["product_id", "facets"])
+
+
+def to_product(row: Mapping[Any, Any]) -> Product:
+    """An input row as a product; an absent optional column and an empty cell are the same."""
+    category, image = _optional(row.get("category")), _optional(row.get("image"))
+    return Product(
+        product_id=str(row["product_id"]),
+        source="served",
+        title=_optional(row["title"]) or "",
+        text=_optional(row["text"]) or "",
+        category=category,
+        images=(image,) if image else (),
+    )
+
+
+def _optional(cell: object) -> str | None:
+    return cell if isinstance(cell, str) and cell else None
+
+
+mlflow.models.set_model(FacetModel())

@@ -1,0 +1,72 @@
+"""ImplicitAVE: Amazon titles with one value each that stands in the picture, not in the title.
+
+Tab-separated with header `id images category texts attribute_names attribute_values`; `texts` is "[Title] " and the
+title. Five domains, 25 domain-attribute pairs; of the public rows, 1,143 come with their picture (`labelled/`) and
+68,604 without (`titles_only/`, whose named pictures are reported as missing). Licence: none stated; research use.
+
+The same listing is asked for several attributes in several rows, so a row's id is `id:attribute` and the listing is
+its group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from facetmill.errors import DataError
+from facetmill.records import Facet, Product
+from facetmill.sources.base import BadRow, Reason, SourceOptions
+from facetmill.sources.rows import (
+    ImageFolder,
+    Row,
+    RowError,
+    checked,
+    identifier,
+    input_files,
+    optional_text,
+    read_table,
+    required,
+    to_products,
+)
+
+_COLUMNS = ("id", "images", "category", "texts", "attribute_names", "attribute_values")
+
+
+def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
+    """Stream the rows of a `.tsv`, or of every `.tsv` below a folder, in the order of their names.
+
+    Pictures lie in `options.images`, else in `images/` inside the folder of the data or beside it. Raises `DataError`
+    when there is no such file or its header lacks a column.
+    """
+    images = ImageFolder(options.images or _images_folder(path if path.is_dir() else path.parent))
+
+    def build(row: Row) -> Product:
+        listing, attribute = identifier(row.fields, "id"), identifier(row.fields, "attribute_names")
+        picture = checked("images", row.fields["images"]).strip()
+        return Product(
+            product_id=f"{listing}:{attribute}",
+            source="implicitave",
+            title=_title(row),
+            category=optional_text(row.fields, "category") or None,
+            group_id=listing,
+            images=images.paths("images", [picture] if picture else []),
+            facets=(Facet(attribute, identifier(row.fields, "attribute_values")),),
+        )
+
+    for file in input_files(path, ".tsv"):
+        header, rows = read_table(file, "\t")
+        if lacking := [column for column in _COLUMNS if column not in header]:
+            raise DataError(f"{file}: no column {', '.join(lacking)}; the header has {', '.join(header)}")
+        yield from to_products(file, rows, build)
+
+
+def _title(row: Row) -> str:
+    text = checked("texts", required(row.fields, "texts")).strip().removeprefix("[Title]").strip()
+    if not text:
+        raise RowError("texts", row.fields["texts"], Reason.EMPTY_TITLE)
+    return text
+
+
+def _images_folder(folder: Path) -> Path:
+    inside, beside = folder / "images", folder.resolve().parent / "images"
+    return beside if beside.is_dir() and not inside.is_dir() else inside

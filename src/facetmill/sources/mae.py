@@ -1,0 +1,55 @@
+"""MAE's layout: JSON arrays of listings with free-form specs.
+
+Each element is {diffbotUri, clean_title, clean_text, images[], specs{attribute: value or [values]}}. MAE itself
+(multimodal attribute extraction, Logan et al. 2017) holds 2.2 million web listings and is not to be had any more; the
+layout is also what the public sets were rebuilt in for the MAE-text / MAE-image split: 5,197 products, 19,180 pairs.
+Licence: that of whatever set the file was built from.
+
+Shards of about 1 MB are usual; larger ones are fine, since elements are streamed one by one. Every product is a group
+of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from facetmill.records import Product
+from facetmill.sources.base import BadRow, SourceOptions
+from facetmill.sources.rows import (
+    ImageFolder,
+    Row,
+    collect_facets,
+    identifier,
+    input_files,
+    optional_text,
+    read_json_array,
+    required,
+    spec_pairs,
+    title,
+    to_products,
+)
+
+
+def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
+    """Stream the listings of a file, or of every `.json` below a folder, in the order of their names.
+
+    Pictures lie in `options.images`, else in `images/` beside the data. An attribute whose spec is null or "n/a" is
+    absent. Raises `DataError` when there is no such file or it is no JSON array.
+    """
+    images = ImageFolder(options.images or (path if path.is_dir() else path.parent) / "images")
+
+    def build(row: Row) -> Product:
+        facets, absent = collect_facets(spec_pairs("specs", required(row.fields, "specs")))
+        return Product(
+            product_id=identifier(row.fields, "diffbotUri"),
+            source="mae",
+            title=title(row.fields, "clean_title"),
+            text=optional_text(row.fields, "clean_text"),
+            images=images.paths("images", row.fields.get("images") or []),
+            facets=facets,
+            absent=absent,
+        )
+
+    for file in input_files(path, ".json"):
+        yield from to_products(file, read_json_array(file), build)

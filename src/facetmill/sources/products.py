@@ -1,0 +1,210 @@
+"""Your own catalogue, as `.parquet`, `.jsonl` or `.csv` (UTF-8, with or without BOM, comma-separated).
+
+Columns are found by our names, or by the usual others: product_id or id, title or name, text or description,
+category, group_id, images, facets. `dataset.columns` of params.yaml maps the rest: {our field: your column}. Only
+product_id and title must be there. `images` is a list, or text with `|` between the names.
+
+Facets come in one of two ways:
+
+1. A column `facets` with a JSON object: {"Color": "red", "Material": ["wool", "silk"], "Size": null}. null and "n/a"
+   say that the product has no such value (*absent*); an attribute left out is unknown. Other columns are ignored. In
+   Parquet it may also be a map column; a struct column cannot tell absent from unknown and is refused.
+2. No such column: then *every remaining column is an attribute*, as in `id,title,Color,Material`. An empty cell is
+   unknown, `n/a` is absent, `|` separates several values. So leave out columns that are no attributes (prices, links).
+
+Licence: yours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from facetmill.errors import DataError
+from facetmill.records import Product
+from facetmill.sources.base import BadRow, Reason, SourceOptions
+from facetmill.sources.rows import (
+    ImageFolder,
+    Row,
+    RowError,
+    Rows,
+    bad_row,
+    collect_facets,
+    identifier,
+    input_files,
+    optional_identifier,
+    optional_text,
+    read_json_lines,
+    read_table,
+    spec_pairs,
+    title,
+    to_products,
+)
+
+_USUAL_NAMES: dict[str, tuple[str, ...]] = {
+    "product_id": ("product_id", "id"),
+    "title": ("title", "name"),
+    "text": ("text", "description"),
+    "category": ("category",),
+    "group_id": ("group_id",),
+    "images": ("images",),
+    "facets": ("facets",),
+}
+_REQUIRED = ("product_id", "title")
+_BATCH_ROWS = 1024
+_SEPARATOR = "|"
+
+
+def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
+    """Stream the products of a file, or of every such file below a folder, in the order of their names.
+
+    Pictures are named relative to `options.images`, else to the folder of their file. Raises `DataError` for a file of
+    another kind, a header without product_id or title, and a mapping to a column that is not there.
+    """
+    if unknown := set(options.columns) - set(_USUAL_NAMES):
+        raise DataError(f"dataset.columns: unknown field {min(unknown)!r}; fields are {', '.join(_USUAL_NAMES)}")
+    for file in input_files(path, ".parquet", ".jsonl", ".csv"):
+        reader = _Catalogue(options.columns, ImageFolder(options.images or file.parent))
+        yield from to_products(file, _rows(file, options.columns), reader.product)
+
+
+def _rows(path: Path, columns: Mapping[str, str]) -> Rows:
+    match path.suffix:
+        case ".jsonl":
+            return read_json_lines(path)  # objects may differ in their keys, so there is no header to check
+        case ".csv":
+            header, rows = read_table(path, ",")
+        case ".parquet":
+            header, rows = _open_parquet(path, columns)
+        case _:
+            raise DataError(f"{path}: a catalogue is .parquet, .jsonl or .csv, not {path.suffix or 'without ending'!r}")
+    _check_header(path, header, columns)
+    return rows
+
+
+def _check_header(path: Path, header: list[str], columns: Mapping[str, str]) -> None:
+    names = ", ".join(header)
+    for field, column in columns.items():
+        if column not in header:
+            raise DataError(f"{path}: dataset.columns maps {field} to {column!r}, but the columns are {names}")
+    for field in _REQUIRED:
+        if _column(field, columns, header) is None:
+            raise DataError(f"{path}: no column for {field}; name it in dataset.columns. The columns are {names}")
+
+
+def _column(field: str, columns: Mapping[str, str], present: Mapping[str, Any] | list[str]) -> str | None:
+    """The column that holds `field`: the mapped one, else the first usual name that is present."""
+    if field in columns:
+        return columns[field]
+    taken = set(columns.values())
+    return next((name for name in _USUAL_NAMES[field] if name in present and name not in taken), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Catalogue:
+    columns: Mapping[str, str]
+    images: ImageFolder
+
+    def product(self, row: Row) -> Product:
+        at = {field: _column(field, self.columns, row.fields) or field for field in _USUAL_NAMES}
+        if at["facets"] in row.fields:
+            pairs = spec_pairs(at["facets"], _json_object(at["facets"], row.fields[at["facets"]]))
+        else:
+            pairs = _wide_pairs({name: cell for name, cell in row.fields.items() if name not in at.values()})
+        facets, absent = collect_facets(pairs)
+        return Product(
+            product_id=identifier(row.fields, at["product_id"]),
+            source="products",
+            title=title(row.fields, at["title"]),
+            text=optional_text(row.fields, at["text"]),
+            category=optional_text(row.fields, at["category"]).strip() or None,
+            group_id=optional_identifier(row.fields, at["group_id"]),
+            images=self.images.paths(at["images"], _names(row.fields.get(at["images"]))),
+            facets=facets,
+            absent=absent,
+        )
+
+
+def _names(cell: object) -> object:
+    if cell is None:
+        return []
+    return [name for part in cell.split(_SEPARATOR) if (name := part.strip())] if isinstance(cell, str) else cell
+
+
+def _json_object(field: str, cell: object) -> object:
+    """The facets of a cell: an object already, or JSON text of one. An empty cell says nothing."""
+    if cell is None or cell == "":
+        return {}
+    if not isinstance(cell, str):
+        return cell
+    try:
+        return orjson.loads(cell)
+    except orjson.JSONDecodeError:
+        raise RowError(field, cell, Reason.BROKEN_JSON) from None
+
+
+def _wide_pairs(cells: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    for attribute, cell in cells.items():
+        for value in cell if isinstance(cell, list) else [cell]:
+            for part in _written(attribute, value).split(_SEPARATOR):
+                yield attribute, part
+
+
+def _written(attribute: str, value: object) -> str:
+    """A cell as a person would write it: whole numbers without ".0", yes and no as JSON has them, no value as empty."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case float():
+            if math.isnan(value):
+                return ""
+            return str(int(value)) if value.is_integer() else str(value)
+        case str() | int():
+            return str(value)
+        case _:
+            raise RowError(attribute, value, Reason.WRONG_TYPE)
+
+
+def _open_parquet(path: Path, columns: Mapping[str, str]) -> tuple[list[str], Rows]:
+    try:
+        parquet = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: not a Parquet file: {error}") from None
+    schema = parquet.schema_arrow
+    facets = _column("facets", columns, schema.names)
+    if facets in schema.names and pa.types.is_struct(schema.field(facets).type):
+        raise DataError(
+            f"{path}: column {facets!r} is a struct, whose null may mean absent or unknown; "
+            "store it as JSON text or as a map"
+        )
+    return schema.names, _parquet_rows(path, parquet)
+
+
+def _parquet_rows(path: Path, parquet: pq.ParquetFile) -> Rows:
+    number = 0
+    with parquet:
+        try:
+            for batch in parquet.iter_batches(_BATCH_ROWS):
+                for index in range(batch.num_rows):
+                    number += 1
+                    yield _parquet_row(path, number, batch.slice(index, 1))
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{path}: cannot be read after row {number}: {error}") from None
+
+
+def _parquet_row(path: Path, number: int, row: pa.RecordBatch) -> Row | BadRow:
+    try:
+        return Row(number, row.to_pylist(maps_as_pydicts="strict")[0])
+    except UnicodeDecodeError as error:  # Parquet does not check the encoding of its strings
+        return bad_row(path, number, "row", error.object.decode(errors="replace"), Reason.WRONG_ENCODING)
+    except KeyError as error:  # a map may name a key twice
+        return bad_row(path, number, "row", error, Reason.WRONG_TYPE)

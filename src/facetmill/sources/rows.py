@@ -1,0 +1,365 @@
+"""Checked reading that the file sources share: bytes to rows, rows to products, nothing skipped in silence.
+
+A reader hands `to_products` a stream of rows and one function that builds a product from a row. That function calls
+the checkers below; each raises `RowError` at the first thing that is wrong, which becomes the `BadRow` of that row.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import orjson
+
+from facetmill.errors import DataError
+from facetmill.records import Facet, Product
+from facetmill.sources.base import BadRow, Reason
+
+#: No honest row comes near this; a longer one is reported without ever being held in memory as a whole.
+MAX_ROW_BYTES = 64 * 2**20
+
+#: How public sets write "an annotator looked and there is no such value".
+ABSENT = "n/a"
+
+_CHUNK = 2**20
+_NEXT_OBJECT = re.compile(r',\s*(?=\{")')
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row as its file holds it. `number` counts from 1: the line, or the element of a JSON array."""
+
+    number: int
+    fields: Mapping[str, Any]
+
+
+Rows: TypeAlias = Iterator[Row | BadRow]
+
+
+class RowError(Exception):
+    """One field of a row is not as the format says; `to_products` adds the file and the row."""
+
+    def __init__(self, field: str, value: object, reason: Reason) -> None:
+        super().__init__(field, value, reason)
+        self.field, self.value, self.reason = field, value, reason
+
+
+def bad_row(path: Path, number: int, field: str, value: object, reason: Reason) -> BadRow:
+    """A `BadRow` that keeps only the start of a value, so that a report never holds a whole broken file.
+
+    What no encoding can hold is shown as "?": the report itself must be writable.
+    """
+    shown = str(value)[:200].encode(errors="replace").decode()
+    return BadRow(str(path), number, field, shown, reason)
+
+
+def to_products(path: Path, rows: Rows, build: Callable[[Row], Product]) -> Iterator[Product | BadRow]:
+    """Build a product from each row of `path`; a row that `build` refuses becomes a `BadRow`."""
+    for row in rows:
+        if isinstance(row, BadRow):
+            yield row
+            continue
+        try:
+            yield build(row)
+        except RowError as error:
+            yield bad_row(path, row.number, error.field, error.value, error.reason)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def input_file(path: Path) -> Path:
+    """`path` itself. Raises `DataError` when it is not a file."""
+    if not path.is_file():
+        raise DataError(f"{path}: {'a folder, expected a file' if path.is_dir() else 'no such file'}")
+    return path
+
+
+def input_files(path: Path, *suffixes: str) -> list[Path]:
+    """`path`, or every file below the folder `path` that ends in one of `suffixes`, sorted by name.
+
+    Raises `DataError` when there is none.
+    """
+    if not path.is_dir():
+        return [input_file(path)]
+    found = sorted(file for file in path.rglob("*") if file.suffix in suffixes and file.is_file())
+    if not found:
+        raise DataError(f"{path}: no file ending in {' or '.join(suffixes)}")
+    return found
+
+
+# --- rows of a file ---------------------------------------------------------------------------------------------------
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str] | BadRow]:
+    """Stream (line number, line without its end) of a UTF-8 file. Blank lines are no rows; a BOM is dropped."""
+    with path.open("rb") as stream:
+        number = 0
+        while raw := stream.readline(MAX_ROW_BYTES + 1):
+            number += 1
+            if len(raw) > MAX_ROW_BYTES:
+                yield bad_row(path, number, "line", raw[:80].decode(errors="replace"), Reason.LINE_TOO_LONG)
+                while raw and not raw.endswith(b"\n"):
+                    raw = stream.readline(_CHUNK)
+            elif b"\0" in raw:
+                yield bad_row(path, number, "line", raw[:80].decode(errors="replace"), Reason.NUL_BYTE)
+            else:
+                try:
+                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+                except UnicodeDecodeError:
+                    yield bad_row(path, number, "line", raw[:80].decode(errors="replace"), Reason.WRONG_ENCODING)
+                    continue
+                if line.strip():
+                    yield number, line
+
+
+def read_json_lines(path: Path) -> Rows:
+    """Stream the objects of a JSON-lines file."""
+    for line in read_lines(path):
+        if isinstance(line, BadRow):
+            yield line
+            continue
+        number, text = line
+        try:
+            value = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            yield bad_row(path, number, "line", text, Reason.BROKEN_JSON)
+            continue
+        yield _object_row(path, number, value)
+
+
+def read_json_array(path: Path) -> Rows:
+    """Stream the objects of a file that is one JSON array of objects; only one element is held at a time.
+
+    A broken element costs itself: reading goes on at the next place that looks like the start of an object.
+    """
+    decoder = json.JSONDecoder()
+    # Undecodable bytes travel as lone surrogates, so that they spoil the element they stand in and no other.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as stream:
+        buffer, at, number, ended = stream.read(_CHUNK).lstrip(), 1, 0, False
+        if not buffer.startswith("["):
+            raise DataError(f"{path}: expected a JSON array, found {buffer[:40]!r}")
+        while True:
+            while at < len(buffer) and buffer[at] in " \t\r\n,":
+                at += 1
+            if buffer.startswith("]", at):
+                if rest := (buffer[at + 1 :] + stream.read(_CHUNK)).strip():
+                    yield bad_row(path, number + 1, "file", f"after the array: {rest[:80]}", Reason.BROKEN_JSON)
+                return
+            start = at
+            try:
+                value, at = decoder.raw_decode(buffer, start)
+            except (ValueError, RecursionError):
+                if not ended and len(buffer) - start <= MAX_ROW_BYTES:
+                    more = stream.read(max(_CHUNK, len(buffer) - start))  # doubling, so that a long element is not slow
+                    buffer, at, ended = buffer[start:] + more, 0, not more
+                    continue
+                number += 1
+                following = _NEXT_OBJECT.search(buffer, start)
+                at = following.end() if following else len(buffer)
+                reason = Reason.NUL_BYTE if "\0" in buffer[start:at] else Reason.BROKEN_JSON
+                yield bad_row(path, number, "element", buffer[start : start + 80], reason)
+                if not following:
+                    return
+                continue
+            number += 1
+            if _is_unicode(element := buffer[start:at]):
+                yield _object_row(path, number, value)
+            else:
+                yield bad_row(path, number, "element", element[:80], Reason.WRONG_ENCODING)
+
+
+def read_table(path: Path, delimiter: str) -> tuple[list[str], Rows]:
+    """The header and the rows (column: cell) of a delimited file with quotes as spreadsheets write them.
+
+    A row is numbered by the line it starts on; the header is line 1. Raises `DataError` for a header that is missing
+    or names a column twice or not at all.
+    """
+    lines = _TableLines(path)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+    except (_BadLine, csv.Error) as error:
+        raise DataError(f"{path}: the header cannot be read: {error}") from None
+    if not header:
+        raise DataError(f"{path}: no header line")
+    for position, name in enumerate(header):
+        if not name or name in header[:position]:
+            raise DataError(f"{path}: header column {position + 1} {'repeats ' + repr(name) if name else 'is empty'}")
+    return header, _table_rows(path, lines, reader, header)
+
+
+class _BadLine(Exception):
+    def __init__(self, row: BadRow) -> None:
+        super().__init__(str(row))
+        self.row = row
+
+
+class _TableLines:
+    """The lines of a table for `csv.reader`; unlike a generator it can raise for one line and go on."""
+
+    def __init__(self, path: Path) -> None:
+        self._lines = read_lines(path)
+        self.number = 0
+        self.first: int | None = None
+
+    def __iter__(self) -> _TableLines:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        if isinstance(line, BadRow):
+            raise _BadLine(line)
+        self.number, text = line
+        if self.first is None:
+            self.first = self.number
+        return text + "\n"
+
+
+def _table_rows(path: Path, lines: _TableLines, reader: Iterator[list[str]], header: Sequence[str]) -> Rows:
+    while True:
+        lines.first = None
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except _BadLine as error:
+            yield error.row
+            continue
+        except csv.Error as error:  # an unclosed quote ends here too: csv refuses cells above 128 KiB
+            yield bad_row(path, lines.first or lines.number, "line", error, Reason.BROKEN_TABLE_ROW)
+            continue
+        number = lines.first or lines.number
+        if len(cells) < len(header):
+            yield bad_row(path, number, header[len(cells)], "\t".join(cells), Reason.MISSING_FIELD)
+        elif len(cells) > len(header):
+            yield bad_row(path, number, f"column {len(header) + 1}", cells[len(header)], Reason.BROKEN_TABLE_ROW)
+        else:
+            yield Row(number, dict(zip(header, cells, strict=True)))
+
+
+def _object_row(path: Path, number: int, value: object) -> Row | BadRow:
+    if isinstance(value, dict):
+        return Row(number, value)
+    return bad_row(path, number, "row", f"{type(value).__name__}, expected an object", Reason.WRONG_TYPE)
+
+
+# --- fields of a row --------------------------------------------------------------------------------------------------
+
+
+def checked(field: str, value: object) -> str:
+    """`value` if it is text that can be stored: a string of real characters without NUL."""
+    if not isinstance(value, str):
+        raise RowError(field, value, Reason.WRONG_TYPE)
+    if "\0" in value:
+        raise RowError(field, value, Reason.NUL_BYTE)
+    if not _is_unicode(value):
+        raise RowError(field, value, Reason.WRONG_ENCODING)
+    return value
+
+
+def required(fields: Mapping[str, Any], name: str) -> Any:
+    """The value of a field that must be there and not null."""
+    value = fields.get(name)
+    if value is None:
+        raise RowError(name, "", Reason.MISSING_FIELD)
+    return value
+
+
+def title(fields: Mapping[str, Any], name: str) -> str:
+    text = checked(name, required(fields, name))
+    if not text.strip():
+        raise RowError(name, text, Reason.EMPTY_TITLE)
+    return text
+
+
+def optional_text(fields: Mapping[str, Any], name: str) -> str:
+    """Text that may be missing or null; then it is empty."""
+    value = fields.get(name)
+    return "" if value is None else checked(name, value)
+
+
+def optional_identifier(fields: Mapping[str, Any], name: str) -> str:
+    """A string or whole number (also written 17.0, as tables with gaps do) as text; empty when missing or null."""
+    value = fields.get(name)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return "" if value is None else checked(name, value).strip()
+
+
+def identifier(fields: Mapping[str, Any], name: str) -> str:
+    found = optional_identifier(fields, name)
+    if not found:
+        raise RowError(name, "", Reason.MISSING_FIELD)
+    return found
+
+
+class ImageFolder:
+    """The folder that rows name their pictures in. Whether a picture exists is ingest's question."""
+
+    def __init__(self, folder: Path) -> None:
+        self._home = os.path.realpath(folder)
+
+    def paths(self, field: str, names: object) -> tuple[str, ...]:
+        """Absolute paths of the pictures a row names; `names` should be a list of strings.
+
+        Raises `RowError` (PATH_LEAVES_FOLDER) for an absolute name, and where `..` or a link leads out of the folder.
+        """
+        if not isinstance(names, list):
+            raise RowError(field, names, Reason.WRONG_TYPE)
+        return tuple(self._path(field, checked(field, name)) for name in names)
+
+    def _path(self, field: str, name: str) -> str:
+        path = f"{self._home}{os.sep}{name}"
+        plain = os.sep not in name and name not in (".", "..") and not os.path.islink(path)
+        # A plain file name cannot leave, and following every part of every path would be most of the time of reading.
+        if not plain and (os.path.isabs(name) or not Path(os.path.realpath(path)).is_relative_to(self._home)):
+            raise RowError(field, name, Reason.PATH_LEAVES_FOLDER)
+        return path
+
+
+def collect_facets(pairs: Iterable[tuple[str, str | None]]) -> tuple[tuple[Facet, ...], tuple[str, ...]]:
+    """Facets without spans, and the absent attributes, of (attribute, value) pairs.
+
+    None or "n/a" says that the attribute is absent, unless another pair gives it a value; an empty value says
+    nothing. Values are stripped, repeats are merged, order is kept.
+    """
+    facets: dict[tuple[str, str], Facet] = {}
+    absent: dict[str, None] = {}
+    for attribute, value in pairs:
+        name = checked("attribute", attribute).strip()
+        text = ABSENT if value is None else checked(name, value).strip()
+        if not name:
+            raise RowError("attribute", attribute, Reason.MISSING_FIELD)
+        if text.lower() == ABSENT:
+            absent[name] = None
+        elif text:
+            facets[name, text] = Facet(name, text)
+    present = {attribute for attribute, _ in facets}
+    return tuple(facets.values()), tuple(name for name in absent if name not in present)
+
+
+def spec_pairs(field: str, specs: object) -> Iterator[tuple[str, str | None]]:
+    """The pairs of an object {attribute: value, [values] or null}."""
+    if not isinstance(specs, dict):
+        raise RowError(field, specs, Reason.WRONG_TYPE)
+    for attribute, values in specs.items():
+        for value in values if isinstance(values, list) else [values]:
+            yield attribute, value
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether text has no lone surrogates, which neither UTF-8 nor Arrow can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

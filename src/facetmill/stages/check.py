@@ -1,0 +1,38 @@
+"""Stage `check`: judge the frozen dataset and write the verdict with a page to read it.
+
+A dataset that fails still ends this stage well, so that the verdict can be looked at; it is training that refuses it
+(`Dataset.require_passed`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from facetmill.dataset.version import dataset_version
+from facetmill.errors import FacetmillError
+from facetmill.files import replace_folder, write_json, write_text
+from facetmill.gates.data import check_dataset
+from facetmill.params import load_params
+from facetmill.report.gate_page import render
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", type=Path, required=True, help="folder of the frozen dataset")
+    parser.add_argument("--reports", type=Path, required=True, help="folder of the other stages' counts")
+    parser.add_argument("--out", type=Path, required=True, help="folder of verdict.json and report.html to write")
+    paths = parser.parse_args()
+    try:
+        params = load_params(Path("params.yaml"))
+        verdict = check_dataset(paths.dataset, paths.reports, params.check, params.dataset.max_bad_share)
+        version = dataset_version(paths.dataset)
+        with replace_folder(paths.out) as folder:
+            write_json(folder / "verdict.json", {**verdict.to_json(), "dataset_version": version})
+            write_text(folder / "report.html", render(verdict))
+    except FacetmillError as error:
+        raise SystemExit(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

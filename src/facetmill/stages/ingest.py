@@ -1,0 +1,40 @@
+"""Stage `ingest`: read the rows of one source into shards of products, and count what was not taken."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from facetmill.dataset.ingest import ingest
+from facetmill.errors import FacetmillError
+from facetmill.params import load_params
+from facetmill.sources import SOURCES
+from facetmill.sources.base import SourceOptions
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder of shards to write")
+    parser.add_argument("--report", type=Path, required=True, help="JSON file of counts to write")
+    paths = parser.parse_args()
+    try:
+        params = load_params(Path("params.yaml"))
+        options = SourceOptions(
+            demo=params.demo,
+            images=Path(params.dataset.images) if params.dataset.images else None,
+            columns=params.dataset.columns,
+        )
+        ingest(
+            SOURCES[params.dataset.format],
+            Path(params.dataset.path),
+            options,
+            paths.out,
+            paths.report,
+            max_bad_share=params.dataset.max_bad_share,
+        )
+    except FacetmillError as error:
+        raise SystemExit(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

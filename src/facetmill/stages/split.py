@@ -1,0 +1,28 @@
+"""Stage `split`: freeze the dataset as train, validation and test, with its schema and manifest."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from facetmill.dataset.splitting import split_shards
+from facetmill.errors import FacetmillError
+from facetmill.files import write_json
+from facetmill.params import load_params
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", type=Path, required=True, help="folder of matched shards")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the frozen dataset to write")
+    parser.add_argument("--report", type=Path, required=True, help="JSON file of counts to write")
+    paths = parser.parse_args()
+    try:
+        params = load_params(Path("params.yaml"))
+        write_json(paths.report, split_shards(paths.source, paths.out, params.split))
+    except FacetmillError as error:
+        raise SystemExit(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

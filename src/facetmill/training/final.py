@@ -1,0 +1,167 @@
+"""Training that counts: one MLflow run per seed, scored on the frozen test split, never repeated needlessly.
+
+A run is identified by everything that decides its result (data, config, training parameters with the seed, code), so
+asking for the same training twice finds the first one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import facetmill
+from facetmill.dataset.version import Dataset
+from facetmill.evaluation import evaluate
+from facetmill.files import hash_json
+from facetmill.models import MODELS
+from facetmill.models.base import Model
+from facetmill.params import ModelConfig, Params, TrainingParams, model_config, to_mapping
+from facetmill.records import Product
+from facetmill.registry.package import package
+from facetmill.tracking import Run
+from facetmill.training.checkpoint import save_model
+from facetmill.training.loop import EpochResult, fit
+from facetmill.training.seeding import seed_everything
+from facetmill.workbench import Workbench
+
+DICTIONARY = "dictionary"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to train: a model key, its config, and how."""
+
+    key: str
+    config: ModelConfig
+    training: TrainingParams
+
+
+def recipe_of(params: Params, key: str) -> Recipe:
+    """The recipe that params.yaml gives for a model."""
+    return Recipe(key, model_config(params, key), params.training)
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished training: its run, and how it scored. `new` is False when the run was there already."""
+
+    run_id: str
+    key: str
+    seed: int
+    validation_value_f1: float
+    test_value_f1: float
+    new: bool
+
+
+@cache
+def code_digest() -> str:
+    """Hash of the code that decides what a training gives."""
+    package_dir = Path(facetmill.__file__).parent
+    folders = ("models", "encoders", "training", "metrics")
+    sources = {name: {p.name: p.read_text() for p in (package_dir / name).rglob("*.py")} for name in folders}
+    return hash_json(sources)
+
+
+def training_id(dataset: Dataset, recipe: Recipe) -> str:
+    """One hash for everything that decides a training's result."""
+    config, training = to_mapping(recipe.config), to_mapping(recipe.training)
+    return hash_json([dataset.version, recipe.key, config, training, code_digest()])
+
+
+def describe_run(dataset: Dataset, key: str, kind: str) -> dict[str, str]:
+    """The tags that every training run carries."""
+    return {
+        "facetmill.kind": kind,
+        "facetmill.model": key,
+        "facetmill.dataset": dataset.name,
+        "facetmill.dataset_version": dataset.version,
+    }
+
+
+def build_model(dataset: Dataset, recipe: Recipe, train: Sequence[Product]) -> Model:
+    """A new model that knows the words of some train products, its weights drawn from the recipe's seed."""
+    seed_everything(recipe.training.seed)
+    return MODELS[recipe.key].fit_vocabulary(recipe.config, dataset.schema, train)
+
+
+def train(bench: Workbench, dataset: Dataset, recipe: Recipe) -> TrainedRun:
+    """Train one model with one seed, or find the run that did. The model lies in the run as a served package."""
+    dataset.require_passed()
+    key, seed = recipe.key, recipe.training.seed
+    wanted = {"facetmill.training": training_id(dataset, recipe)}
+    found = bench.tracker.find_run(wanted)
+    if found is not None:
+        print(f"{key} with seed {seed} was trained on this before: run {found}")
+        metrics = bench.tracker.run_info(found).metrics
+        return TrainedRun(found, key, seed, metrics["validation/best_value_f1"], metrics["test/value_f1"], new=False)
+    tags = describe_run(dataset, key, "training") | wanted
+    params = {"model": to_mapping(recipe.config), "training": to_mapping(recipe.training)}
+    state_dir = bench.layout.state_dir / "training" / wanted["facetmill.training"][:16]
+    with bench.tracker.run(f"{key} {dataset.name} seed {seed}", tags=tags, params=params) as run:
+        log_dataset(run, dataset)
+        products = list(dataset.read("train"))
+        model = build_model(dataset, recipe, products)
+        result = fit(
+            model,
+            products,
+            list(dataset.read("validation")),
+            recipe.training,
+            state_dir=state_dir,
+            on_epoch=lambda epoch: log_epoch(run, epoch),
+            progress=True,
+        )
+        test = evaluate(model, dataset.read("test"), bootstrap=bench.params.promotion.bootstrap)
+        run.log_metrics({f"test/{metric}": value for metric, value in test.flat().items()})
+        run.log_metrics({"validation/best_value_f1": result.value_f1})
+        run.log_json("test_scores.json", test.to_json())
+        run.log_json("model_report.json", dict(model.report()))
+        with tempfile.TemporaryDirectory() as folder:
+            saved = Path(folder) / "model"
+            save_model(model, saved)
+            package(saved, run, bench.tracker, tags=tags)
+    shutil.rmtree(state_dir, ignore_errors=True)  # only an unfinished training needs it
+    return TrainedRun(run.run_id, key, seed, result.value_f1, test.value_f1, new=True)
+
+
+def train_dictionary(bench: Workbench, dataset: Dataset) -> TrainedRun:
+    """The baseline that always runs first: anything below it is a bug."""
+    return train(bench, dataset, recipe_of(bench.params, DICTIONARY))
+
+
+def train_seeds(bench: Workbench, dataset: Dataset, recipe: Recipe) -> list[TrainedRun]:
+    """The same training on each of `sweep.final_seeds`."""
+    return [
+        train(bench, dataset, replace(recipe, training=replace(recipe.training, seed=seed)))
+        for seed in bench.params.sweep.final_seeds
+    ]
+
+
+def best_run(runs: Sequence[TrainedRun]) -> TrainedRun:
+    """The run to register: best on *validation*; the test split chooses nothing. Equal: the lowest seed."""
+    return max(runs, key=lambda run: (run.validation_value_f1, -run.seed))
+
+
+def log_epoch(run: Run, epoch: EpochResult) -> None:
+    run.log_metrics(
+        {
+            **{f"train/{name}": value for name, value in epoch.losses.items()},
+            "validation/value_f1": epoch.value_f1,
+            "validation/attribute_f1": epoch.attribute_f1,
+            "train/products_per_second": epoch.products_per_second,
+            "train/learning_rate": epoch.learning_rate,
+        },
+        step=epoch.epoch,
+    )
+
+
+def log_dataset(run: Run, dataset: Dataset) -> None:
+    """What the run was trained on: the dataset as MLflow input, DVC's hashes, and the gate's verdict and page."""
+    run.log_dataset(dataset.name, dataset.version)
+    for name in ("dvc.lock", "params.yaml"):
+        run.log_file(dataset.dir / name, "dataset")
+    run.log_folder(dataset.dir / "checked", "dataset/checked")
+    run.log_folder(dataset.dir / "reports", "dataset/reports")

@@ -1,0 +1,43 @@
+"""Facets of many products: a stream in, a stream out, in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import torch
+
+from facetmill.models.base import Model
+from facetmill.records import Facet, Product
+
+BATCHES_SORTED = 16  # products of this many batches are sorted by length together, so that little padding is computed
+
+
+def predict(model: Model, products: Iterable[Product], batch_size: int) -> Iterator[list[Facet]]:
+    """One list of facets per product, in the order of `products`; puts the model in evaluation mode.
+
+    At most 16 batches of products are held at a time.
+    """
+    device = device_of(model)
+    stream = iter(products)
+    while chunk := list(islice(stream, batch_size * BATCHES_SORTED)):
+        order = sorted(range(len(chunk)), key=lambda place: text_length(chunk[place]))
+        answers: list[list[Facet]] = [[] for _ in chunk]
+        model.eval()
+        for start in range(0, len(order), batch_size):
+            places = order[start : start + batch_size]
+            with torch.inference_mode():
+                found = model.predict(model.collate([chunk[place] for place in places]).to(device))
+            for place, facets in zip(places, found, strict=True):
+                answers[place] = facets
+        yield from answers
+
+
+def device_of(model: Model) -> torch.device:
+    """Where the model's parameters are; the CPU for a model without any."""
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+
+
+def text_length(product: Product) -> int:
+    """Characters of title and text: what a product costs a text model, near enough to batch by."""
+    return len(product.title) + len(product.text)

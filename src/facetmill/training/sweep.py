@@ -1,0 +1,107 @@
+"""A sweep: short trainings of one model over its search space, each a nested MLflow run that ends as it really did."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import optuna
+
+from facetmill.dataset.version import Dataset
+from facetmill.files import hash_json
+from facetmill.params import model_config, to_mapping
+from facetmill.training.final import Recipe, build_model, code_digest, describe_run, log_epoch
+from facetmill.training.loop import EpochResult, fit
+from facetmill.training.search.study import Candidate, Study
+from facetmill.workbench import Workbench
+
+
+@dataclass(frozen=True)
+class Winner:
+    """What the sweep found best: the recipe to train in earnest, and its score (0..1) in the short training."""
+
+    study: str
+    recipe: Recipe
+    value_f1: float
+    num_trials: int
+    num_new_trials: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def sweep(bench: Workbench, dataset: Dataset, key: str) -> Winner:
+    """Bring the study of one model on one dataset to `sweep.trials` finished trials, and return its best one.
+
+    The same question has the same study, so an interrupted sweep goes on, and a finished one is only read: nothing new
+    appears in MLflow.
+    """
+    dataset.require_passed()
+    params = bench.params
+    name = study_name(bench, dataset, key)
+    study = Study(
+        name=name,
+        storage=bench.layout.study_storage,
+        key=key,
+        config=model_config(params, key),
+        training=params.training,
+        seed=params.sweep.seed,
+    )
+    num_new = params.sweep.trials - study.num_finished()
+    if num_new > 0:
+        tags = {"facetmill.study": name}
+        described = describe_run(dataset, key, "sweep") | tags
+        with bench.tracker.run(f"sweep {key} {dataset.name}", tags=described, params=to_mapping(params.sweep)) as run:
+            study.run(params.sweep.trials, Trial(bench, dataset, key, tags, run.run_id))
+            run.log_metrics({"validation/best_value_f1": study.best().value, "trials": study.num_finished()})
+    best = study.best()
+    recipe = Recipe(key, best.config, best.training)
+    return Winner(name, recipe, best.value, study.num_finished(), max(0, num_new))
+
+
+def study_name(bench: Workbench, dataset: Dataset, key: str) -> str:
+    """Named after all that decides what its trials give; more trials or other final seeds are the same study."""
+    params = bench.params
+    sweep_params = {
+        name: value for name, value in to_mapping(params.sweep).items() if name in ("epochs", "train_share", "seed")
+    }
+    asked = [dataset.version, to_mapping(model_config(params, key)), to_mapping(params.training), sweep_params]
+    return f"{key}-{dataset.name}-{hash_json([*asked, code_digest()])[:8]}"
+
+
+class Trial:
+    """Trains one candidate of a sweep on a share of the train split, as a run below the sweep's."""
+
+    def __init__(self, bench: Workbench, dataset: Dataset, key: str, tags: dict[str, str], sweep_run: str) -> None:
+        self.bench = bench
+        self.dataset = dataset
+        self.key = key
+        self.tags = describe_run(dataset, key, "trial") | tags
+        self.sweep_run = sweep_run
+        params = bench.params.sweep
+        self.train = list(dataset.read("train", share=params.train_share, seed=params.seed))
+        self.validation = list(dataset.read("validation"))
+
+    def __call__(self, candidate: Candidate) -> float:
+        params = self.bench.params.sweep
+        training = replace(candidate.training, epochs=params.epochs, seed=params.seed)
+        recipe = Recipe(self.key, candidate.config, training)
+        logged = {"model": to_mapping(recipe.config), "training": to_mapping(training)}
+        name = f"trial-{candidate.number}"
+        value: float | optuna.TrialPruned
+        with self.bench.tracker.run(name, parent=self.sweep_run, tags=self.tags, params=logged) as run:
+
+            def on_epoch(epoch: EpochResult) -> None:
+                log_epoch(run, epoch)
+                candidate.report(epoch.epoch, epoch.value_f1)
+
+            model = build_model(self.dataset, recipe, self.train)
+            try:
+                value = fit(model, self.train, self.validation, training, on_epoch=on_epoch, progress=True).value_f1
+                run.log_metrics({"validation/best_value_f1": value})
+            except optuna.TrialPruned as signal:
+                run.status = "KILLED"
+                value = signal
+        if isinstance(value, optuna.TrialPruned):
+            raise value
+        return value

@@ -1,0 +1,189 @@
+"""What every entry of MODELS promises, run on the model as params.yaml sets it but small enough for a unit test."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from facetmill.models import MODELS
+from facetmill.models.base import Model
+from facetmill.params import load_params, model_config
+from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
+from facetmill.training.checkpoint import load_model, save_model
+from facetmill.training.loop import fit
+from facetmill.training.predict import predict
+from facetmill.training.seeding import seed_everything
+
+SMALL = {"encoder": "bilstm", "hidden_size": 16, "num_layers": 1, "window": 24, "attention_size": 16, "kl_weight": 0.1}
+SCHEMA = AttributeSchema((Attribute("Brand", {}), Attribute("Colour", {}), Attribute("Material", {})))
+
+
+def labelled(number: int, title: str, text: str = "", category: str | None = None, **values: str) -> Product:
+    facets = []
+    for name, value in values.items():
+        places = [("title", title), ("text", text)]
+        spans = tuple(Span(f, t.index(value), t.index(value) + len(value)) for f, t in places if value in t)  # type: ignore[arg-type]
+        facets.append(Facet(name, value, spans))
+    return Product(f"p{number}", "s", title, text, category, facets=tuple(facets))
+
+
+TRAIN = [
+    labelled(0, "Acme red shoe", "A red shoe of leather.", "shoes", Brand="Acme", Colour="red", Material="leather"),
+    labelled(1, "Acme navy blue boot", "", "shoes", Brand="Acme", Colour="navy blue"),
+    labelled(2, "Zed red shirt", "All cotton", "shirts", Brand="Zed", Colour="red", Material="cotton"),
+    labelled(3, "Zed shirt", "", None, Brand="Zed", Colour="white"),  # white is implicit
+    labelled(4, "Zed navy blue cotton shirt", "", "shirts", Brand="Zed", Colour="navy blue", Material="cotton"),
+    labelled(5, "plain shirt", "", "shirts"),
+] * 3
+ODD = [
+    labelled(90, ""),
+    labelled(91, "", "red"),
+    labelled(92, "Acme red " * 300, "leather " * 500, "hats", Brand="Acme", Colour="red", Material="leather"),
+    labelled(93, " \t\n"),
+    labelled(94, "Ａｃｍｅ \u200b réd \U0001f45f 红色 \ud800", "\x00", "shoes"),
+    dataclasses.replace(TRAIN[0], facets=(Facet("Size", "8"), *TRAIN[0].facets)),
+]
+
+
+@pytest.fixture(params=sorted(MODELS))
+def key(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def config(key: str, root: Path) -> Any:
+    settings: Any = model_config(load_params(root / "params.yaml"), key)
+    known = {field.name for field in dataclasses.fields(settings)}
+    return dataclasses.replace(settings, **{name: value for name, value in SMALL.items() if name in known})
+
+
+@pytest.fixture
+def training(root: Path) -> Any:
+    params = load_params(root / "params.yaml").training
+    changes = {"epochs": 8, "batch_size": 6, "learning_rate": 0.02, "threads": 1, "device": "cpu", "patience": 8}
+    return dataclasses.replace(params, **changes)
+
+
+@pytest.fixture
+def model(key: str, config: Any) -> Model:
+    seed_everything(0)
+    return MODELS[key].fit_vocabulary(config, SCHEMA, iter(TRAIN))
+
+
+def trained(model: Model, training: Any) -> Model:
+    fit(model, TRAIN, TRAIN[:6], training)
+    return model
+
+
+def close(left: list[list[Facet]], right: list[list[Facet]]) -> bool:
+    """Equal but for the last digits of confidences, which batching may change."""
+    strip = [[[dataclasses.replace(f, confidence=None) for f in facets] for facets in side] for side in (left, right)]
+    sure = [[f.confidence for facets in side for f in facets] for side in (left, right)]
+    return strip[0] == strip[1] and sure[0] == pytest.approx(sure[1], abs=1e-5)
+
+
+def test_its_key_is_its_entry(key: str) -> None:
+    assert MODELS[key].key == key
+    assert MODELS[key].__module__ == f"facetmill.models.{key}"
+
+
+def test_every_model_has_params_and_every_params_section_a_model(root: Path) -> None:
+    assert set(MODELS) == {field.name for field in dataclasses.fields(load_params(root / "params.yaml").models)}
+
+
+def test_it_finds_what_it_was_trained_on(model: Model, training: Any) -> None:
+    assert fit(model, TRAIN, TRAIN[:6], training).value_f1 > 0.8
+
+
+def test_its_loss_is_finite_and_reaches_every_trainable_parameter(model: Model) -> None:
+    model.train()
+    batch = model.collate([*TRAIN, *ODD])
+    assert batch.num_products == len(TRAIN) + len(ODD)
+    losses = model.loss(batch)
+    assert losses.total.shape == ()
+    assert losses.total.isfinite()
+    assert all(part.isfinite() and not part.requires_grad for part in losses.parts.values())
+    grouped = [p for group in model.parameter_groups().values() for p in group]
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    assert {id(p) for p in grouped} == {id(p) for p in trainable}
+    assert len(grouped) == len(trainable)
+    if trainable:
+        losses.total.backward()
+        without = [n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+        assert without == []
+
+
+def test_its_loss_is_a_mean_over_products(model: Model) -> None:
+    model.eval()
+    once, twice = (model.loss(model.collate(TRAIN[:2] * times)).total for times in (1, 2))
+    torch.testing.assert_close(once, twice)
+
+
+def test_products_without_facets_or_words_are_no_trouble(model: Model, training: Any) -> None:
+    trained(model, training)
+    for product in ODD:
+        assert model.loss(model.collate([product])).total.isfinite()
+        assert len(list(predict(model, [product], 4))) == 1
+    assert list(predict(model, [ODD[0], ODD[3]], 4)) == [[], []]
+    assert list(predict(model, [], 4)) == []
+
+
+def test_what_it_predicts_is_in_the_text_and_in_the_schema(model: Model, training: Any) -> None:
+    trained(model, training)
+    asked = [*TRAIN, *ODD]
+    found = list(predict(model, asked, 4))
+    assert sum(map(len, found)) > 10
+    for product, facets in zip(asked, found, strict=True):
+        assert len({(f.attribute, f.value.casefold()) for f in facets}) == len(facets)
+        for facet in facets:
+            assert facet.attribute in SCHEMA.names
+            assert facet.provenance == "predicted"
+            assert facet.confidence is not None
+            assert 0 <= facet.confidence <= 1
+            assert product.surface(facet.spans[0]) == facet.value
+            assert all(product.surface(s).casefold() == facet.value.casefold() for s in facet.spans)
+
+
+def test_a_value_far_into_a_long_text_is_found(model: Model, training: Any) -> None:
+    trained(model, training)
+    (facets,) = predict(model, [labelled(95, "plain shirt", "plain shirt " * 100 + "Zed red shirt All cotton")], 4)
+    assert max(span.start for facet in facets for span in facet.spans) > 1000
+
+
+def test_neither_batch_size_nor_order_nor_labels_change_its_answers(model: Model, training: Any) -> None:
+    trained(model, training)
+    asked = [*TRAIN[:6], *ODD]
+    expected = list(predict(model, asked, 1))
+    assert close(list(predict(model, asked, 5)), expected)
+    assert close(list(predict(model, asked[::-1], 3))[::-1], expected)
+    unlabelled = [dataclasses.replace(product, facets=(), absent=()) for product in asked]
+    assert close(list(predict(model, unlabelled, 4)), list(predict(model, asked, 4)))
+
+
+def test_a_seed_decides_everything(key: str, config: Any, training: Any) -> None:
+    states = []
+    for _ in range(2):
+        seed_everything(training.seed)
+        states.append(trained(MODELS[key].fit_vocabulary(config, SCHEMA, TRAIN), training).state_dict())
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_loaded_model_answers_as_the_saved_one(model: Model, training: Any, tmp_path: Path) -> None:
+    trained(model, training)
+    asked = [*TRAIN[:6], *ODD]
+    expected = list(predict(model, asked, 4))
+    save_model(model, tmp_path / "saved")
+    loaded = load_model(tmp_path / "saved")
+    assert type(loaded) is type(model)
+    assert (loaded.config, loaded.report()) == (model.config, model.report())
+    assert loaded.schema.to_json() == model.schema.to_json()
+    assert list(predict(loaded, asked, 4)) == expected
+    save_model(loaded, tmp_path / "again")
+    for path in sorted((tmp_path / "saved").rglob("*")):
+        if path.is_file():
+            assert path.read_bytes() == (tmp_path / "again" / path.relative_to(tmp_path / "saved")).read_bytes()

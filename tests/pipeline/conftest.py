@@ -1,0 +1,78 @@
+"""A workspace of its own with real servers, shared by all pipeline tests of a session."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from facetmill.platform import environment, servers
+from facetmill.platform.layout import Layout
+from facetmill.registry.ledger import Ledger
+from facetmill.tracking import Tracker
+
+ROOT = Path(__file__).resolve().parents[2]
+NOT_OURS = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME", "FACETMILL_STORAGE", servers.CONNECTED)
+
+
+@dataclass(frozen=True)
+class Platform:
+    layout: Layout
+    servers: servers.Servers
+    tracker: Tracker
+    ledger: Ledger
+
+
+def make_workspace(folder: Path) -> Layout:
+    """The project as a user has it, without its data and state: own params and dvc.yaml, the same code."""
+    for name in ("params.yaml", "dvc.yaml"):
+        source = ROOT / name
+        (folder / name).write_text(source.read_text() if source.exists() else "stages: {}\n")
+    for name in ("src", "flows"):
+        (folder / name).symlink_to(ROOT / name)
+    return Layout(folder)
+
+
+def processes_of(layout: Layout) -> list[psutil.Process]:
+    """Every living process whose environment says that it belongs to this workspace."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            home = process.environ().get("PREFECT_HOME")
+            if home == str(layout.prefect_home) and process.pid != os.getpid():
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((servers.HOST, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """Real servers on free ports, connected to this process; afterwards nothing of them is left."""
+    layout = make_workspace(tmp_path_factory.mktemp("workspace"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (*NOT_OURS, *environment.quiet_environment(layout)):
+            patch.setenv(name, "")  # so that what `apply` and `connect` set is undone at the end
+            patch.delenv(name)
+        environment.apply(layout)
+        running = servers.up(layout)
+        servers.connect(running)
+        tracker = Tracker(running.mlflow_url, "tests")
+        try:
+            yield Platform(layout, running, tracker, Ledger(layout.ledger_url))
+        finally:
+            servers.down(layout)
+            left = processes_of(layout)
+    assert not left, f"still running after down: {left}"

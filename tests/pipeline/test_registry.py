@@ -1,0 +1,296 @@
+"""Servers, runs, packages, versions and promotion, all against real servers and a real model."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow.pyfunc
+import psutil
+import pytest
+
+from facetmill.errors import GateFailed, PlatformError
+from facetmill.gates.verdict import Verdict
+from facetmill.models import MODELS
+from facetmill.params import DictionaryConfig
+from facetmill.platform import servers
+from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
+from facetmill.registry import promotion, versions
+from facetmill.registry.gates import Decision
+from facetmill.registry.ledger import Entry
+from facetmill.registry.package import package, refuse_pickles
+from facetmill.serving.answer import answer
+from facetmill.tracking import Run
+from facetmill.training.checkpoint import load_model, save_model
+from facetmill.training.predict import predict
+
+from .conftest import Platform, make_workspace, processes_of
+
+pytestmark = pytest.mark.pipeline
+
+CONFIG = DictionaryConfig(min_reliability=0.3, match="longest")
+SCHEMA = AttributeSchema((Attribute("colour", {"dark blue": 1, "red": 1}),))
+TRAIN = [
+    Product("1", "t", "jacket, dark blue", facets=(Facet("colour", "dark blue", (Span("title", 8, 17),)),)),
+    Product("2", "t", "red cap", facets=(Facet("colour", "red", (Span("title", 0, 3),)),)),
+]
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real model, the cheapest one, as `save_model` leaves it."""
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    save_model(MODELS["dictionary"].fit_vocabulary(CONFIG, SCHEMA, TRAIN), folder)
+    return folder
+
+
+def new_candidate(platform: Platform, model_dir: Path) -> int:
+    """A fresh run with a packaged model, registered as a candidate."""
+    tags = {"facetmill.model": "dictionary", "facetmill.dataset_version": "d" * 64}
+    with platform.tracker.run("candidate", tags=tags) as run:
+        package(model_dir, run, platform.tracker, tags=tags)
+    tags["facetmill.dictionary_run"] = run.run_id
+    return versions.register(platform.tracker, run.run_id, tags)
+
+
+def accept(platform: Platform, version: int) -> Decision:
+    live = live_version(platform)
+    return Decision(True, (Verdict("beats_champion", True, "critical", 0.9, "> 0.8", "better"),), version, live)
+
+
+def live_version(platform: Platform) -> int | None:
+    live = versions.champion(platform.tracker)
+    return None if live is None else int(live.version)
+
+
+def promote(platform: Platform, version: int, decision: Decision | None = None, **options: object):  # type: ignore[no-untyped-def]
+    options = {"smoke": lambda uri: None, **options}
+    decision = decision or accept(platform, version)
+    return promotion.promote(platform.tracker, platform.ledger, version, decision, who="ada", why="spring", **options)
+
+
+def fail(uri: str) -> None:
+    raise PlatformError(f"{uri} answers nonsense")
+
+
+def last(platform: Platform) -> Entry:
+    return platform.ledger.history()[-1]
+
+
+def test_two_ups_at_once_start_one_pair_and_a_killed_server_comes_back(tmp_path: Path, platform: Platform) -> None:
+    layout = make_workspace(tmp_path)
+    code = (
+        "import os\nfrom pathlib import Path\nfrom facetmill.platform import environment, servers\n"
+        "from facetmill.platform.layout import Layout\n"
+        f"layout = Layout(Path({str(tmp_path)!r}))\nenvironment.apply(layout)\nprint(len(servers.up(layout).started))"
+    )
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "PREFECT_", "FACETMILL_"))}
+    try:
+        callers = [
+            subprocess.Popen([sys.executable, "-c", code], env=clean, stdout=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]
+        started = sorted(int(caller.communicate()[0]) for caller in callers)
+        assert started == [0, 2]
+        before = servers.running(layout)
+        assert set(before) == {"mlflow", "prefect"}
+        assert {s.port for s in before.values()}.isdisjoint(s.port for s in servers.running(platform.layout).values())
+
+        os.kill(before["mlflow"].pid, signal.SIGKILL)
+        psutil.wait_procs([psutil.Process(before["mlflow"].pid)] if psutil.pid_exists(before["mlflow"].pid) else [], 5)
+        healed = subprocess.run([sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=True)
+        assert healed.stdout == "1\n"
+        after = servers.running(layout)
+        assert after["mlflow"].pid != before["mlflow"].pid
+        assert after["mlflow"].url == before["mlflow"].url  # whoever was connected still is
+        assert after["prefect"] == before["prefect"]
+    finally:
+        servers.down(layout)
+    assert [p for p in processes_of(layout) if p.is_running()] == []
+
+
+def test_a_run_ends_as_it_really_ended(platform: Platform) -> None:
+    tracker = platform.tracker
+    with tracker.run("good", params={"model": {"dropout": 0.1}, "long": "x" * 7000}) as good:
+        good.log_metrics({"train/loss": 2.0}, step=0)
+        good.log_metrics({"train/loss": 1.0}, step=1)
+    info = tracker.run_info(good.run_id)
+    assert info.status == "FINISHED"
+    assert info.params["model.dropout"] == "0.1"
+    assert len(info.params["long"]) == 6000
+    assert info.params["long"].endswith("...cut")
+    assert info.metrics == {"train/loss": 1.0}
+    assert [m.value for m in tracker.client.get_metric_history(good.run_id, "train/loss")] == [2.0, 1.0]
+
+    def fails(run: Run) -> None:
+        run.log_metrics({"seen": 1.0})
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), tracker.run("bad", parent=good.run_id) as bad:
+        fails(bad)
+    info = tracker.run_info(bad.run_id)
+    assert (info.status, info.metrics) == ("FAILED", {"seen": 1.0})
+    assert info.tags["mlflow.parentRunId"] == good.run_id
+
+    with pytest.raises(KeyboardInterrupt), tracker.run("stopped") as stopped:
+        raise KeyboardInterrupt
+    with tracker.run("pruned") as pruned:
+        pruned.status = "KILLED"
+    assert [tracker.run_info(run.run_id).status for run in (stopped, pruned)] == ["KILLED", "KILLED"]
+
+
+def test_a_run_whose_process_gets_sigterm_is_killed_not_running(platform: Platform) -> None:
+    code = (
+        f"import time\nfrom facetmill.tracking import Tracker\n"
+        f"with Tracker({platform.tracker.uri!r}, 'tests').run('long') as run:\n"
+        f" run.log_metrics({{'loss': 3.0}}); print(run.run_id, flush=True); time.sleep(600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    run_id = process.stdout.readline().strip()
+    process.terminate()
+    process.communicate()
+    info = platform.tracker.run_info(run_id)
+    assert (process.returncode, info.status, info.metrics) == (143, "KILLED", {"loss": 3.0})
+
+
+def test_many_metrics_tags_and_the_dataset_arrive(platform: Platform, tmp_path: Path) -> None:
+    version = "0123456789abcdef" * 4
+    with platform.tracker.run("many", tags={"facetmill.training": "it's here"}) as run:
+        run.log_metrics({f"value_f1/{number}": number / 2000 for number in range(2000)})
+        run.log_dataset("demo", version)
+        run.log_json("deep/scores.json", {"f1": 0.5})
+    stored = platform.tracker.client.get_run(run.run_id)
+    assert len(stored.data.metrics) == 2000
+    dataset = stored.inputs.dataset_inputs[0].dataset
+    assert (dataset.name, dataset.digest, dataset.source_type) == ("demo", version[:36], "dvc")
+    assert version in dataset.source
+    target = platform.tracker.download(run.run_id, "deep/scores.json", tmp_path / "scores.json")
+    assert '"f1": 0.5' in target.read_text()
+    assert platform.tracker.find_run({"facetmill.training": "it's here"}) == run.run_id
+    assert platform.tracker.find_run({"facetmill.training": "elsewhere"}) is None
+    with pytest.raises(PlatformError, match="no run"):
+        platform.tracker.run_info("0" * 32)
+
+
+def test_a_package_holds_no_pickle_and_answers_as_the_model_does(
+    platform: Platform, model_dir: Path, tmp_path: Path
+) -> None:
+    version = new_candidate(platform, model_dir)
+    resolved = versions.resolve(platform.tracker, f"facets-candidates/{version}")
+    assert resolved.has_signature
+    assert resolved.tags["facetmill.model"] == "dictionary"
+    folder = versions.fetch(platform.tracker, resolved, tmp_path)
+    found = list(predict(load_model(folder), TRAIN, 8))
+    assert [[facet.value for facet in facets] for facets in found] == [["dark blue"], ["red"]]
+
+    whole = platform.tracker.download_uri(resolved.uri or "", tmp_path / "package")
+    suffixes = {path.suffix for path in whole.rglob("*") if path.is_file()}
+    assert suffixes.isdisjoint({".pkl", ".pickle", ".pt", ".pth", ".bin"})
+    assert os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
+    served = mlflow.pyfunc.load_model(resolved.uri)
+    rows = [{"product_id": p.product_id, "title": p.title, "text": p.text} for p in TRAIN]
+    answers = served.predict(rows).to_dict("records")
+    assert answers == [answer(product, facets) for product, facets in zip(TRAIN, found, strict=True)]
+    assert answers[0]["facets"][0] | {"confidence": None} == {
+        "attribute": "colour", "value": "dark blue", "field": "title", "start": 8, "end": 17, "confidence": None
+    }  # fmt: skip
+    assert versions.version_of_run(platform.tracker, resolved.run_id or "") == version
+
+
+def test_a_changed_artifact_is_refused(platform: Platform, model_dir: Path, tmp_path: Path) -> None:
+    version = new_candidate(platform, model_dir)
+    platform.tracker.client.set_model_version_tag(
+        versions.CANDIDATES, str(version), "facetmill.artifact_sha256", "0" * 64
+    )
+    resolved = versions.resolve(platform.tracker, f"facets-candidates/{version}")
+    with pytest.raises(PlatformError, match="do not use it"):
+        versions.fetch(platform.tracker, resolved, tmp_path)
+
+
+def test_a_pickle_is_not_packaged(tmp_path: Path) -> None:
+    (tmp_path / "weights.pt").write_bytes(b"\x80\x04.")
+    with pytest.raises(PlatformError, match=r"weights\.pt"):
+        refuse_pickles(tmp_path)
+
+
+def test_unknown_references_say_what_there_is(platform: Platform, model_dir: Path) -> None:
+    version = new_candidate(platform, model_dir)
+    for ref in ("facets-candidates/99999", "0" * 32, "nonsense"):
+        with pytest.raises(PlatformError) as caught:
+            versions.resolve(platform.tracker, ref)
+        assert ref in str(caught.value)
+    assert f"facets-candidates/{version}" in str(caught.value)
+    assert versions.resolve(platform.tracker, str(model_dir)).folder == model_dir
+
+
+def test_promotion_from_nothing_to_rollback(platform: Platform, model_dir: Path, tmp_path: Path) -> None:
+    """One story, since each step needs the champion that the step before has left."""
+    assert live_version(platform) is None
+    first = new_candidate(platform, model_dir)
+    with pytest.raises(PlatformError, match="no champion stays live"):
+        promote(platform, first, smoke=fail)
+    assert live_version(platform) is None
+    assert (last(platform).state, last(platform).to_version) == ("failed", None)
+
+    done = promote(platform, first, smoke=promotion.smoke_test(platform.tracker))
+    assert (done.outcome, done.from_version, done.to_version) == ("promoted", None, live_version(platform))
+    entry = last(platform)
+    assert (entry.state, entry.who, entry.why, entry.to_version) == ("done", "ada", "spring", done.to_version)
+    assert entry.dataset_version == "d" * 64
+    assert entry.decision["verdicts"][0]["gate"] == "beats_champion"
+    served = mlflow.pyfunc.load_model("models:/facets@champion")
+    assert len(served.predict([{"product_id": "9", "title": "red hat", "text": ""}])["facets"][0]) == 1
+    dictionary = versions.resolve(platform.tracker, "dictionary")
+    assert dictionary.run_id == versions.resolve(platform.tracker, "facets@champion").run_id
+    assert (versions.fetch(platform.tracker, dictionary, tmp_path) / "weights.safetensors").is_file()
+
+    num_rows = len(platform.ledger.history())
+    again = promote(platform, first)
+    assert (again.outcome, again.to_version) == ("already_champion", done.to_version)
+
+    second = new_candidate(platform, model_dir)
+    dry = promote(platform, second, dry_run=True)
+    assert (dry.outcome, dry.entry_id, live_version(platform)) == ("dry_run", None, done.to_version)
+    rejected = Decision(False, (Verdict("beats_champion", False, "critical", 0.7, "> 0.8", "0.7 is not better"),))
+    with pytest.raises(GateFailed):
+        promote(platform, second, rejected, dry_run=True)
+    assert len(platform.ledger.history()) == num_rows
+
+    with pytest.raises(GateFailed, match=r"0\.7 is not better"):
+        promote(platform, second, rejected)
+    assert (last(platform).state, live_version(platform)) == ("rejected", done.to_version)
+
+    stale = Decision(True, (), second, None)
+    with pytest.raises(PlatformError, match="judge it again"):
+        promote(platform, second, stale)
+
+    with pytest.raises(PlatformError, match="answers nonsense"):
+        promote(platform, second, smoke=fail)
+    assert (last(platform).state, live_version(platform)) == ("failed", done.to_version)
+
+
+def test_a_promotion_that_died_after_moving_the_alias_is_undone(platform: Platform, model_dir: Path) -> None:
+    first = new_candidate(platform, model_dir)
+    live = promote(platform, first).to_version
+    second = new_candidate(platform, model_dir)
+    code = (
+        "import os\nfrom facetmill.registry import promotion\nfrom facetmill.registry.ledger import Ledger\n"
+        "from facetmill.registry.gates import Decision\nfrom facetmill.tracking import Tracker\n"
+        f"promotion.promote(Tracker({platform.tracker.uri!r}, 'tests'), Ledger({platform.layout.ledger_url!r}), "
+        f"{second}, Decision(True, ()), who='ada', why='crash', smoke=lambda uri: os._exit(9))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    assert live_version(platform) != live
+    assert last(platform).state == "pending"
+    assert [entry.why for entry in promotion.repair(platform.tracker, platform.ledger)] == ["crash"]
+    assert live_version(platform) == live
+    assert last(platform).state == "failed"
+
+
+def test_a_model_that_does_not_load_fails_the_smoke_test(platform: Platform) -> None:
+    with pytest.raises(PlatformError, match="the smoke test failed"):
+        promotion.smoke_test(platform.tracker)("models:/facets/99999")

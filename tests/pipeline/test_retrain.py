@@ -1,0 +1,208 @@
+"""The whole loop as a user runs it: `facetmill retrain` in a workspace with real servers, on a small demo catalogue."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+
+from facetmill.registry import versions
+from facetmill.tracking import Tracker
+from facetmill.workbench import EXPERIMENT
+from tests.pipeline.conftest import Platform
+
+pytestmark = pytest.mark.pipeline
+
+SMALL = {
+    "demo": {"products": 240, "image_size": 32},
+    "models": {"jave": {"encoder": "bilstm", "hidden_size": 96, "dropout": 0.0}},
+    "training": {"epochs": 12, "batch_size": 8, "threads": 1, "learning_rate": 0.003, "patience": 12},
+    "sweep": {"trials": 2, "epochs": 1, "final_seeds": [0, 1]},
+    "promotion": {"bootstrap": 50},
+}
+
+
+def change_params(platform: Platform, changes: dict[str, Any]) -> None:
+    path = platform.layout.root / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    for section, values in changes.items():
+        for key, value in values.items():
+            params[section][key] = {**params[section][key], **value} if isinstance(value, dict) else value
+    path.write_text(yaml.safe_dump(params))
+
+
+def facetmill(platform: Platform, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "facetmill", *words],
+        cwd=platform.layout.root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def answer(platform: Platform, *words: str) -> Any:
+    done = facetmill(platform, *words, "--json")
+    assert done.returncode == 0, f"{words}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def first(platform: Platform) -> Any:
+    """The answer of the first retrain of the workspace."""
+    change_params(platform, SMALL)
+    return answer(platform, "retrain", "--who", "ana", "--why", "first")
+
+
+@pytest.fixture(scope="module")
+def tracker(platform: Platform) -> Tracker:
+    return Tracker(platform.tracker.uri, EXPERIMENT)
+
+
+def runs_of(tracker: Tracker, kind: str) -> list[Any]:
+    client = MlflowClient(tracker.uri)
+    return list(client.search_runs([tracker.experiment_id], f"tags.`facetmill.kind` = '{kind}'"))
+
+
+def test_the_first_retrain_ends_with_a_champion_that_beats_the_dictionary(platform: Platform, first: Any) -> None:
+    assert first["outcome"]["outcome"] == "promoted", first["outcome"]
+    claims = {verdict["gate"]: verdict for verdict in first["outcome"]["verdicts"]}
+    assert {"data_gate_passed", "beats_dictionary", "beats_champion", "has_signature"} <= set(claims)
+    assert all(verdict["passed"] for verdict in claims.values())
+
+
+def test_status_history_and_mlflow_agree_on_what_is_live(platform: Platform, first: Any, tracker: Tracker) -> None:
+    champion = answer(platform, "status")["champion"]
+    live = versions.champion(tracker)
+    assert live is not None
+    assert champion["version"] == int(live.version) == first["outcome"]["champion_version"]
+    assert champion["model"] == live.tags["facetmill.model"] == "jave"
+    assert champion["dataset"] == live.tags["facetmill.dataset"] == first["dataset"]["name"]
+    rows = answer(platform, "history")
+    assert [(row["state"], row["who"], row["why"], row["to_version"]) for row in rows] == [
+        ("done", "ana", "first", champion["version"])
+    ]
+
+
+def test_every_run_ended_as_it_did_and_trials_hang_below_their_sweep(first: Any, tracker: Tracker) -> None:
+    sweeps, trials, trainings = (runs_of(tracker, kind) for kind in ("sweep", "trial", "training"))
+    assert [run.info.status for run in sweeps] == ["FINISHED"]
+    assert len(trials) == 2
+    assert {run.info.status for run in trials} <= {"FINISHED", "KILLED"}
+    assert {run.data.tags["mlflow.parentRunId"] for run in trials} == {sweeps[0].info.run_id}
+    assert sorted(run.data.tags["facetmill.model"] for run in trainings) == ["dictionary", "jave", "jave"]
+    for run in trainings:
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["facetmill.dataset_version"] == first["dataset"]["version"]
+        assert 0 <= run.data.metrics["test/value_f1"] <= 1
+
+
+def test_a_second_retrain_changes_nothing(platform: Platform, first: Any, tracker: Tracker) -> None:
+    runs_before = len(MlflowClient(tracker.uri).search_runs([tracker.experiment_id]))
+    again = answer(platform, "retrain", "--who", "ben", "--why", "second")
+    assert again["dataset"]["stages_run"] == []
+    assert again["dataset"]["version"] == first["dataset"]["version"]
+    assert again["sweep"]["num_new_trials"] == 0
+    assert not any(run["new"] for run in again["candidate"]["runs"])
+    assert again["outcome"]["outcome"] == "already_champion"
+    assert again["outcome"]["champion_version"] == first["outcome"]["champion_version"]
+    assert len(MlflowClient(tracker.uri).search_runs([tracker.experiment_id])) == runs_before
+    assert len(answer(platform, "history")) == 1
+
+
+def test_evaluate_gives_the_fixed_names_for_every_kind_of_reference(platform: Platform, first: Any) -> None:
+    fixed = {"value_f1", "attribute_f1", "value_precision", "value_recall", "na_f1"}
+    fixed |= {"per_attribute", "per_category", "products", "seconds"}
+    scores = {}
+    for ref in ("facets@champion", f"facets-candidates/{first['candidate']['version']}", first["candidate"]["run_id"]):
+        scores[ref] = answer(platform, "evaluate", ref, "--data", "demo:", "--split", "test")
+        assert fixed <= set(scores[ref])
+    assert len({score["value_f1"] for score in scores.values()}) == 1
+    champion = scores["facets@champion"]
+    dictionary = answer(platform, "evaluate", "dictionary", "--data", "demo:", "--split", "test")
+    assert champion["value_f1"] > dictionary["value_f1"]
+    assert champion["products"] == dictionary["products"] == first["dataset"]["products"]["test"]
+
+
+def test_a_dry_run_asks_every_gate_and_changes_nothing(platform: Platform, first: Any) -> None:
+    version = str(first["candidate"]["version"])
+    before = answer(platform, "history"), answer(platform, "status")["champion"]
+    outcome = answer(platform, "promote", version, "--dry-run")
+    assert outcome["outcome"] == "already_champion"
+    assert (answer(platform, "history"), answer(platform, "status")["champion"]) == before
+
+
+CSV_HEAD = "id,title,Color,Material\n"
+
+
+def shop_csv(folder: Path, num_rows: int = 20) -> Path:
+    colors, materials = ["red", "blue", "green", "black"], ["wool", "oak", "steel"]
+    lines = [
+        f"p{i},{color} {material} thing {i},{color},{material}\n"
+        for i in range(num_rows)
+        for color, material in [(colors[i % 4], materials[i % 3])]
+    ]
+    path = folder / "shop.csv"
+    path.write_text(CSV_HEAD + "".join(lines))
+    return path
+
+
+def test_extract_writes_the_facets_of_a_users_own_csv(platform: Platform, first: Any, tmp_path: Path) -> None:
+    shop = tmp_path / "shop.csv"
+    shop.write_text("id,title\na,Golden lamp of brass\nb,Plain black leather bag\n")
+    out = tmp_path / "facets.jsonl"
+    said = answer(platform, "extract", "facets@champion", "--data", f"products:{shop}", "--out", str(out))
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [line["product_id"] for line in lines] == ["a", "b"]
+    assert said["facets"] == sum(len(line["facets"]) for line in lines)
+    titles = {"a": "Golden lamp of brass", "b": "Plain black leather bag"}
+    for line in lines:
+        for facet in line["facets"]:
+            assert titles[line["product_id"]][facet["start"] : facet["end"]] == facet["value"]
+
+
+def test_twenty_rows_of_a_users_own_csv_make_a_dataset(platform: Platform, tmp_path: Path) -> None:
+    data = f"products:{shop_csv(tmp_path)}"
+    built = answer(platform, "dataset", "build", "--data", data)
+    described = answer(platform, "dataset", "describe", "--data", data)
+    assert described["verdict"]["passed"] is True
+    assert sum(split["num_products"] for split in described["splits"].values()) == 20
+    assert all(split["num_products"] > 0 for split in described["splits"].values())
+    assert described["version"] == built["version"]
+    page = Path(described["gate_page"]).read_text()
+    assert not re.search(r"(src|href)=[\"']https?:", page)
+
+
+def test_a_dataset_that_fails_its_gate_does_not_reach_training(
+    platform: Platform, tmp_path: Path, tracker: Tracker
+) -> None:
+    data = f"products:{shop_csv(tmp_path, num_rows=4)}"  # below check.min_products
+    runs_before = len(MlflowClient(tracker.uri).search_runs([tracker.experiment_id]))
+    done = facetmill(platform, "retrain", "--data", data)
+    assert done.returncode == 1
+    assert "data gate" in done.stderr
+    assert "Traceback" not in done.stderr.splitlines()[-1]
+    assert len(MlflowClient(tracker.uri).search_runs([tracker.experiment_id])) == runs_before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("retrain", "--data", "demmo:"), "demmo"),
+        (("retrain", "--data", "products:no-such.csv"), "no-such.csv"),
+        (("retrain", "--model", "jav"), "'jav'"),
+        (("evaluate", "facets-candidates/99", "--data", "demo:"), "facets-candidates/99"),
+        (("promote", "99"), "99"),
+    ],
+)
+def test_wrong_input_is_one_message_and_exit_code_1(platform: Platform, words: tuple[str, ...], message: str) -> None:
+    done = facetmill(platform, *words)
+    assert done.returncode == 1
+    assert message in done.stderr.splitlines()[-1]

@@ -1,0 +1,55 @@
+"""Importing does nothing, and the command line stays light."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = (
+    "torch",
+    "mlflow",
+    "prefect",
+    "great_expectations",
+    "optuna",
+    "transformers",
+    "dvc",
+    "pandas",
+    "pyarrow",
+    "numba",
+)
+SHOW_HEAVY = f"import sys, json; print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
+
+
+def python(code: str, cwd: Path) -> str:
+    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_command_line_imports_nothing_heavy(tmp_path: Path) -> None:
+    assert json.loads(python(f"import facetmill.cli; {SHOW_HEAVY}", tmp_path)) == []
+
+
+def test_a_wrong_params_file_is_told_without_heavy_imports(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("model: jave\n")
+    code = (
+        "from pathlib import Path\nfrom facetmill.params import load_params\nfrom facetmill.errors import ParamsError\n"
+        f"try: load_params(Path('params.yaml'))\nexcept ParamsError: {SHOW_HEAVY}"
+    )
+    assert json.loads(python(code, tmp_path)) == []
+
+
+@pytest.mark.timeout(300)
+def test_importing_every_module_writes_no_file_and_needs_no_server(root: Path, tmp_path: Path) -> None:
+    package = root / "src"
+    names = [
+        ".".join(path.relative_to(package).with_suffix("").parts).removesuffix(".__init__")
+        for path in sorted((package / "facetmill").rglob("*.py"))
+    ]
+    names = [name for name in names if name != "facetmill.serving.model_file"]  # MLflow runs it; it is not imported
+    python("import importlib\n" + "\n".join(f"importlib.import_module({name!r})" for name in names), tmp_path)
+    assert list(tmp_path.iterdir()) == []

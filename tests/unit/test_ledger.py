@@ -1,0 +1,81 @@
+"""The promotion ledger: rows are added, closed once, and never lost or rewritten."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from facetmill.errors import PlatformError
+from facetmill.registry.ledger import Ledger
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(f"sqlite:///{tmp_path / 'state' / 'ledger.db'}")
+
+
+def add(ledger: Ledger, candidate: int = 5, state: Literal["pending", "rejected"] = "pending") -> int:
+    return ledger.append(
+        who="Åsa",
+        why="spring range",
+        candidate_version=candidate,
+        from_version=1,
+        dataset_version="d" * 64,
+        decision={"accepted": True, "verdicts": [{"gate": "beats_champion", "observed": 0.81}]},
+        state=state,
+    )
+
+
+def test_a_row_comes_back_whole(ledger: Ledger) -> None:
+    ledger.close(add(ledger), "done", 2)
+    (entry,) = ledger.history()
+    assert (entry.who, entry.why, entry.candidate_version) == ("Åsa", "spring range", 5)
+    assert (entry.from_version, entry.to_version, entry.state) == (1, 2, "done")
+    assert entry.decision["verdicts"][0]["observed"] == 0.81
+    assert abs(entry.when - datetime.now(UTC)) < timedelta(minutes=1)
+    assert entry.to_json()["when"].endswith("+00:00")
+
+
+@pytest.mark.parametrize("ended", ["done", "failed"])
+def test_a_closed_row_stays_as_it_is(ledger: Ledger, ended: Literal["done", "failed"]) -> None:
+    row = add(ledger)
+    ledger.close(row, ended, 2)
+    with pytest.raises(PlatformError, match="not pending"):
+        ledger.close(row, "failed")
+    assert (ledger.history()[0].state, ledger.history()[0].to_version) == (ended, 2)
+
+
+def test_a_rejection_cannot_become_a_promotion(ledger: Ledger) -> None:
+    row = add(ledger, state="rejected")
+    with pytest.raises(PlatformError, match="not pending"):
+        ledger.close(row, "done", 2)
+    assert ledger.pending() == []
+
+
+def test_history_is_in_order_and_shows_what_is_pending(ledger: Ledger) -> None:
+    ledger.close(add(ledger, 1), "done", 1)
+    add(ledger, 2)
+    add(ledger, 3, "rejected")
+    assert [entry.candidate_version for entry in ledger.history()] == [1, 2, 3]
+    assert [entry.candidate_version for entry in ledger.pending()] == [2]
+
+
+def test_rows_survive_a_reopening_and_many_writers(ledger: Ledger, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'state' / 'ledger.db'}"
+    with ThreadPoolExecutor(4) as pool:
+        ids = list(pool.map(lambda number: add(Ledger(url), number), range(12)))
+    assert len(set(ids)) == 12
+    assert {entry.candidate_version for entry in Ledger(url).history()} == set(range(12))
+
+
+def test_a_decision_that_is_no_json_is_not_written(ledger: Ledger) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        ledger.append(
+            who="a", why="", candidate_version=1, from_version=None, dataset_version="", state="pending",
+            decision={"observed": float("nan")},
+        )  # fmt: skip
+    assert ledger.history() == []

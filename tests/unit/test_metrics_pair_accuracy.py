@@ -1,0 +1,46 @@
+"""The worked examples of ULS-DRAM's appendix: "blue jeans match blue spirits", annotated Color: [blue]."""
+
+from __future__ import annotations
+
+import pytest
+
+from facetmill.metrics.pair_accuracy import tally_pairs
+from facetmill.metrics.score import score
+from facetmill.records import Facet, Product, Span
+
+TEXT = "blue jeans match blue spirits"
+WORDS = {"blue": (0, 4), "jeans": (5, 10), "blue2": (17, 21), "spirits": (22, 29), "blue spirits": (17, 29)}
+GOLD = Product("p", "test", TEXT, facets=(Facet("Color", "Blue", (Span("title", 0, 4), Span("title", 17, 21))),))
+
+
+def said(attribute: str, *words: str) -> list[Facet]:
+    return [Facet(attribute, "?", (Span("title", *WORDS[word]),)) for word in words]
+
+
+@pytest.mark.parametrize(
+    ("predicted", "right"),
+    [
+        (said("Color", "blue", "blue2"), 1),  # (1) both, or
+        (said("Color", "blue"), 1),  # either: the strings are a set
+        (said("Color", "blue", "spirits"), 0),  # (2) one too many
+        ([], 0),  # (3) none, or
+        (said("Color", "blue spirits"), 0),  # too long
+        (said("Color", "blue", "blue2") + said("Type", "jeans"), 1),  # (4) Type is not annotated, so it is free
+        (said("Color", "blue", "blue", "blue2"), 1),  # duplicates merge
+        ([Facet("Color", "BLUE")], 1),  # without a span the value itself is compared
+    ],
+)
+def test_worked_examples(predicted: list[Facet], right: int) -> None:
+    tally = tally_pairs(GOLD, predicted)
+    assert (tally.correct, tally.gold) == (right, 1)
+
+
+def test_all_values_of_an_attribute_or_none() -> None:
+    gold = Product("p", "test", TEXT, facets=(Facet("Color", "blue"), Facet("Color", "navy"), Facet("Type", "jeans")))
+    assert score([gold], [[Facet("Color", "blue"), Facet("Type", "jeans")]]).pair_accuracy == 1 / 3
+    assert score([gold], [[Facet("Color", "navy"), Facet("Color", "blue")]]).pair_accuracy == 2 / 3
+
+
+def test_spaces_do_not_count() -> None:
+    gold = Product("p", "test", TEXT, facets=(Facet("Color", "navy blue"),))
+    assert score([gold], [[Facet("Color", "navyblue")]]).pair_accuracy == 1.0

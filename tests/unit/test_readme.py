@@ -1,0 +1,57 @@
+"""What the README tells a newcomer to type exists."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+
+@pytest.fixture(scope="module")
+def commands() -> list[str]:
+    """Every command of the README's shell blocks, without its comment."""
+    text = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.S)
+    return [line.split("#")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def test_every_make_target_of_the_readme_exists(root: Path, commands: list[str]) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (root / "Makefile").read_text(), re.M))
+    used = {command.split()[1] for command in commands if command.startswith("make ")}
+    assert used
+    assert used <= targets
+
+
+def test_every_facetmill_command_of_the_readme_has_its_options(commands: list[str]) -> None:
+    asked = [command.split()[1:] for command in commands if command.startswith("facetmill ")]
+    assert asked
+    for words in asked:
+        verb = words[:2] if words[0] == "dataset" else words[:1]
+        done = subprocess.run(
+            [sys.executable, "-c", "from facetmill.cli import main; main()", *verb, "--help"],
+            capture_output=True, text=True, check=False, env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"},
+        )  # fmt: skip
+        assert done.returncode == 0, (words, done.stderr)
+        for option in (word for word in words if word.startswith("--")):
+            assert option in done.stdout, (words, option)
+
+
+def test_every_folder_of_the_file_map_exists_or_is_made(root: Path) -> None:
+    readme = (root / "README.md").read_text()
+    section = readme.split("## Where things are")[1].split("\n\n| I want")[0]
+    for row in section.splitlines()[3:]:
+        names = re.findall(r"`([^`]+/)`", row.split("|")[1]) if row.startswith("|") else []
+        for name in names if "(made)" not in row else []:
+            here = [root / name, root / "src/facetmill" / name]
+            assert any(path.is_dir() for path in here), name
+
+
+def test_every_params_key_of_the_readme_exists(root: Path) -> None:
+    params = yaml.safe_load((root / "params.yaml").read_text())
+    readme = (root / "README.md").read_text()
+    for section, key in re.findall(r"`(dataset|training|sweep|split|match)\.([a-z_]+)`", readme):
+        assert key in params[section], f"{section}.{key}"

@@ -1,0 +1,109 @@
+"""What the public formats hold beyond the contract: where pictures lie, who shares a group, odd markup."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from facetmill.errors import DataError
+from facetmill.params import DemoParams
+from facetmill.records import Facet, Product, Span
+from facetmill.sources import extractgpt, implicitave, mae, mepave
+from facetmill.sources.base import BadRow, Reason, SourceOptions
+
+OPTIONS = SourceOptions(
+    demo=DemoParams(products=1, seed=0, image_size=32, noise=0.0, missing_images=0.0, implicit=0.0, drift=0.0)
+)
+HEADER = "id\timages\tcategory\ttexts\tattribute_names\tattribute_values\n"
+ROW = "B1\tB1.jpg\tMirrors\t[Title] Mirror\tShape\tOval\n"
+
+
+def only(rows: object) -> Product:
+    [row] = list(rows)  # type: ignore[call-overload]  # any iterator
+    assert isinstance(row, Product), row
+    return row
+
+
+def test_mepave_text_may_hold_angle_brackets_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_text("c\ts\t长<3米红裙\t长<3米<颜色>红</颜色>裙\n", encoding="utf-8")
+    assert only(mepave.read(path, OPTIONS)).facets == (Facet("颜色", "红", (Span("title", 4, 5),)),)
+
+
+def test_mepave_nested_tags_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_text("c\ts\t红裙\t<a><b>红</b></a>裙\n", encoding="utf-8")
+    [row] = mepave.read(path, OPTIONS)
+    assert isinstance(row, BadRow)
+    assert row.reason == Reason.UNCLOSED_TAG
+
+
+def test_mepave_pictures_are_named_by_product(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_text("c_7\ts\t裙\t裙\n", encoding="utf-8")
+    options = SourceOptions(demo=OPTIONS.demo, images=tmp_path / "pictures")
+    assert only(mepave.read(path, options)).images == (str(tmp_path / "pictures" / "c_7.jpg"),)
+    assert only(mepave.read(path, OPTIONS)).images == ()
+
+
+def test_mepave_product_name_cannot_lead_to_another_folder(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_text("../c\ts\t裙\t裙\n", encoding="utf-8")
+    options = SourceOptions(demo=OPTIONS.demo, images=tmp_path / "pictures")
+    assert list(mepave.read(path, options)) == [
+        BadRow(str(path), 1, "cid", "../c.jpg", Reason.PATH_LEAVES_FOLDER),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "read_from", "images"),
+    [
+        ("labelled/Home.tsv", "labelled", "images"),  # beside
+        ("labelled/Home.tsv", "labelled/Home.tsv", "images"),
+        ("Home.tsv", ".", "images"),  # inside
+        ("titles_only/Home/train.tsv", "titles_only", "images"),
+    ],
+)
+def test_implicitave_finds_its_pictures(file: str, read_from: str, images: str, tmp_path: Path) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(HEADER + ROW)
+    (tmp_path / images).mkdir()
+    row = only(implicitave.read(tmp_path / read_from, OPTIONS))
+    assert row.images == (str(tmp_path / images / "B1.jpg"),)
+
+
+def test_implicitave_facets_are_left_to_the_match_stage_to_place(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text(HEADER + ROW)
+    [facet] = only(implicitave.read(tmp_path / "a.tsv", OPTIONS)).facets
+    assert (facet.spans, facet.modality, facet.provenance) == ((), None, "annotated")
+
+
+def test_implicitave_without_a_column_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("id\timages\ttexts\n")
+    with pytest.raises(DataError, match="no column category, attribute_names, attribute_values"):
+        list(implicitave.read(tmp_path / "a.tsv", OPTIONS))
+
+
+def test_extractgpt_ids_say_folder_file_and_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("train.jsonl").write_text('\n{"input": "A", "target_scores": {}}\n')  # a blank line keeps its number
+    assert only(extractgpt.read(Path("train.jsonl"), OPTIONS)).product_id == f"{tmp_path.name}/train/1"
+
+
+def test_extractgpt_keeps_different_titles_in_different_groups(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text("".join(f'{{"input": "{title}", "target_scores": {{}}}}\n' for title in ("Red", "red", "Red 2")))
+    groups = [row.group_id for row in extractgpt.read(path, OPTIONS) if isinstance(row, Product)]
+    assert groups[0] == groups[1] != groups[2]
+
+
+def test_mae_takes_pictures_from_the_folder_it_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "0.json"
+    path.write_text('[{"diffbotUri": "a", "clean_title": "Pot", "images": ["p.jpg"], "specs": {"Lid": null}}]')
+    options = SourceOptions(demo=OPTIONS.demo, images=tmp_path / "elsewhere")
+    row = only(mae.read(path, options))
+    assert row.images == (str(tmp_path / "elsewhere" / "p.jpg"),)
+    assert row.absent == ("Lid",)
+    assert only(mae.read(path, OPTIONS)).images == (str(tmp_path / "images" / "p.jpg"),)

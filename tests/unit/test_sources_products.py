@@ -1,0 +1,160 @@
+"""A user's own catalogue: three kinds of file, two ways to write facets, and columns by any name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from facetmill.errors import DataError
+from facetmill.params import DemoParams
+from facetmill.records import Facet, Product
+from facetmill.sources.base import BadRow, Reason, SourceOptions
+from facetmill.sources.products import read
+
+DEMO = DemoParams(products=1, seed=0, image_size=32, noise=0.0, missing_images=0.0, implicit=0.0, drift=0.0)
+
+
+def rows(path: Path, **columns: str) -> list[Product | BadRow]:
+    return list(read(path, SourceOptions(demo=DEMO, columns=columns)))
+
+
+def product(path: Path, **columns: str) -> Product:
+    [row] = rows(path, **columns)
+    assert isinstance(row, Product), row
+    return row
+
+
+def csv(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "c.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def parquet(tmp_path: Path, **columns: object) -> Path:
+    path = tmp_path / "c.parquet"
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def test_a_spreadsheet_export_with_bom_and_crlf_is_read(tmp_path: Path) -> None:
+    path = csv(tmp_path, "\ufeffid,title,Color\r\n1,Hat,red\r\n")
+    assert product(path) == Product("1", "products", "Hat", facets=(Facet("Color", "red"),))
+
+
+def test_wide_cells_say_unknown_absent_and_several_values(tmp_path: Path) -> None:
+    row = product(csv(tmp_path, "id,title,Color,Size,Material\n1,Hat,,n/a,wool|silk | \n"))
+    assert row.facets == (Facet("Material", "wool"), Facet("Material", "silk"))
+    assert row.absent == ("Size",)  # Color is unknown: in neither
+
+
+def test_a_facets_column_turns_the_others_off(tmp_path: Path) -> None:
+    cell = json.dumps({"Color": "red", "Material": ["wool", "a|b"], "Size": None, "Cut": "n/a"}).replace('"', '""')
+    row = product(csv(tmp_path, f'id,title,Price,facets\n1,Hat,9.99,"{cell}"\n'))
+    assert row.facets == (Facet("Color", "red"), Facet("Material", "wool"), Facet("Material", "a|b"))
+    assert row.absent == ("Size", "Cut")
+
+
+def test_an_empty_facets_cell_knows_nothing(tmp_path: Path) -> None:
+    row = product(csv(tmp_path, "id,title,facets\n1,Hat,\n"))
+    assert (row.facets, row.absent) == ((), ())
+
+
+def test_columns_are_mapped_and_the_mapped_name_is_no_attribute(tmp_path: Path) -> None:
+    path = csv(tmp_path, "sku,name,label,family\n1,Hat,Red hat,f1\n")
+    row = product(path, product_id="sku", title="label", group_id="family")
+    assert (row.product_id, row.title, row.group_id) == ("1", "Red hat", "f1")
+    assert row.facets == (Facet("name", "Hat"),)
+
+
+def test_a_column_taken_for_one_field_is_not_taken_for_another(tmp_path: Path) -> None:
+    row = product(csv(tmp_path, "id,title,description\n1,Hat,Long hat\n"), title="description")
+    assert (row.title, row.text) == ("Long hat", "")
+    assert row.facets == (Facet("title", "Hat"),)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"colour": "c"}, "unknown field 'colour'"),
+        ({"text": "body"}, "maps text to 'body', but the columns are sku, title"),
+        ({}, "no column for product_id.*The columns are sku, title"),
+    ],
+)
+def test_a_mapping_that_cannot_be_is_told_at_once(columns: dict[str, str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=message):
+        rows(csv(tmp_path, "sku,title\n1,Hat\n"), **columns)
+
+
+def test_json_lines_may_hold_lists_numbers_and_objects(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text(
+        '{"id": 1, "name": "Hat", "images": ["a.png", "b.png"], "Color": ["red", "blue"], "Size": 7, "Warm": true}\n'
+        '{"id": 2, "title": "Cap", "facets": {"Color": null}}\n'
+    )
+    hat, cap = rows(path)
+    assert isinstance(hat, Product)
+    assert isinstance(cap, Product)
+    assert hat.images == (str(tmp_path / "a.png"), str(tmp_path / "b.png"))
+    assert [(facet.attribute, facet.value) for facet in hat.facets] == [
+        ("Color", "red"),
+        ("Color", "blue"),
+        ("Size", "7"),
+        ("Warm", "true"),
+    ]
+    assert (cap.facets, cap.absent) == ((), ("Color",))
+
+
+def test_parquet_numbers_read_as_a_person_writes_them(tmp_path: Path) -> None:
+    path = parquet(tmp_path, id=[1, 2], title=["Hat", "Cap"], Size=[42.0, float("nan")], Depth=[2.5, None])
+    hat, cap = rows(path)
+    assert isinstance(hat, Product)
+    assert isinstance(cap, Product)
+    assert hat.facets == (Facet("Size", "42"), Facet("Depth", "2.5"))
+    assert (cap.facets, cap.absent) == ((), ())
+
+
+def test_parquet_facets_may_be_a_map(tmp_path: Path) -> None:
+    maps = pa.array([[("Color", "red"), ("Size", None)]], pa.map_(pa.string(), pa.string()))
+    row = product(parquet(tmp_path, id=["1"], title=["Hat"], facets=maps))
+    assert (row.facets, row.absent) == ((Facet("Color", "red"),), ("Size",))
+
+
+def test_parquet_facets_may_not_be_a_struct(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'facets' is a struct"):
+        rows(parquet(tmp_path, id=["1"], title=["Hat"], facets=[{"Color": "red"}]))
+
+
+def test_parquet_with_a_broken_string_costs_one_row(tmp_path: Path) -> None:
+    raw = pa.array([b"Hat", b"Ca\xe9", b"Bag"], pa.binary())
+    titles = pa.StringArray.from_buffers(3, raw.buffers()[1], raw.buffers()[2])
+    path = parquet(tmp_path, id=["1", "2", "3"], title=titles)
+    hat, bad, bag = rows(path)
+    assert isinstance(hat, Product)
+    assert isinstance(bag, Product)
+    assert bad == BadRow(str(path), 2, "row", "Ca\ufffd".encode().decode(), Reason.WRONG_ENCODING)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 not really"])
+def test_what_only_calls_itself_parquet_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "c.parquet"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"c\.parquet: not a Parquet file"):
+        rows(path)
+
+
+def test_another_ending_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "c.xlsx").touch()
+    with pytest.raises(DataError, match=r"is \.parquet, \.jsonl or \.csv, not '\.xlsx'"):
+        rows(tmp_path / "c.xlsx")
+
+
+def test_a_folder_is_read_file_by_file(tmp_path: Path) -> None:
+    csv(tmp_path, "id,title\n1,Hat\n")
+    parquet(tmp_path, id=["3"], title=["Bag"])
+    (tmp_path / "c.jsonl").write_text('{"id": 2, "title": "Cap"}\n')
+    (tmp_path / "notes.txt").write_text("not data")
+    assert [row.product_id for row in rows(tmp_path) if isinstance(row, Product)] == ["1", "2", "3"]

@@ -1,0 +1,113 @@
+"""A dataset's version is its records', and its gate fails closed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from facetmill.dataset.splitting import split_shards
+from facetmill.dataset.version import Dataset
+from facetmill.errors import DataError, GateFailed
+from facetmill.params import SplitParams
+from facetmill.records import Facet, Product, to_batch
+
+
+def make(workspace: Path, value: str = "red") -> Path:
+    products = [Product(f"p{i}", "s", "a red hat", facets=(Facet("colour", value),)) for i in range(30)]
+    (workspace / "matched").mkdir(parents=True)
+    pq.write_table(pa.Table.from_batches([to_batch(products)]), workspace / "matched" / "part-00000.parquet")
+    split_shards(workspace / "matched", workspace / "dataset", SplitParams(seed=0, validation=0.1, test=0.2))
+    return workspace
+
+
+def judge(workspace: Path, text: str) -> None:
+    (workspace / "checked").mkdir(exist_ok=True)
+    (workspace / "checked" / "verdict.json").write_text(text)
+
+
+def test_version_is_of_the_records_not_of_the_place(tmp_path: Path) -> None:
+    first = Dataset.open(make(tmp_path / "first"))
+    shutil.copytree(tmp_path / "first", tmp_path / "second")
+    second = Dataset.open(tmp_path / "second")
+    other = Dataset.open(make(tmp_path / "other", value="blue"))
+    assert len(first.version) == 64
+    assert first.version == second.version != other.version
+    assert (first.name, second.name) == ("first", "second")
+    assert first.schema.names == ("colour",)
+    assert first.manifest["splits"]["test"]["num_products"] == 6
+
+
+def test_reads_splits_and_nested_subsets(tmp_path: Path) -> None:
+    dataset = Dataset.open(make(tmp_path / "ws"))
+    everything = [product.product_id for product in dataset.read("train")]
+    half = [product.product_id for product in dataset.read("train", share=0.5, seed=1)]
+    assert len(everything) == 21
+    assert 0 < len(half) < 21
+    assert [product_id for product_id in everything if product_id in half] == half
+
+
+def test_image_paths(tmp_path: Path) -> None:
+    dataset = Dataset.open(make(tmp_path / "ws"))
+    product = Product("p", "s", "t", images=("ingested/images/a.png", "/elsewhere/b.png", "../../c.png"))
+    assert dataset.image_path(product, 0) == tmp_path / "ws" / "ingested/images/a.png"
+    assert dataset.image_path(product, 1) == Path("/elsewhere/b.png")
+    with pytest.raises(DataError, match=r"product p: image '\.\./\.\./c\.png' leaves the dataset"):
+        dataset.image_path(product, 2)
+
+
+def test_the_gate_passes_this_version_alone(tmp_path: Path) -> None:
+    workspace = make(tmp_path / "ws")
+    version = Dataset.open(workspace).version
+    judge(workspace, json.dumps({"passed": True, "dataset_version": version}))
+    dataset = Dataset.open(workspace)
+    assert dataset.verdict == {"passed": True, "dataset_version": version}
+    dataset.require_passed()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "message"),
+    [
+        (None, "no verdict"),
+        ("{half a fi", "cannot be read"),
+        ("[true]", "not a JSON object"),
+        ('{"passed": true}', "version None"),
+        ('{"passed": true, "dataset_version": "0000"}', "version '0000'"),
+        ('{"passed": false, "dataset_version": "VERSION"}', "did not pass"),
+        ('{"passed": "true", "dataset_version": "VERSION"}', "did not pass"),
+        ('{"dataset_version": "VERSION"}', "did not pass"),
+    ],
+)
+def test_the_gate_fails_closed(tmp_path: Path, verdict: str | None, message: str) -> None:
+    workspace = make(tmp_path / "ws")
+    if verdict is not None:
+        judge(workspace, verdict.replace("VERSION", Dataset.open(workspace).version))
+    with pytest.raises(GateFailed, match=message):
+        Dataset.open(workspace).require_passed()
+
+
+def test_a_verdict_that_changed_since_opening_counts(tmp_path: Path) -> None:
+    workspace = make(tmp_path / "ws")
+    version = Dataset.open(workspace).version
+    judge(workspace, json.dumps({"passed": True, "dataset_version": version}))
+    dataset = Dataset.open(workspace)
+    judge(workspace, json.dumps({"passed": False, "dataset_version": version}))
+    with pytest.raises(GateFailed):
+        dataset.require_passed()
+
+
+def test_what_is_not_a_dataset_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"not a built dataset: no file .*manifest\.json"):
+        Dataset.open(tmp_path)
+    workspace = make(tmp_path / "ws")
+    manifest = workspace / "dataset" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"schema_version": 1', '"schema_version": 9'))
+    with pytest.raises(DataError, match="schema version 9"):
+        Dataset.open(workspace)
+    manifest.write_text("{}")
+    with pytest.raises(DataError, match=r"manifest\.json or schema\.json cannot be read"):
+        Dataset.open(workspace)

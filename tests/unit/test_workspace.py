@@ -1,0 +1,284 @@
+"""One folder a dataset: real builds of a small catalogue under DVC."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from facetmill.dataset.version import Dataset
+from facetmill.dataset.workspace import build, lineage, prepare, reading, resolve, workspace_dir
+from facetmill.errors import DataError
+from facetmill.params import Params, load_params
+from facetmill.records import SPLITS
+
+STAGES = ["ingest", "match", "split", "check"]
+
+
+@pytest.fixture
+def project(root: Path, tmp_path: Path) -> Path:
+    """A project of its own: this one's code and dvc.yaml, but none of its data."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "src").symlink_to(root / "src")
+    (folder / "dvc.yaml").write_text((root / "dvc.yaml").read_text())
+    return folder
+
+
+@pytest.fixture
+def params(root: Path) -> Params:
+    return load_params(root / "params.yaml")
+
+
+def write_catalogue(path: Path, first_title: str = "Red cotton shirt 0") -> Path:
+    """20 products, each with its colour in the title and its material nowhere."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["product_id", "title", "text", "category", "facets"])
+        for i in range(20):
+            colour = ("red", "blue")[i % 2]
+            title = first_title if i == 0 else f"{colour.title()} shirt {i}"
+            facets = json.dumps({"colour": colour, "material": "linen"})
+            writer.writerow([f"p{i}", title, "A fine shirt.", "shirt", facets])
+    return path
+
+
+@pytest.fixture
+def data(tmp_path: Path, params: Params, project: Path) -> Params:
+    """Resolved parameters of the catalogue."""
+    return resolve(project, params, f"products:{write_catalogue(tmp_path / 'shirts.csv')}")
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+def test_paths_are_taken_from_the_callers_folder(
+    project: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_catalogue(tmp_path / "shirts.csv")
+    monkeypatch.chdir(tmp_path)
+    dataset = resolve(project, params, "products:shirts.csv").dataset
+    assert (dataset.format, dataset.path) == ("products", str(tmp_path / "shirts.csv"))
+    with pytest.raises(DataError, match=f"no such file or folder: {tmp_path}/hats.csv"):
+        resolve(project, params, "products:hats.csv")
+
+
+@pytest.mark.parametrize("data", ["shirts.csv", "nosuch:shirts.csv", "products:", "demo:somewhere"])
+def test_data_that_names_nothing(project: Path, params: Params, data: str) -> None:
+    with pytest.raises(DataError, match="data '"):
+        resolve(project, params, data)
+
+
+def test_the_demo_keeps_its_path(project: Path, params: Params) -> None:
+    expected = str(project / "src/facetmill/sources/demo")
+    assert resolve(project, params, None).dataset.path == expected
+    elsewhere = replace(params, dataset=replace(params.dataset, format="products", path="x.csv", images="pictures"))
+    resolved = resolve(project, elsewhere, "demo:")
+    assert (resolved.dataset.path, resolved.dataset.images) == (expected, str(project / "pictures"))
+
+
+def test_a_workspace_for_each_way_to_build_and_not_for_how_fast(data: Params, project: Path) -> None:
+    folder = workspace_dir(project, data)
+    assert folder.parent == project / "data"
+    assert folder.name.startswith("products-shirts-")
+    assert workspace_dir(project, replace(data, match=replace(data.match, workers=7))) == folder
+    assert workspace_dir(project, replace(data, model="dictionary")) == folder
+    assert workspace_dir(project, replace(data, demo=replace(data.demo, seed=99))) == folder
+    assert workspace_dir(project, replace(data, split=replace(data.split, seed=1))) != folder
+    assert workspace_dir(project, replace(data, check=replace(data.check, min_products=1))) != folder
+
+
+def test_prepare_rewrites_nothing_that_is_equal(data: Params, project: Path) -> None:
+    folder = prepare(project, data)
+    assert load_params(folder / "params.yaml") == data
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    assert prepare(project, data) == folder
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()} == before
+    (folder / "src").unlink()
+    (folder / "src").symlink_to("/nowhere")
+    prepare(project, data)
+    assert (folder / "src").readlink() == project / "src"
+
+
+def test_the_demos_code_is_watched_where_compiled_files_are_ignored(params: Params, project: Path) -> None:
+    folder = prepare(project, resolve(project, params, "demo:"))
+    written = yaml.safe_load((folder / "params.yaml").read_text())
+    assert written["dataset"]["path"] == "src/facetmill/sources/demo"
+    assert (folder / written["dataset"]["path"]).is_dir()
+
+
+def test_build_and_rebuild(data: Params, project: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    first = build(project, data, on_line=lines.append)
+    assert (first.stages_run, first.stages_cached) == (STAGES, [])
+    assert any("facetmill.stages.split" in line for line in lines)
+    dataset = first.dataset
+    assert dataset.dir == workspace_dir(project, data)
+    dataset.require_passed()
+    products = [product for split in SPLITS for product in dataset.read(split)]
+    assert sorted(product.product_id for product in products) == sorted(f"p{i}" for i in range(20))
+    assert {f.value: f.explicit for p in products for f in p.facets} == {"red": True, "blue": True, "linen": False}
+    assert json.loads((dataset.dir / "reports/match.json").read_text())["num_explicit"] == 20
+
+    second = build(project, data, on_line=quiet)
+    assert (second.stages_run, second.stages_cached) == ([], STAGES)
+    assert second.dataset.version == dataset.version
+
+    other_seed = replace(data, split=replace(data.split, seed=1))
+    third = build(project, other_seed, on_line=quiet)  # in another workspace: the rest comes from the run cache
+    assert (third.stages_run, third.stages_cached) == (["split", "check"], ["ingest", "match"])
+    assert third.dataset.dir != dataset.dir
+    third.dataset.require_passed()
+    assert Dataset.open(dataset.dir).version == dataset.version
+
+    outs = lineage(dataset.dir)
+    assert {out: entry["stage"] for out, entry in outs.items()} == {
+        "ingested": "ingest", "reports/ingest.json": "ingest", "matched": "match", "reports/match.json": "match",
+        "dataset": "split", "reports/split.json": "split", "checked": "check",
+    }  # fmt: skip
+    files = [path for path in (dataset.dir / "dataset").rglob("*") if path.is_file()]
+    assert outs["dataset"]["nfiles"] == len(files)
+    assert outs["dataset"]["size"] == sum(path.stat().st_size for path in files)
+    assert outs["dataset"]["md5"].endswith(".dir")
+
+    write_catalogue(tmp_path / "shirts.csv", first_title="Red linen shirt 0")
+    fourth = build(project, data, on_line=quiet)
+    assert (fourth.stages_run, fourth.stages_cached) == (STAGES, [])
+    assert fourth.dataset.version != dataset.version
+    assert json.loads((dataset.dir / "reports/match.json").read_text())["num_explicit"] == 21
+    fourth.dataset.require_passed()
+
+
+def test_the_failing_stages_words_reach_the_user(data: Params, project: Path) -> None:
+    too_much = replace(data, split=replace(data.split, validation=0.9))
+    with pytest.raises(DataError) as caught:
+        build(project, too_much, on_line=quiet)
+    assert str(caught.value) == (
+        "stage split failed:\nsplit.validation = 0.9 and split.test = 0.2: together they leave no share for training"
+    )
+
+
+def test_a_missing_dependency_is_named(data: Params, project: Path) -> None:
+    Path(data.dataset.path).unlink()
+    with pytest.raises(DataError, match=rf"stage ingest failed:\n.*{data.dataset.path}"):
+        build(project, data, on_line=quiet)
+
+
+def test_lineage_of_what_was_never_built(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="never built"):
+        lineage(tmp_path)
+
+
+def test_a_build_waits_for_readers_and_says_so(data: Params, project: Path) -> None:
+    build(project, data, on_line=quiet)
+    folder = workspace_dir(project, data)
+    waiting = threading.Event()
+    done = threading.Event()
+
+    def build_again() -> None:
+        build(project, data, on_line=lambda line: waiting.set() if line.startswith("waiting: ") else None)
+        done.set()
+
+    thread = threading.Thread(target=build_again)
+    with reading(folder) as dataset, reading(folder):  # readers do not keep each other waiting
+        thread.start()
+        assert waiting.wait(60)
+        assert not done.is_set()
+        assert len(list(dataset.read("test"))) == 4
+    thread.join(120)
+    assert done.is_set()
+
+
+def test_a_killed_build_is_done_again(data: Params, project: Path, tmp_path: Path) -> None:
+    """SIGKILL to the builder, DVC and the running stage, in the middle of a stage."""
+    slow = (
+        (project / "dvc.yaml")
+        .read_text()
+        .replace("cmd: python -m facetmill.stages.match", "cmd: sleep 60; python -m facetmill.stages.match")
+    )
+    fast = (project / "dvc.yaml").read_text()
+    (project / "dvc.yaml").write_text(slow)
+    builder = start_builder(project, tmp_path)
+    folder = workspace_dir(project, data)
+    wait_for(lambda: (folder / "dvc.lock").exists() and '"write": {"' in rwlock(folder))
+    children = psutil.Process(builder.pid).children(recursive=True)
+    builder.kill()
+    for child in children:
+        child.kill()
+    builder.wait(30)
+    psutil.wait_procs(children, timeout=30)
+    assert '"write": {"' in rwlock(folder)  # DVC's own lock is left behind
+    # The worst case: the number of the dead process belongs to another one now.
+    stale = rwlock(folder).replace(str(dvc_pid(folder)), str(os.getpid()))
+    (folder / ".dvc/tmp/rwlock").write_text(stale)
+    (folder / ".matched.abcd").mkdir()
+
+    (project / "dvc.yaml").write_text(fast)
+    result = build(project, data, on_line=quiet)
+    assert (result.stages_run, result.stages_cached) == (["match", "split", "check"], ["ingest"])
+    result.dataset.require_passed()
+    assert not (folder / ".matched.abcd").exists()
+
+
+def test_a_build_waits_for_the_orphan_of_a_killed_builder(data: Params, project: Path, tmp_path: Path) -> None:
+    """Only the builder is killed: its DVC works on, so the workspace is still not free."""
+    text = (project / "dvc.yaml").read_text()
+    (project / "dvc.yaml").write_text(
+        text.replace("cmd: python -m facetmill.stages.match", "cmd: sleep 60; python -m facetmill.stages.match")
+    )
+    builder = start_builder(project, tmp_path)
+    folder = workspace_dir(project, data)
+    wait_for(lambda: (folder / "dvc.lock").exists() and '"write": {"' in rwlock(folder))
+    children = psutil.Process(builder.pid).children(recursive=True)
+    builder.kill()
+    builder.wait(30)
+    with (folder / ".lock").open("ab") as lock:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for child in children:
+            child.kill()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def start_builder(project: Path, tmp_path: Path) -> subprocess.Popen[bytes]:
+    program = textwrap.dedent(
+        f"""
+        from pathlib import Path
+        from facetmill.dataset.workspace import build, resolve
+        from facetmill.params import load_params
+        params = load_params(Path({str(Path(__file__).parents[2] / "params.yaml")!r}))
+        project = Path({str(project)!r})
+        build(project, resolve(project, params, "products:{tmp_path / "shirts.csv"}"), on_line=print)
+        """
+    )
+    return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def rwlock(folder: Path) -> str:
+    path = folder / ".dvc/tmp/rwlock"
+    return path.read_text() if path.exists() else ""
+
+
+def dvc_pid(folder: Path) -> int:
+    return int(next(iter(json.loads(rwlock(folder))["write"].values()))["pid"])
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
