@@ -213,9 +213,9 @@ def _run_flow(name: str, as_json: bool, **parameters: Any) -> dict[str, Any]:
     from facetmill.platform import servers
 
     servers.connect(servers.up(layout))
-    from prefect.flows import load_flow_from_entrypoint
+    from facetmill.platform.steps import load_flow
 
-    outcome: dict[str, Any] = load_flow_from_entrypoint(f"{layout.root}/flows/{name}.py:{name}")(**parameters)
+    outcome: dict[str, Any] = load_flow(layout.root, name)(**parameters)
     _show(outcome, as_json)
     return outcome
 

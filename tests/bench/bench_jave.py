@@ -1,6 +1,6 @@
 """How fast JAVE's head trains, and what the loop costs beside the bare step.
 
-    python tests/bench/bench_jave.py
+python tests/bench/bench_jave.py
 """
 
 from __future__ import annotations

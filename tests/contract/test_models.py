@@ -64,7 +64,7 @@ def config(key: str, root: Path) -> Any:
 @pytest.fixture
 def training(root: Path) -> Any:
     params = load_params(root / "params.yaml").training
-    changes = {"epochs": 8, "batch_size": 6, "learning_rate": 0.02, "threads": 1, "device": "cpu", "patience": 8}
+    changes = {"epochs": 14, "batch_size": 6, "learning_rate": 0.02, "threads": 1, "device": "cpu", "patience": 14}
     return dataclasses.replace(params, **changes)
 
 

@@ -82,7 +82,9 @@ def edit(path: Path, change: Callable[[dict[str, object]], object]) -> None:
         (lambda d: d["hashes"].update({"../secret": "0"}), r"secret: missing"),
     ],
 )
-def test_a_wrong_description_is_refused(saved: Path, change: Callable[[dict[str, object]], object], message: str) -> None:
+def test_a_wrong_description_is_refused(
+    saved: Path, change: Callable[[dict[str, object]], object], message: str
+) -> None:
     edit(saved / "model.json", change)
     with pytest.raises(DataError, match=message):
         load_model(saved)

@@ -15,7 +15,9 @@ SCHEMA = AttributeSchema((Attribute("Brand", {}), Attribute("Colour", {}), Attri
 
 
 def product(title: str, category: str | None = None, text: str = "", **values: str) -> Product:
-    return Product(title, "s", title, text, category, facets=tuple(Facet(name, value) for name, value in values.items()))
+    return Product(
+        title, "s", title, text, category, facets=tuple(Facet(name, value) for name, value in values.items())
+    )
 
 
 def fitted(*train: Product, min_reliability: float = 0.3, match: str = "longest") -> Dictionary:
@@ -29,7 +31,12 @@ def found(model: Dictionary, asked: Product) -> dict[str, str]:
 
 
 def test_a_value_fires_only_when_reliable_enough() -> None:
-    train = [product("apple one", Brand="apple"), product("apple two"), product("apple three"), product("red", Colour="red")]
+    train = [
+        product("apple one", Brand="apple"),
+        product("apple two"),
+        product("apple three"),
+        product("red", Colour="red"),
+    ]
     asked = product("Red Apple")
     assert found(fitted(*train, min_reliability=0.3), asked) == {"Brand": "Apple", "Colour": "Red"}
     assert found(fitted(*train, min_reliability=0.34), asked) == {"Colour": "Red"}
@@ -44,7 +51,11 @@ def test_values_match_whole_words_in_any_case_and_chinese_by_character() -> None
 
 
 def test_the_longest_value_wins_or_the_most_frequent_one() -> None:
-    train = [product("a blue", Colour="blue"), product("b blue", Colour="blue"), product("navy blue", Colour="navy blue")]
+    train = [
+        product("a blue", Colour="blue"),
+        product("b blue", Colour="blue"),
+        product("navy blue", Colour="navy blue"),
+    ]
     asked = product("navy blue shoe")
     assert found(fitted(*train, match="longest"), asked) == {"Colour": "navy blue"}
     assert found(fitted(*train, match="most_frequent"), asked) == {"Colour": "blue"}
@@ -90,7 +101,7 @@ def test_saved_entries_are_readable_json(tmp_path: Path) -> None:
 def test_it_scores_as_published_baselines_do_on_oa_mine(shared_data: Path) -> None:
     """The n/a-aware F1 of word matching is 62 on the published split (reliability 0.3); a fifth of train is near."""
     products = []
-    for number, line in enumerate((shared_data / "oa-mine" / "train.jsonl").read_text().splitlines()):
+    for line in (shared_data / "oa-mine" / "train.jsonl").read_text().splitlines():
         row = json.loads(line)
         values = {name: next(iter(value)) for name, value in row["target_scores"].items()}
         products.append(product(row["input"], row["category"], **values))

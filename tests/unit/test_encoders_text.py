@@ -13,13 +13,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.conftest import missing
 from transformers import AutoModel
 
 from facetmill.encoders.text import BiLstmEncoder, build_text_encoder, load_text_encoder, save_text_encoder
 from facetmill.encoders.tokens import VocabularyTokenizer, cjk_share, coverage
 from facetmill.errors import ParamsError
 from facetmill.params import JaveConfig
-from tests.conftest import missing
 
 CONFIG = JaveConfig(
     encoder="bilstm",
@@ -144,14 +144,12 @@ def test_a_local_folder_is_an_encoder_and_pickled_weights_are_refused(packaged_d
     assert encoder.width == 384
 
 
-def test_an_unknown_encoder_and_too_wide_a_window_are_told(
-    packaged_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unknown_encoder_and_too_wide_a_window_are_told(packaged_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ParamsError, match=r"no-such/encoder"):
         build_text_encoder(config(encoder="no-such/encoder"), ENGLISH)
-    with pytest.raises(ParamsError, match="window = 510"):
-        build_text_encoder(config(encoder="packaged", window=510), ENGLISH)
+    with pytest.raises(ParamsError, match=r"window = 511: .* at most 510"):
+        build_text_encoder(config(encoder="packaged", window=511), ENGLISH)
 
 
 def test_chinese_does_not_go_through_an_english_vocabulary(packaged_dir: Path) -> None:

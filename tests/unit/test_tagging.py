@@ -90,7 +90,9 @@ def test_a_chunk_of_nothing_but_spaces_is_no_value() -> None:
 def test_chunks_are_disjoint_ordered_and_cover_every_tag_that_is_not_o(tags: list[int]) -> None:
     covered = [place for chunk in chunks(tags) for place in range(chunk.first, chunk.end)]
     assert covered == [place for place, tag in enumerate(tags) if tag]
-    assert all((tags[place] - 1) // 2 == chunk.attribute for chunk in chunks(tags) for place in range(chunk.first, chunk.end))
+    assert all(
+        (tags[place] - 1) // 2 == chunk.attribute for chunk in chunks(tags) for place in range(chunk.first, chunk.end)
+    )
 
 
 @given(st.text(max_size=40), st.text(max_size=40), st.data())

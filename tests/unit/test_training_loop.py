@@ -229,3 +229,11 @@ def test_a_missing_gpu_is_told() -> None:
 
 def test_epochs_have_seeds_of_their_own() -> None:
     assert len({epoch_seed(seed, epoch) for seed in range(5) for epoch in range(50)}) == 250
+
+
+def test_progress_changes_nothing_but_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    shown, silent = built(), built()
+    fit(silent, TRAIN, VALIDATION, TRAINING, progress=False)
+    assert capsys.readouterr() == ("", "")
+    fit(shown, TRAIN, VALIDATION, TRAINING, progress=True)
+    assert same_weights(shown, silent)

@@ -74,7 +74,10 @@ class Dataset:
                 f"{self.version}; build the dataset again"
             )
         if verdict.get("passed") is not True:
-            raise GateFailed(f"{path}: the data gate did not pass; see {path.with_name('report.html')}")
+            claims = verdict.get("verdicts", [])
+            reasons = [claim["reason"] for claim in claims if not claim["passed"] and claim["severity"] == "critical"]
+            said = "".join(f"\n  {reason}" for reason in reasons)
+            raise GateFailed(f"the data gate did not pass; see {path.with_name('report.html')}{said}")
 
 
 def dataset_version(data_dir: Path) -> str:

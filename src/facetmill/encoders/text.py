@@ -43,7 +43,6 @@ from facetmill.files import read_json, write_json
 EMBEDDING_SIZE = 300  # of bilstm encoders
 CHARACTERS_ABOVE = 0.3  # share of CJK letters above which `auto` reads character by character
 MIN_COVERAGE = 0.95  # of the characters of train, for a published encoder to be read character by character
-NUM_SPECIALS = 3  # [CLS], [SEP] between title and text, [SEP]
 
 
 class EncoderConfig(Protocol):
@@ -164,9 +163,9 @@ def build_text_encoder(config: EncoderConfig, texts: Sequence[str]) -> tuple[Tex
         source = _packaged_dir() if config.encoder == "packaged" else config.encoder
         tokenizer = _load_pretrained_tokenizer(str(source))
         if not characters:
-            return _load_network(str(source), config), tokenizer
+            return _load_network(str(source), config, tokenizer), tokenizer
         if tokenizer.unknown_id is not None and coverage(tokenizer.characters(), texts) >= MIN_COVERAGE:
-            return _load_network(str(source), config), _character_view(tokenizer, tokenizer.unknown_id)
+            return _load_network(str(source), config, tokenizer), _character_view(tokenizer, tokenizer.unknown_id)
     own = VocabularyTokenizer.fit("characters" if characters else "words", texts)
     if config.encoder != "config":
         return BiLstmEncoder(own.size, config.hidden_size), own
@@ -214,7 +213,7 @@ def _load_pretrained_tokenizer(source: str) -> PretrainedTokenizer:
         raise ParamsError(f"encoder = {source!r}: no tokenizer could be loaded: {error}") from error
 
 
-def _load_network(source: str, config: EncoderConfig) -> TransformerEncoder:
+def _load_network(source: str, config: EncoderConfig, tokenizer: PretrainedTokenizer) -> TransformerEncoder:
     try:
         with _without_bars():
             network = AutoModel.from_pretrained(
@@ -222,9 +221,10 @@ def _load_network(source: str, config: EncoderConfig) -> TransformerEncoder:
             )
     except (OSError, ValueError) as error:
         raise ParamsError(f"encoder = {source!r}: no safetensors weights could be loaded: {error}") from error
-    positions = getattr(network.config, "max_position_embeddings", None)
-    if positions is not None and config.window + NUM_SPECIALS > positions:
-        raise ParamsError(f"window = {config.window}: encoder {source!r} takes at most {positions - NUM_SPECIALS}")
+    limits = (tokenizer.max_length, getattr(network.config, "max_position_embeddings", None))  # some name only one
+    most = min((limit for limit in limits if limit is not None), default=config.window + 2) - 2
+    if config.window > most:
+        raise ParamsError(f"window = {config.window}: encoder {source!r} takes at most {most} tokens and two specials")
     return TransformerEncoder(network, pretrained=True, frozen=config.freeze_encoder)
 
 
@@ -256,6 +256,6 @@ def _small_bert(config: EncoderConfig, num_tokens: int) -> BertConfig:
         num_hidden_layers=config.num_layers,
         num_attention_heads=num_heads,
         intermediate_size=4 * config.hidden_size,
-        max_position_embeddings=config.window + NUM_SPECIALS,
+        max_position_embeddings=config.window + 2,  # and [CLS], [SEP]; one between title and text counts as a token
         pad_token_id=0,
     )

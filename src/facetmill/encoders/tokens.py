@@ -54,7 +54,9 @@ class Tokenizer(Protocol):
 class PretrainedTokenizer:
     """The fast tokenizer of a published encoder, without its own truncation and padding."""
 
-    def __init__(self, backend: tokenizers.Tokenizer, pad_id: int, cls_id: int, sep_id: int) -> None:
+    def __init__(
+        self, backend: tokenizers.Tokenizer, pad_id: int, cls_id: int, sep_id: int, max_length: int | None = None
+    ) -> None:
         backend.no_truncation()
         backend.no_padding()
         self._backend = backend
@@ -62,6 +64,7 @@ class PretrainedTokenizer:
         self.pad_id = pad_id
         self.cls_id = cls_id
         self.sep_id = sep_id
+        self.max_length = max_length  # tokens that its encoder takes at once, where it says so
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> PretrainedTokenizer:
@@ -72,7 +75,9 @@ class PretrainedTokenizer:
         ids = [getattr(tokenizer, name) for name in names]
         if None in ids:
             raise DataError(f"{tokenizer.name_or_path}: its tokenizer has no {names[ids.index(None)]}")
-        return cls(tokenizers.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str()), *ids)
+        return cls(
+            tokenizers.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str()), *ids, tokenizer.model_max_length
+        )
 
     def encode(self, texts: Sequence[str]) -> list[Pieces]:
         clean = [_SURROGATE.sub("\ufffd", text) for text in texts]  # as long as before, so ranges hold

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 
-from facetmill.metrics.tally import Tally
 from facetmill.records import Facet
 
 #: (attribute, field, start, end) of a chunk, or (attribute, folded value) of an implicit facet.
@@ -30,13 +28,3 @@ def units(facets: Iterable[Facet]) -> dict[Unit, Facet]:
         else:
             found.setdefault((facet.attribute, fold(facet.value)), facet)
     return found
-
-
-def tally_by_attribute(gold: Set[Unit], predicted: Set[Unit]) -> dict[str, Tally]:
-    """Units of one product, counted per attribute that has any."""
-    both: defaultdict[str, tuple[set[Unit], set[Unit]]] = defaultdict(lambda: (set(), set()))
-    for unit in gold:
-        both[unit[0]][0].add(unit)
-    for unit in predicted:
-        both[unit[0]][1].add(unit)
-    return {attribute: Tally.of(*sides) for attribute, sides in both.items()}

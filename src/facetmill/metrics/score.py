@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from facetmill.metrics.chunks import Unit, fold, tally_by_attribute, units
+from facetmill.metrics.chunks import fold, units
 from facetmill.metrics.na_aware import tally_slots
 from facetmill.metrics.pair_accuracy import tally_pairs
 from facetmill.metrics.resampling import Rows, interval
@@ -102,15 +102,19 @@ class Scorer:
         self._products = 0
         self._rows = array("I")
         self._value, self._attribute, self._slots, self._pairs = Tally(), Tally(), Tally(), Tally()
-        self._by_attribute: defaultdict[str, Tally] = defaultdict(Tally)
         self._by_category: defaultdict[str, Tally] = defaultdict(Tally)
-        self._by_kind: defaultdict[str, Tally] = defaultdict(Tally)
+        # Units by attribute, and gold units by kind: explicit, implicit, seen, unseen.
+        self._correct: Counter[str] = Counter()
+        self._predicted: Counter[str] = Counter()
+        self._gold: Counter[str] = Counter()
+        self._kinds_found: Counter[str] = Counter()
+        self._kinds: Counter[str] = Counter()
 
     def add(self, product: Product, facets: Sequence[Facet]) -> None:
         """Count one product and the facets predicted for it."""
         gold, predicted = units(product.facets), units(facets)
-        by_attribute = tally_by_attribute(gold.keys(), predicted.keys())
-        value = sum(by_attribute.values(), Tally())
+        correct = gold.keys() & predicted.keys()
+        value = Tally(len(correct), len(predicted), len(gold))
         attribute = Tally.of({unit[0] for unit in gold}, {unit[0] for unit in predicted})
         slots = tally_slots(product, facets)
 
@@ -122,18 +126,23 @@ class Scorer:
         self._slots += slots
         self._pairs += tally_pairs(product, facets)
         self._by_category[product.category or NO_CATEGORY] += value
-        for name, tally in by_attribute.items():
-            self._by_attribute[name] += tally
+        self._correct.update(unit[0] for unit in correct)
+        self._predicted.update(unit[0] for unit in predicted)
+        self._gold.update(unit[0] for unit in gold)
         for unit, facet in gold.items():
-            hit = Tally(correct=int(unit in predicted), gold=1)
-            for kind in self._kinds(unit, facet):
-                self._by_kind[kind] += hit
+            kinds = self._kinds_of(facet)
+            self._kinds.update(kinds)
+            if unit in correct:
+                self._kinds_found.update(kinds)
 
-    def _kinds(self, unit: Unit, facet: Facet) -> list[str]:
+    def _kinds_of(self, facet: Facet) -> list[str]:
         kinds = ["explicit" if facet.explicit else "implicit"]
         if self._seen is not None:
-            kinds.append("seen" if fold(facet.value) in self._seen.get(unit[0], ()) else "unseen")
+            kinds.append("seen" if fold(facet.value) in self._seen.get(facet.attribute, ()) else "unseen")
         return kinds
+
+    def _kind(self, kind: str) -> Tally:
+        return Tally(correct=self._kinds_found[kind], gold=self._kinds[kind])
 
     def rows(self, metric: str) -> Rows:
         """Counts [products, 3] (correct, predicted, gold) of one metric of `RESAMPLED`."""
@@ -143,10 +152,13 @@ class Scorer:
     def result(self, *, bootstrap: int = 0, seed: int = 0) -> Scores:
         """The scores of all products so far, with intervals from `bootstrap` resamples if that is not 0."""
         intervals = {metric: interval(self.rows(metric), bootstrap, seed) for metric in RESAMPLED if bootstrap}
-        per_attribute = {name: _slice(tally) for name, tally in sorted(self._by_attribute.items())}
+        per_attribute = {
+            name: _slice(Tally(self._correct[name], self._predicted[name], self._gold[name]))
+            for name in sorted(self._gold.keys() | self._predicted.keys())
+        }
         annotated = [scores.value_f1 for scores in per_attribute.values() if scores.support]
-        explicit, implicit = self._by_kind["explicit"], self._by_kind["implicit"]
-        seen, unseen = self._by_kind["seen"], self._by_kind["unseen"]
+        explicit, implicit = self._kind("explicit"), self._kind("implicit")
+        seen, unseen = self._kind("seen"), self._kind("unseen")
         known = self._seen is not None
         return Scores(
             products=self._products,

@@ -29,6 +29,7 @@ def quiet_environment(layout: Layout) -> dict[str, str]:
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
         # Prefect: its own home, never a server of its own making; what a flow says is kept, the machinery is not heard.
         "PREFECT_HOME": str(layout.prefect_home),
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",

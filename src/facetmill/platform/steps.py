@@ -1,12 +1,18 @@
-"""A plain function as a Prefect task, the same way in every flow."""
+"""A plain function as a Prefect task, the same way in every flow, and a flow of this project by its name."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
-from prefect import Task, task
+from prefect import Flow, Task, task
 from prefect.cache_policies import NO_CACHE
+from prefect.flows import load_flow_from_entrypoint
+from prefect.logging import get_logger
+
+from facetmill.errors import FacetmillError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -20,3 +26,18 @@ def step(function: Callable[P, R]) -> Task[P, R]:
     """
     as_task: Callable[[Callable[P, R]], Task[P, R]] = task(cache_policy=NO_CACHE, persist_result=False, log_prints=True)
     return as_task(function)
+
+
+def load_flow(root: Path, name: str) -> Flow[..., Any]:
+    """`flows/<name>.py` of a project. An error that a user can mend is logged as its message, without a traceback."""
+    for logger in ("flow_runs", "task_runs"):
+        for handler in get_logger(logger).handlers:
+            handler.addFilter(_without_known_tracebacks)
+    flow: Flow[..., Any] = load_flow_from_entrypoint(f"{root / 'flows' / name}.py:{name}")
+    return flow
+
+
+def _without_known_tracebacks(record: logging.LogRecord) -> bool:
+    if record.exc_info and isinstance(record.exc_info[1], FacetmillError):
+        record.exc_info = None
+    return True

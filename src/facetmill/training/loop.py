@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
@@ -266,7 +267,8 @@ def _bar(epoch: int, num_products: int, shown: bool) -> Iterator[Callable[[int],
     speed = TextColumn("{task.fields[speed]:.0f} products/s")
     columns = (TextColumn("epoch {task.description}"), BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
     started = time.perf_counter()
-    with Progress(*columns, disable=not shown, transient=True) as bar:
+    # On stderr, since stdout may be JSON that another program reads.
+    with Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as bar:
         task = bar.add_task(str(epoch), total=num_products, speed=0.0)
 
         def advance(count: int) -> None:

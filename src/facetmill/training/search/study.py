@@ -229,7 +229,8 @@ def best_trial(records: Sequence[TrialRecord]) -> TrialRecord:
 def open_storage(storage: str | Path) -> BaseStorage:
     """A journal file by its path, or PostgreSQL by its URL.
 
-    Tables are made on first use, which two processes must not do at once: make the study before workers start.
+    Tables are made on first use, which two processes must not do at once: make the study before workers start. The
+    database may not be MLflow's or Prefect's, since each of the three keeps its own `alembic_version` table.
     """
     scheme, found, rest = str(storage).partition("://")
     if found:
