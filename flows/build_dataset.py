@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from facetmill.dataset.workspace import build
 from prefect import flow
 
+from facetmill.dataset.workspace import build
 from facetmill.platform.steps import step
 from facetmill.workbench import open_workbench
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from facetmill.dataset.workspace import build
 from prefect import flow
 
+from facetmill.dataset.workspace import build
 from facetmill.platform.steps import step
 from facetmill.registry.judging import register_candidate
 from facetmill.training.final import recipe_of, train_dictionary, train_seeds

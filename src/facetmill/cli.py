@@ -95,11 +95,11 @@ def history(as_json: AsJson = False) -> None:
     rows = [row.to_json() for row in Ledger(layout.ledger_url).history()]
     if as_json:
         _show(rows, as_json)
-    for row in rows if not as_json else ():
+        return
+    for row in rows:
         moved = f"{row['from_version'] or 'none'} -> {row['to_version'] or 'unchanged'}"
-        print(
-            f"{row['when']}  {row['state']:<8}  candidate {row['candidate_version']} {moved}  {row['who']}: {row['why']}"
-        )
+        what = f"candidate {row['candidate_version']}, champion {moved}"
+        print(f"{row['when']}  {row['state']:<8}  {what}  {row['who']}: {row['why']}")
 
 
 @dataset_app.command("build")

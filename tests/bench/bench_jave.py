@@ -23,6 +23,7 @@ from facetmill.training.loop import bucketed, fit
 from facetmill.training.seeding import seed_everything
 
 ROUNDS = 5
+THREADS = 1  # with more, another process on the same cores makes every number noise
 STEPS = 3
 BATCH, TOKENS, WIDTH, ATTRIBUTES = 128, 46, 768, 28  # as M-JAVE's release trains on MEPAVE
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def rows() -> list[dict[str, Any]]:
     params = load_params(ROOT / "params.yaml")
-    with compute_settings(params.training.threads):
+    with compute_settings(THREADS):
         head = head_row(params.models.jave)
     return [head, loop_row(params.models.jave, params.training)]
 
@@ -66,26 +67,25 @@ def head_row(config: JaveConfig) -> dict[str, Any]:
         return run
 
     ours, peer = interleaved(under(fp32_precision()), under("highest"))
-    lever = fp32_precision() == "medium"
-    target = 1.8 if lever else 0.95
+    lever, target = fp32_precision() == "medium", 1.8
     return {
         "name": "jave head, training step, instances/s",
         "ours": round(ours, 1),
         "peer": round(peer, 1),
         "ratio": round(ours / peer, 2),
         "target": target,
-        "met": ours / peer >= target,
+        "met": ours / peer >= target if lever else None,
         "note": f"fp32 '{fp32_precision()}' against torch's default 'highest'"
-        + ("" if lever else "; this CPU has no faster true fp32, so both are the same setting (1.8 holds on AMD)"),
+        + ("" if lever else "; not chosen on this CPU, so both sides are the same setting"),
     }
 
 
 def loop_row(config: JaveConfig, training: TrainingParams) -> dict[str, Any]:
     """Products/s of `fit` against collate, forward, backward and update of the same batches."""
     config = dataclasses.replace(config, encoder="bilstm", hidden_size=256)
-    training = dataclasses.replace(training, epochs=1, batch_size=32, device="cpu")
+    training = dataclasses.replace(training, epochs=1, batch_size=32, threads=THREADS, device="cpu")
     schema = AttributeSchema(tuple(Attribute(f"a{number}", {}) for number in range(ATTRIBUTES)))
-    products = synthetic(512)
+    products = synthetic(256)
 
     def looped() -> float:
         result = fit(built(), products, products[:1], training)

@@ -86,6 +86,19 @@ def test_a_chunk_of_nothing_but_spaces_is_no_value() -> None:
     assert (found.value, found.spans) == ("b", (Span("title", 2, 3),))
 
 
+def test_a_value_is_whole_words_but_a_chinese_character_is_a_word() -> None:
+    product = Product("p", "s", "Suncream 全棉T恤")
+    tokens = title_tokens((0, 3), (3, 8), (9, 10), (10, 11), (11, 12), (12, 13))  # Sun cream 全 棉 T 恤
+    tags = [0, begin(COLOUR), 0, begin(BRAND), 0, 0]
+    found = decode(product, tokens, tags, [1.0] * 6, ["Colour", "Brand"])
+    assert [(f.value, f.spans) for f in found] == [
+        ("Suncream", (Span("title", 0, 8),)),
+        ("棉", (Span("title", 10, 11),)),
+    ]
+    (twice,) = decode(product, tokens, [begin(COLOUR), begin(COLOUR), 0, 0, 0, 0], [1.0] * 6, ["Colour", "Brand"])
+    assert twice.spans == (Span("title", 0, 8),)
+
+
 @given(st.lists(st.sampled_from([0, 1, 2, 3, 4]), max_size=12))
 def test_chunks_are_disjoint_ordered_and_cover_every_tag_that_is_not_o(tags: list[int]) -> None:
     covered = [place for chunk in chunks(tags) for place in range(chunk.first, chunk.end)]

@@ -17,26 +17,29 @@ The rules, for every facet of a product that has no spans yet (spans an annotato
 6. *Outcome.* A facet with new spans becomes "matched". Where the source said nothing of the modality it is "text" with
    spans and "image" (implicit) without. Spans are sorted by field in the order of `rules.fields`, then by start.
 
-The value's text is looked up with `str.find` over columns taken out of Arrow once a batch; no `Product` is built.
+No `Product` is built: texts and values leave Arrow a column at a time, `str.find` looks in all fields of a product at
+once, joined by line breaks (which rule 3 leaves nowhere else), and the spans go back as whole columns.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache, partial
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from facetmill.files import replace_file, replace_folder
+from facetmill.files import replace_folder
 from facetmill.params import MatchParams
 from facetmill.records import PRODUCT_SCHEMA, require_schema, shards
 
@@ -55,8 +58,11 @@ _CJK = re.compile(
 _ASCII_SPACES = "\t\n\v\f\r"
 _SPACES = _ASCII_SPACES + "\u0085\u00a0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 
-_Range = tuple[int, int, int]  # number of the field, start, end
-_OTHER_FIELD = -1  # the number of a field that the rules do not match
+_SEPARATOR = "\n"  # between the fields of a product: a folded text or value holds none
+
+_Ints = npt.NDArray[np.int64]
+_Range = tuple[int, int]  # start and end in the joined text
+_Piece = tuple[Path, int, int]  # a shard of the source, one of its row groups, and the number of the new shard
 
 
 @dataclass(frozen=True)
@@ -83,31 +89,49 @@ class MatchCounts:
 
 
 def match_shards(source_dir: Path, target_dir: Path, rules: MatchParams) -> MatchCounts:
-    """Match every shard of `source_dir` into a shard of the same name in `target_dir`, which is replaced as a whole.
+    """Match the shards of `source_dir` into `target_dir`, which is replaced as a whole.
 
-    Shards are mapped over `rules.workers` processes; the output does not depend on their number. Memory is that of
-    one record batch a process.
+    Each row group of the source becomes one shard, in the same order. Row groups are shared out over `rules.workers`
+    processes, of which this one is the first; the output does not depend on their number. Memory is that of one
+    record batch a process, beside the row group as it is compressed.
     """
-    paths = shards(source_dir)
-    num_rows = sum(pq.read_metadata(path).num_rows for path in paths)
-    workers = min(rules.workers, len(paths))
+    pieces: list[_Piece] = []
+    num_rows = 0
+    for path in shards(source_dir):
+        with pq.ParquetFile(path) as source:
+            require_schema(path, source.schema_arrow)
+            num_rows += source.metadata.num_rows
+            pieces += [(path, group, len(pieces) + group) for group in range(source.num_row_groups)]
+    workers = min(rules.workers, len(pieces)) if num_rows >= _ROWS_WORTH_A_POOL else 1
     with replace_folder(target_dir) as folder:
-        match_one = partial(_match_shard, target_dir=folder, rules=rules)
-        if workers < 2 or num_rows < _ROWS_WORTH_A_POOL:
-            return sum(map(match_one, paths), MatchCounts())
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            return sum(pool.map(match_one, paths), MatchCounts())
+        match_piece = partial(_match_piece, folder, rules)
+        if workers == 1:
+            return sum(map(match_piece, pieces), MatchCounts())
+        with ProcessPoolExecutor(workers - 1, mp_context=get_context("spawn")) as pool:
+            futures = [pool.submit(match_piece, piece) for piece in pieces]
+            try:
+                # The others take pieces from the front, once they have started: take back from the end meanwhile.
+                taken_back = (
+                    piece for piece, future in zip(pieces[::-1], futures[::-1], strict=True) if future.cancel()
+                )
+                counts = sum(map(match_piece, taken_back), MatchCounts())
+                return sum((future.result() for future in futures if not future.cancelled()), counts)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
 
 
-def _match_shard(path: Path, target_dir: Path, rules: MatchParams) -> MatchCounts:
+def _match_piece(folder: Path, rules: MatchParams, piece: _Piece) -> MatchCounts:
+    path, group, number = piece
     counts = MatchCounts()
-    with pq.ParquetFile(path) as source, replace_file(target_dir / path.name) as temporary:
-        require_schema(path, source.schema_arrow)
-        with pq.ParquetWriter(temporary, PRODUCT_SCHEMA, compression="snappy") as target:
-            for batch in source.iter_batches(_BATCH_ROWS):
-                matched, found = match_batch(batch, rules)
-                target.write_batch(matched)
-                counts += found
+    with (
+        pq.ParquetFile(path) as source,
+        pq.ParquetWriter(folder / f"part-{number:05d}.parquet", PRODUCT_SCHEMA, compression="snappy") as target,
+    ):
+        for batch in source.iter_batches(_BATCH_ROWS, row_groups=[group], use_threads=False):
+            matched, found = match_batch(batch, rules)
+            target.write_batch(matched)
+            counts += found
     return counts
 
 
@@ -118,42 +142,46 @@ def match_batch(batch: pa.RecordBatch, rules: MatchParams) -> tuple[pa.RecordBat
     """
     facets = batch.column("facets")
     attribute, value, spans, modality, provenance, confidence = facets.flatten().flatten()
-    first = facets.offsets[0].as_py()
-    bounds = [offset - first for offset in facets.offsets.to_pylist()]
+    bounds = _bounds(facets)  # of the facets of each product
+    product_of = np.repeat(np.arange(batch.num_rows), np.diff(bounds))
 
-    columns = [_folded(batch.column(name), rules.ignore_case) for name in rules.fields]
-    texts = list(zip(*columns, strict=True)) if columns else [()] * batch.num_rows
-    needles = [needle.strip(" ") for needle in _folded(value, rules.ignore_case)]
-    given = _given_ranges(spans, rules.fields)
+    texts, field_starts = _joined([batch.column(name) for name in rules.fields], batch.num_rows, rules.ignore_case)
+    annotated = np.diff(_bounds(spans)) > 0
+    needles = _needles(value, rules.ignore_case)
+    for place in annotated.nonzero()[0].tolist():
+        needles[place] = ""
+    claimed = _annotated_ranges(spans, product_of, field_starts, rules.fields)
 
-    found: list[list[_Range]] = []
+    found: list[list[int]] = []
     num_overlaps = num_shared = num_nested = 0
-    for (begin, end), product_texts in zip(pairwise(bounds), texts, strict=True):
-        ranges, overlaps, shared, nested = match_product(
-            product_texts, needles[begin:end], given[begin:end], rules.word_boundary
+    for product, (text, (begin, end)) in enumerate(zip(texts, pairwise(bounds.tolist()), strict=True)):
+        starts, overlaps, shared, nested = match_product(
+            text, needles[begin:end], claimed.get(product, ()), rules.word_boundary
         )
-        found += ranges
+        found += starts
         num_overlaps += overlaps
         num_shared += shared
         num_nested += nested
 
-    spans = _with_found(spans, found, rules.fields)
-    explicit = np.fromiter((bool(old or new) for old, new in zip(given, found, strict=True)), bool, len(found))
-    implicit_before = np.concatenate(([0], np.cumsum(~explicit)))
-    num_implicit = np.diff(implicit_before[bounds])  # of each product
-    new_modality = [
-        old or ("text" if stands else "image")
-        for old, stands in zip(modality.to_pylist(), explicit.tolist(), strict=True)
-    ]
-    new_provenance = ["matched" if new else old for old, new in zip(provenance.to_pylist(), found, strict=True)]
+    num_found = np.fromiter(map(len, found), np.int64, len(found))
+    facet_of = np.repeat(np.arange(len(found)), num_found)
+    starts_found = np.fromiter(chain.from_iterable(found), np.int64, len(facet_of))
+    lengths = np.fromiter(map(len, needles), np.int64, len(needles))[facet_of]
+    new_spans = _spans(starts_found, lengths, field_starts[product_of[facet_of]], rules.fields)
+    spans = _with_new(spans, new_spans, facet_of)
+
+    matched = num_found > 0
+    explicit = annotated | matched
+    modality = pc.coalesce(modality, pc.if_else(pa.array(explicit), "text", "image"))
+    provenance = pc.if_else(pa.array(matched), "matched", provenance)
     new_facets = pa.StructArray.from_arrays(
-        [attribute, value, spans, *(pa.array(c, pa.string()) for c in (new_modality, new_provenance)), confidence],
-        fields=list(_FACET),
-    )
-    facet_column = pa.ListArray.from_arrays(
-        pa.array(bounds, pa.int32()), new_facets, type=PRODUCT_SCHEMA.field("facets").type
+        [attribute, value, spans, modality, provenance, confidence], fields=list(_FACET)
     )
     place = PRODUCT_SCHEMA.names.index("facets")
+    facet_column = pa.ListArray.from_arrays(
+        pa.array(bounds, pa.int32()), new_facets, type=PRODUCT_SCHEMA.field(place).type
+    )
+    num_implicit = np.bincount(product_of[~explicit], minlength=batch.num_rows)  # of each product
     counts = MatchCounts(
         num_products=batch.num_rows,
         num_facets=len(explicit),
@@ -170,47 +198,36 @@ def match_batch(batch: pa.RecordBatch, rules: MatchParams) -> tuple[pa.RecordBat
 
 
 def match_product(
-    texts: Sequence[str], needles: Sequence[str], given: Sequence[Sequence[_Range]], word_boundary: bool
-) -> tuple[list[list[_Range]], int, int, int]:
-    """Rules 1, 4 and 5 for one product: its folded texts, the folded value and the annotated spans of each facet.
+    text: str, needles: Sequence[str], annotated: Iterable[_Range], word_boundary: bool
+) -> tuple[list[list[int]], int, int, int]:
+    """Rules 1, 4 and 5 for one product: its joined text, the folded value of each facet ("" where an annotator set its
+    spans), and the ranges of those spans.
 
-    Returns the new ranges of each facet, and the numbers of overlaps, shared spans and nested facets.
+    Returns the starts of each facet's new spans, and the numbers of overlaps, shared spans and nested facets.
     """
-    found: list[list[_Range]] = [[] for _ in needles]
+    found = [find_all(text, needle, word_boundary) if needle and needle in text else [] for needle in needles]
     num_overlaps = num_shared = num_nested = 0
-    taken = [bytearray(len(text)) for text in texts]  # one byte a character: 1 = claimed
-    claimed: set[_Range] = set()
-
-    def claim(ranges: Collection[_Range]) -> None:
-        for number, start, end in ranges:
-            taken[number][start:end] = b"\1" * (end - start)
-        claimed.update(ranges)
-
-    for ranges in filter(None, given):
-        claim([span for span in ranges if span[0] != _OTHER_FIELD])
-    lengths = [-len(needle) for needle in needles]
-    for index in sorted(range(len(needles)), key=lengths.__getitem__):
-        needle = needles[index]
-        if given[index] or not needle:
-            continue
-        occurrences: list[_Range] = []
-        for number, text in enumerate(texts):
-            if needle in text:
-                starts = find_all(text, needle, word_boundary)
-                occurrences += [(number, start, start + len(needle)) for start in starts]
-        if not occurrences:
-            continue
-        free = [(number, start, end) for number, start, end in occurrences if 1 not in taken[number][start:end]]
-        if len(free) == len(occurrences):
-            found[index] = occurrences
-        elif kept := [span for span in occurrences if span in claimed or 1 not in taken[span[0]][span[1] : span[2]]]:
-            found[index] = kept
-            num_overlaps += len(occurrences) - len(kept)
-            num_shared += len(kept) - len(free)
-        else:
-            found[index] = occurrences
-            num_nested += 1
-        claim(free)
+    taken = bytearray(len(text))  # one byte a character: 1 = claimed
+    claimed = set(annotated)
+    for start, end in claimed:
+        taken[start:end] = b"\1" * (end - start)
+    standing = [(-len(needles[index]), index) for index, starts in enumerate(found) if starts]
+    for minus_length, index in sorted(standing):  # from the longest to the shortest, then in the order of the facets
+        length = -minus_length
+        starts = found[index]
+        free = [start for start in starts if taken.find(1, start, start + length) < 0]
+        if len(free) < len(starts):
+            shared = [start for start in starts if (start, start + length) in claimed]
+            kept = sorted(free + shared)
+            if kept:
+                found[index] = kept
+                num_overlaps += len(starts) - len(kept)
+                num_shared += len(shared)
+            else:
+                num_nested += 1
+        for start in free:
+            taken[start : start + length] = b"\1" * length
+            claimed.add((start, start + length))
     return found, num_overlaps, num_shared, num_nested
 
 
@@ -230,11 +247,9 @@ def find_all(text: str, needle: str, word_boundary: bool) -> list[int]:
 
 def fold(text: str, ignore_case: bool) -> str:
     """`text` as it is compared: of the same length, its spaces all " ", and in lower case with `ignore_case`."""
-    if ignore_case and ("Σ" in text or "İ" in text):
+    if ignore_case:
         # In a string the one has two lower cases, as it ends a word or not, and the other's is two characters long.
-        text = "".join(char if char == "İ" else char.lower() for char in text)
-    elif ignore_case:
-        text = text.lower()
+        text = "İ".join(map(str.lower, text.replace("Σ", "σ").split("İ")))
     for space in _ASCII_SPACES if text.isascii() else _SPACES:
         text = text.replace(space, " ")  # far faster than one pass of a regular expression or `str.translate`
     return text
@@ -251,35 +266,70 @@ def _is_word(char: str) -> bool:
     return char.isalnum() or char == "_" or unicodedata.category(char).startswith("M")
 
 
-def _folded(column: pa.StringArray, ignore_case: bool) -> list[str]:
-    return [fold(text, ignore_case) for text in column.to_pylist()]
+def _joined(columns: Sequence[pa.StringArray], num_rows: int, ignore_case: bool) -> tuple[list[str], _Ints]:
+    """The folded fields of each product in one text, and where in it each field starts, [product, field]."""
+    folded = [[fold(text, ignore_case) for text in column.to_pylist()] for column in columns]
+    if not folded:
+        return [""] * num_rows, np.zeros((num_rows, 0), np.int64)
+    widths = np.array([list(map(len, texts)) for texts in folded], np.int64).reshape(len(columns), num_rows).T
+    before = np.cumsum(widths + len(_SEPARATOR), axis=1)
+    field_starts = np.concatenate([np.zeros((num_rows, 1), np.int64), before[:, :-1]], axis=1)
+    return list(map(_SEPARATOR.join, zip(*folded, strict=True))), field_starts
 
 
-def _given_ranges(spans: pa.ListArray, names: Sequence[str]) -> list[Sequence[_Range]]:
-    """The spans each facet already has."""
+def _needles(values: pa.StringArray, ignore_case: bool) -> list[str]:
+    """The values as they are looked up. They are folded as one string, since most are too short to be worth a call."""
+    texts = values.to_pylist()
+    folded = fold("".join(texts), ignore_case)
+    return [folded[begin:end].strip(" ") for begin, end in pairwise(accumulate(map(len, texts), initial=0))]
+
+
+def _bounds(lists: pa.ListArray) -> _Ints:
+    """Where each list starts in `lists.flatten()`, and where the last one ends."""
+    offsets = lists.offsets.to_numpy()
+    bounds: _Ints = (offsets - offsets[0]).astype(np.int64)
+    return bounds
+
+
+def _annotated_ranges(
+    spans: pa.ListArray, product_of: _Ints, field_starts: _Ints, names: Sequence[str]
+) -> Mapping[int, list[_Range]]:
+    """The ranges that annotated spans cover in the joined text, of each product that has any in the fields `names`."""
+    ranges: dict[int, list[_Range]] = {}
     if not len(spans.flatten()):
-        return [()] * len(spans)
-    numbers = {name: number for number, name in enumerate(names)}
-    return [
-        [(numbers.get(span["field"], _OTHER_FIELD), span["start"], span["end"]) for span in facet]
-        for facet in spans.to_pylist()
-    ]
+        return ranges
+    field, start, end = spans.flatten().flatten()
+    number = pc.fill_null(pc.index_in(field, pa.array(names, pa.string())), -1).to_numpy()
+    here = number >= 0  # not of a field that the rules do not match
+    product = product_of[np.repeat(np.arange(len(spans)), np.diff(_bounds(spans)))][here]
+    shift = field_starts[product, number[here]]
+    for row, begin, stop in zip(
+        product.tolist(),
+        (start.to_numpy()[here] + shift).tolist(),
+        (end.to_numpy()[here] + shift).tolist(),
+        strict=True,
+    ):
+        ranges.setdefault(row, []).append((begin, stop))
+    return ranges
 
 
-def _with_found(spans: pa.ListArray, found: Sequence[Sequence[_Range]], names: Sequence[str]) -> pa.ListArray:
-    """The list column of spans, with the found ranges in place of the empty lists."""
-    if len(spans.flatten()):
-        merged = [
-            [{"field": names[number], "start": start, "end": end} for number, start, end in new] or old
-            for new, old in zip(found, spans.to_pylist(), strict=True)
-        ]
-        return pa.array(merged, spans.type)
-    flat = [span for facet in found for span in facet]
-    numbers, starts, ends = zip(*flat, strict=True) if flat else ((), (), ())
+def _spans(starts: _Ints, lengths: _Ints, field_starts: _Ints, names: Sequence[str]) -> pa.StructArray:
+    """Spans of their fields from starts in joined texts, whose fields start at `field_starts` [span, field]."""
+    number = (field_starts <= starts[:, None]).sum(axis=1) - 1
+    starts = starts - field_starts[np.arange(len(starts)), number]
     columns = [
-        pa.array([names[number] for number in numbers], pa.string()),
+        pa.array(names, pa.string()).take(pa.array(number)),
         pa.array(starts, pa.int32()),
-        pa.array(ends, pa.int32()),
+        pa.array(starts + lengths, pa.int32()),
     ]
-    offsets = pa.array(accumulate(map(len, found), initial=0), pa.int32())
-    return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(columns, fields=list(_SPAN)), type=spans.type)
+    return pa.StructArray.from_arrays(columns, fields=list(_SPAN))
+
+
+def _with_new(spans: pa.ListArray, new: pa.StructArray, facet_of: _Ints) -> pa.ListArray:
+    """The list column with `new` spans, of the facets `facet_of`, in the lists that were empty."""
+    num_old = np.diff(_bounds(spans))
+    owners = np.concatenate([np.repeat(np.arange(len(spans)), num_old), facet_of])
+    order = np.argsort(owners, kind="stable")
+    flat = pa.concat_arrays([spans.flatten(), new]).take(pa.array(order))
+    offsets = np.concatenate([[0], np.cumsum(num_old + np.bincount(facet_of, minlength=len(spans)))])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), flat, type=spans.type)

@@ -27,6 +27,7 @@ from facetmill.dataset.version import Dataset
 from facetmill.errors import DataError, ParamsError
 from facetmill.files import hash_json, write_text
 from facetmill.params import Params, to_mapping
+from facetmill.records import Product, Split
 from facetmill.sources import SOURCES, parse_data
 
 _DEMO_PATH = Path("src/facetmill/sources/demo")
@@ -147,6 +148,14 @@ def reading(folder: Path, on_line: Callable[[str], None] = lambda _: None) -> It
     """The dataset of a workspace, which is not rebuilt while the block runs. Many may read at once."""
     with _locked(folder, fcntl.LOCK_SH, on_line):
         yield Dataset.open(folder)
+
+
+def read_split(dataset: Dataset, split: Split, share: float = 1.0, seed: int = 0) -> list[Product]:
+    """The products of a split, surely of this version. Raises `DataError` when the dataset was rebuilt meanwhile."""
+    with reading(dataset.dir) as current:
+        if current.version != dataset.version:
+            raise DataError(f"{dataset.dir}: was rebuilt as {current.version[:12]}; {dataset.version[:12]} is gone")
+        return list(current.read(split, share=share, seed=seed))
 
 
 def lineage(folder: Path) -> dict[str, dict[str, Any]]:

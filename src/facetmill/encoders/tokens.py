@@ -72,12 +72,12 @@ class PretrainedTokenizer:
         if not tokenizer.is_fast:
             raise DataError(f"{tokenizer.name_or_path}: its tokenizer has no character offsets (not a fast tokenizer)")
         names = ("pad_token_id", "cls_token_id", "sep_token_id")
-        ids = [getattr(tokenizer, name) for name in names]
-        if None in ids:
+        ids: list[int | None] = [getattr(tokenizer, name) for name in names]
+        pad_id, cls_id, sep_id = ids
+        if pad_id is None or cls_id is None or sep_id is None:
             raise DataError(f"{tokenizer.name_or_path}: its tokenizer has no {names[ids.index(None)]}")
-        return cls(
-            tokenizers.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str()), *ids, tokenizer.model_max_length
-        )
+        backend = tokenizers.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        return cls(backend, pad_id, cls_id, sep_id, tokenizer.model_max_length)
 
     def encode(self, texts: Sequence[str]) -> list[Pieces]:
         clean = [_SURROGATE.sub("\ufffd", text) for text in texts]  # as long as before, so ranges hold

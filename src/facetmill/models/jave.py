@@ -15,7 +15,8 @@ Differs from the paper:
     window, but is left out of (13): its tags should not agree that it is there. The paper has none.
  6. The weight of (13) is smaller by default, see README.md: a value of one token has no I, so its q of (12) stays below
     0.5 unless a wrong token is tagged I, which the printed weight rewards.
- 7. Tags are decoded by argmax, and attribute predictions do not filter them, as in the paper. What is predicted are
+ 7. A decoded value that begins or ends inside a word is widened to the whole word; the paper tags Chinese characters.
+ 8. Tags are decoded by argmax, and attribute predictions do not filter them, as in the paper. What is predicted are
     facets, so an attribute without a value in the text is none; `predict_attributes` tells those.
 
 Shapes: B windows, T tokens with specials and padding, E width of the encoder, D attention size, A attributes,

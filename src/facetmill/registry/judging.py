@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from facetmill.dataset.version import Dataset
+from facetmill.dataset.workspace import read_split
 from facetmill.errors import GateFailed, PlatformError
 from facetmill.evaluation import evaluate
 from facetmill.metrics.score import Scores
@@ -144,4 +145,4 @@ def _settled_before(bench: Workbench, version: int) -> Outcome | None:
 def _score(bench: Workbench, model: versions.Resolved, dataset: Dataset) -> Scores:
     with tempfile.TemporaryDirectory() as folder:
         local = versions.fetch(bench.tracker, model, Path(folder))
-        return evaluate(load_model(local), dataset.read("test"), bootstrap=bench.params.promotion.bootstrap)
+        return evaluate(load_model(local), read_split(dataset, "test"), bootstrap=bench.params.promotion.bootstrap)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import facetmill
 from facetmill.dataset.version import Dataset
+from facetmill.dataset.workspace import read_split
 from facetmill.evaluation import evaluate
 from facetmill.files import hash_json
 from facetmill.models import MODELS
@@ -103,18 +104,18 @@ def train(bench: Workbench, dataset: Dataset, recipe: Recipe) -> TrainedRun:
     state_dir = bench.layout.state_dir / "training" / wanted["facetmill.training"][:16]
     with bench.tracker.run(f"{key} {dataset.name} seed {seed}", tags=tags, params=params) as run:
         log_dataset(run, dataset)
-        products = list(dataset.read("train"))
+        products = read_split(dataset, "train")
         model = build_model(dataset, recipe, products)
         result = fit(
             model,
             products,
-            list(dataset.read("validation")),
+            read_split(dataset, "validation"),
             recipe.training,
             state_dir=state_dir,
             on_epoch=lambda epoch: log_epoch(run, epoch),
             progress=True,
         )
-        test = evaluate(model, dataset.read("test"), bootstrap=bench.params.promotion.bootstrap)
+        test = evaluate(model, read_split(dataset, "test"), bootstrap=bench.params.promotion.bootstrap)
         run.log_metrics({f"test/{metric}": value for metric, value in test.flat().items()})
         run.log_metrics({"validation/best_value_f1": result.value_f1})
         run.log_json("test_scores.json", test.to_json())

@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 
 from facetmill.dataset.version import Dataset
+from facetmill.dataset.workspace import read_split
 from facetmill.files import hash_json
 from facetmill.params import model_config, to_mapping
 from facetmill.training.final import Recipe, build_model, code_digest, describe_run, log_epoch
@@ -79,8 +80,8 @@ class Trial:
         self.tags = describe_run(dataset, key, "trial") | tags
         self.sweep_run = sweep_run
         params = bench.params.sweep
-        self.train = list(dataset.read("train", share=params.train_share, seed=params.seed))
-        self.validation = list(dataset.read("validation"))
+        self.train = read_split(dataset, "train", share=params.train_share, seed=params.seed)
+        self.validation = read_split(dataset, "validation")
 
     def __call__(self, candidate: Candidate) -> float:
         params = self.bench.params.sweep
