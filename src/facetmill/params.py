@@ -82,6 +82,7 @@ class JaveConfig:
     freeze_encoder: bool
     hidden_size: Count
     num_layers: Count
+    keep_layers: Count | None
     window: Annotated[int, Field(ge=8)]
     attention_size: Count
     attn_norm: Literal["softmax", "none"]

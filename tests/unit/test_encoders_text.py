@@ -27,6 +27,7 @@ CONFIG = JaveConfig(
     freeze_encoder=False,
     hidden_size=16,
     num_layers=1,
+    keep_layers=None,
     window=16,
     attention_size=8,
     attn_norm="softmax",

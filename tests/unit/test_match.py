@@ -8,7 +8,6 @@ import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -18,7 +17,7 @@ from facetmill.dataset import match
 from facetmill.dataset.match import MatchCounts, fold, match_batch, match_shards
 from facetmill.errors import DataError
 from facetmill.params import MatchParams
-from facetmill.records import PRODUCT_SCHEMA, Facet, Product, Span, from_batch, read_products, to_batch
+from facetmill.records import FIELDS, PRODUCT_SCHEMA, Facet, Product, Span, from_batch, read_products, to_batch
 
 RULES = MatchParams(ignore_case=True, word_boundary=True, fields=["title", "text"], workers=1)
 
@@ -204,61 +203,166 @@ def test_a_slice_of_a_batch_and_an_empty_one() -> None:
     assert (empty.num_rows, counts) == (0, MatchCounts())
 
 
-words = st.text(alphabet="aA bé_\u0301İΣσ红\u00a0-", max_size=12)
+# Letters that change length or have two lower cases (ß ŉ İ Σ), scripts without spaces, marks, and all kinds of spaces.
+LETTERS = "aAbB é5_\u0301İΣσςßŉǅ红カ한😀 \u00a0\u3000\t\n-"
+words = st.text(alphabet=LETTERS, max_size=12)
 
 
-@settings(max_examples=300, deadline=None)
-@given(title=words, text=words, values=st.lists(words.filter(bool), max_size=4))
-def test_spans_always_hold_their_value(title: str, text: str, values: list[str]) -> None:
-    """The promise to every user of a span, whatever the letters; and what was not found really is not there."""
-    product, counts = matched(title, *(Facet(str(i), v) for i, v in enumerate(values)), text=text)
-    for facet in product.facets:
-        wanted = fold(facet.value, True).strip(" ")
-        for span in facet.spans:
-            assert fold(product.surface(span), True) == wanted
-        if not facet.explicit and wanted:
-            for field in (title, text):
-                folded = fold(field, True)
-                places = [i for i in range(len(folded)) if folded.startswith(wanted, i)]
-                assert all(cuts_a_word(folded, i) or cuts_a_word(folded, i + len(wanted)) for i in places)
-    assert counts.num_spans == sum(len(f.spans) for f in product.facets)
+@st.composite
+def listings(draw: st.DrawFn) -> Product:
+    """Values are mostly cut out of the text, so that they nest, touch and overlap; some have spans already."""
+    texts = {"title": draw(words), "text": draw(words)}
+    facets = []
+    for number in range(draw(st.integers(0, 5))):
+        text = texts[draw(st.sampled_from(FIELDS))]
+        start = draw(st.integers(0, len(text)))
+        cut = text[start : start + draw(st.integers(1, 5))]
+        value = draw(st.sampled_from([cut, cut.upper(), cut.swapcase()]) | words)
+        spans = tuple(
+            Span(name, begin, draw(st.integers(begin + 1, len(text))))
+            for name, text in texts.items()
+            if text and draw(st.integers(0, 9)) == 0
+            for begin in [draw(st.integers(0, len(text) - 1))]
+        )
+        facets.append(Facet(str(number), value, spans))
+    return Product("p", "s", **texts, facets=tuple(facets))
 
 
-def cuts_a_word(text: str, i: int) -> bool:
+ALL_RULES = st.builds(
+    MatchParams,
+    ignore_case=st.booleans(),
+    word_boundary=st.booleans(),
+    fields=st.sampled_from([["title", "text"], ["text", "title"], ["text"], []]),
+    workers=st.just(1),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(batch=st.lists(listings(), max_size=3), rules=ALL_RULES)
+def test_matching_is_what_the_rules_say(batch: list[Product], rules: MatchParams) -> None:
+    """Against the rules written down once more, a character at a time."""
+    found, counts = match_batch(to_batch(batch), rules)
+    found.validate(full=True)
+    expected = [by_the_rules(product, rules) for product in batch]
+    assert [[facet.spans for facet in product.facets] for product in from_batch(found)] == [e[0] for e in expected]
+    assert counts.num_spans == sum(len(spans) for e in expected for spans in e[0])
+    assert (counts.num_overlaps, counts.num_shared, counts.num_nested) == tuple(
+        sum(e[n] for e in expected) for n in (1, 2, 3)
+    )
+
+
+def by_the_rules(product: Product, rules: MatchParams) -> tuple[list[tuple[Span, ...]], int, int, int]:
+    texts = {name: [same(char, rules) for char in product.field(name)] for name in rules.fields}
+    claimed = {span for facet in product.facets for span in facet.spans if span.field in rules.fields}
+    result = [facet.spans for facet in product.facets]
+    num_overlaps = num_shared = num_nested = 0
+
+    def wanted(place: int) -> list[str]:
+        return list("".join(same(char, rules) for char in product.facets[place].value).strip(" "))
+
+    for place in sorted(range(len(result)), key=lambda place: -len(wanted(place))):
+        value = wanted(place)
+        if result[place] or not value:
+            continue
+        standing = []
+        for name, text in texts.items():
+            start = 0
+            while start <= len(text) - len(value):
+                end = start + len(value)
+                cut = rules.word_boundary and (cuts_a_word(text, start) or cuts_a_word(text, end))
+                if text[start:end] == value and not cut:
+                    standing.append(Span(name, start, end))
+                start = end if standing and standing[-1] == Span(name, start, end) else start + 1
+        shared = [span for span in standing if span in claimed]
+        free = [
+            s for s in standing if not any(s.field == c.field and s.start < c.end and c.start < s.end for c in claimed)
+        ]
+        kept = [span for span in standing if span in shared or span in free]
+        num_nested += bool(standing) and not kept
+        num_overlaps += len(standing) - len(kept) if kept else 0
+        num_shared += len(shared)
+        claimed.update(free)
+        result[place] = tuple(kept or standing)
+    return result, num_overlaps, num_shared, num_nested
+
+
+def same(char: str, rules: MatchParams) -> str:
+    lower = char.lower()
+    return " " if char.isspace() else lower if rules.ignore_case and len(lower) == 1 else char
+
+
+def cuts_a_word(text: list[str], i: int) -> bool:
     def word(char: str) -> bool:
-        return char != "红" and (char.isalnum() or char == "_" or unicodedata.combining(char) > 0)
+        return char not in "红カ한" and (char == "_" or unicodedata.category(char)[0] in "LNM")
 
     return 0 < i < len(text) and word(text[i - 1]) and word(text[i])
 
 
-def write(folder: Path, num_shards: int) -> None:
+def write(folder: Path, num_shards: int, num_groups: int = 1) -> None:
+    """Shards of `num_groups` row groups of 50 products, with ids that count up."""
     folder.mkdir()
     draw = random.Random(0)
     for shard in range(num_shards):
-        products = [
-            Product(
-                f"{shard}-{i}", "s", " ".join(draw.choices("abcdef", k=6)), facets=(Facet("x", draw.choice("abcdxyz")),)
-            )
-            for i in range(50)
-        ]
-        pq.write_table(pa.Table.from_batches([to_batch(products)]), folder / f"part-{shard:05d}.parquet")
+        with pq.ParquetWriter(folder / f"part-{shard:05d}.parquet", PRODUCT_SCHEMA) as writer:
+            for group in range(num_groups):
+                products = [
+                    Product(
+                        f"{shard}-{group}-{i}",
+                        "s",
+                        " ".join(draw.choices("abcdef", k=6)),
+                        facets=(Facet("x", draw.choice("abcdxyz")),),
+                    )
+                    for i in range(50)
+                ]
+                writer.write_batch(to_batch(products))
 
 
-def test_shards_do_not_depend_on_the_number_of_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("num_shards", "num_groups"), [(3, 1), (1, 4)])
+def test_the_output_does_not_depend_on_the_number_of_processes(
+    num_shards: int, num_groups: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each row group becomes a shard, so that one large shard too is work for all processes."""
+    monkeypatch.setattr(match, "_ROWS_WORTH_A_POOL", 1)
+    write(tmp_path / "in", num_shards, num_groups)
+    runs = (1, 2, 3)
+    counts = [match_shards(tmp_path / "in", tmp_path / f"out{n}", replace(RULES, workers=n)) for n in runs]
+    assert counts[0] == counts[1] == counts[2]
+    assert counts[0].num_products == 50 * num_shards * num_groups
+    outputs = [{path.name: path.read_bytes() for path in (tmp_path / f"out{n}").iterdir()} for n in runs]
+    assert outputs[0] == outputs[1] == outputs[2]
+    assert sorted(outputs[0]) == [f"part-0000{number}.parquet" for number in range(num_shards * num_groups)]
+    ids_before, ids_after = (
+        [product.product_id for product in read_products(tmp_path / name)] for name in ("in", "out2")
+    )
+    assert ids_after == ids_before
+
+
+def test_processes_share_the_pieces_out_among_themselves(tmp_path: Path) -> None:
+    """What another process has begun (its target is there) is neither matched nor counted twice."""
+    write(tmp_path / "in", 1, 2)
+    source = tmp_path / "in" / "part-00000.parquet"
+    pieces = [match._Piece(source, group, tmp_path / f"part-0000{group}.parquet") for group in range(2)]
+    pieces[0].target.touch()
+    assert match._match_pieces(pieces, RULES).num_products == 50
+    assert pieces[0].target.stat().st_size == 0
+    assert pq.read_table(pieces[1].target)["product_id"][0].as_py() == "0-1-0"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_damaged_shard_leaves_the_old_output_and_no_rest(
+    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(match, "_ROWS_WORTH_A_POOL", 1)
     write(tmp_path / "in", 3)
-    counts = [
-        match_shards(tmp_path / "in", tmp_path / f"out{workers}", replace(RULES, workers=workers)) for workers in (1, 2)
-    ]
-    assert counts[0] == counts[1]
-    assert counts[0].num_products == 150
-    names = sorted(path.name for path in (tmp_path / "out1").iterdir())
-    assert names == ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
-    for name in names:
-        assert (tmp_path / "out1" / name).read_bytes() == (tmp_path / "out2" / name).read_bytes()
-    assert [p.product_id for p in read_products(tmp_path / "out2")] == [
-        p.product_id for p in read_products(tmp_path / "in")
-    ]
+    match_shards(tmp_path / "in", tmp_path / "out", RULES)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    damaged = tmp_path / "in" / "part-00001.parquet"
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:4] + b"\xff" * 1000 + content[1004:])
+    with pytest.raises(OSError):  # worded by Arrow, by what the damage hits
+        match_shards(tmp_path / "in", tmp_path / "out", replace(RULES, workers=workers))
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
 
 
 def test_a_shard_of_another_version_leaves_the_old_output(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ JAVE = JaveConfig(
     freeze_encoder=False,
     hidden_size=8,
     num_layers=1,
+    keep_layers=None,
     window=16,
     attention_size=8,
     attn_norm="softmax",

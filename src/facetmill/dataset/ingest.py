@@ -46,7 +46,7 @@ _UNDECODABLE = (
     struct.error,
     Image.DecompressionBombError,
 )
-_BATCH_ROWS = 2_000
+_BATCH_ROWS = 2_000  # a row group in the shards, which `match` shares out over processes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,10 +28,11 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import accumulate, chain, pairwise
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +42,7 @@ import pyarrow.parquet as pq
 
 from facetmill.files import replace_folder
 from facetmill.params import MatchParams
-from facetmill.records import PRODUCT_SCHEMA, require_schema, shards
+from facetmill.records import FIELDS, PRODUCT_SCHEMA, require_schema, shards
 
 _BATCH_ROWS = 2048
 _ROWS_WORTH_A_POOL = 20_000  # starting processes costs about as much as matching this many products
@@ -58,11 +59,19 @@ _CJK = re.compile(
 _ASCII_SPACES = "\t\n\v\f\r"
 _SPACES = _ASCII_SPACES + "\u0085\u00a0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 
-_SEPARATOR = "\n"  # between the fields of a product: a folded text or value holds none
+_SEPARATOR = "\n"  # behind each field of a product: a folded text or value holds none
 
 _Ints = npt.NDArray[np.int64]
 _Range = tuple[int, int]  # start and end in the joined text
-_Piece = tuple[Path, int, int]  # a shard of the source, one of its row groups, and the number of the new shard
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What one process does at a time: a row group of a shard of the source, and the shard to write of it."""
+
+    source: Path
+    group: int
+    target: Path
 
 
 @dataclass(frozen=True)
@@ -93,42 +102,55 @@ def match_shards(source_dir: Path, target_dir: Path, rules: MatchParams) -> Matc
 
     Each row group of the source becomes one shard, in the same order. Row groups are shared out over `rules.workers`
     processes, of which this one is the first; the output does not depend on their number. Memory is that of one
-    record batch a process, beside the row group as it is compressed.
+    record batch a process, and of the row group it came from as it is stored (`ingest` writes 2,000 products).
     """
-    pieces: list[_Piece] = []
+    groups: list[tuple[Path, int]] = []
     num_rows = 0
     for path in shards(source_dir):
         with pq.ParquetFile(path) as source:
             require_schema(path, source.schema_arrow)
             num_rows += source.metadata.num_rows
-            pieces += [(path, group, len(pieces) + group) for group in range(source.num_row_groups)]
-    workers = min(rules.workers, len(pieces)) if num_rows >= _ROWS_WORTH_A_POOL else 1
+            groups += [(path, group) for group in range(source.num_row_groups)]
+    workers = min(rules.workers, len(groups)) if num_rows >= _ROWS_WORTH_A_POOL else 1
     with replace_folder(target_dir) as folder:
-        match_piece = partial(_match_piece, folder, rules)
+        pieces = [_Piece(*group, folder / f"part-{number:05d}.parquet") for number, group in enumerate(groups)]
         if workers == 1:
-            return sum(map(match_piece, pieces), MatchCounts())
+            return _match_pieces(pieces, rules)
         with ProcessPoolExecutor(workers - 1, mp_context=get_context("spawn")) as pool:
-            futures = [pool.submit(match_piece, piece) for piece in pieces]
-            try:
-                # The others take pieces from the front, once they have started: take back from the end meanwhile.
-                taken_back = (
-                    piece for piece, future in zip(pieces[::-1], futures[::-1], strict=True) if future.cancel()
-                )
-                counts = sum(map(match_piece, taken_back), MatchCounts())
-                return sum((future.result() for future in futures if not future.cancelled()), counts)
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+            others = [pool.submit(_match_pieces, pieces, rules) for _ in range(workers - 1)]
+            counts = _match_pieces(pieces, rules)  # meanwhile: the others take half a second to start
+            return sum((other.result() for other in others), counts)
 
 
-def _match_piece(folder: Path, rules: MatchParams, piece: _Piece) -> MatchCounts:
-    path, group, number = piece
+def _match_pieces(pieces: Sequence[_Piece], rules: MatchParams) -> MatchCounts:
+    """Match every piece that no other process has begun; where one has, the target exists."""
+    counts = MatchCounts()
+    try:
+        for piece in pieces:
+            if _claim(piece):
+                counts += _match_piece(piece, rules)
+    except BaseException:
+        for piece in pieces:  # so that the others stop as well
+            _claim(piece)
+        raise
+    return counts
+
+
+def _claim(piece: _Piece) -> bool:
+    try:
+        piece.target.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _match_piece(piece: _Piece, rules: MatchParams) -> MatchCounts:
     counts = MatchCounts()
     with (
-        pq.ParquetFile(path) as source,
-        pq.ParquetWriter(folder / f"part-{number:05d}.parquet", PRODUCT_SCHEMA, compression="snappy") as target,
+        pq.ParquetFile(piece.source) as source,
+        pq.ParquetWriter(piece.target, PRODUCT_SCHEMA, compression="snappy", use_dictionary=False) as target,
     ):
-        for batch in source.iter_batches(_BATCH_ROWS, row_groups=[group], use_threads=False):
+        for batch in source.iter_batches(_BATCH_ROWS, row_groups=[piece.group], use_threads=False):
             matched, found = match_batch(batch, rules)
             target.write_batch(matched)
             counts += found
@@ -152,7 +174,7 @@ def match_batch(batch: pa.RecordBatch, rules: MatchParams) -> tuple[pa.RecordBat
         needles[place] = ""
     claimed = _annotated_ranges(spans, product_of, field_starts, rules.fields)
 
-    found: list[list[int]] = []
+    found: list[Sequence[int]] = []
     num_overlaps = num_shared = num_nested = 0
     for product, (text, (begin, end)) in enumerate(zip(texts, pairwise(bounds.tolist()), strict=True)):
         starts, overlaps, shared, nested = match_product(
@@ -172,15 +194,13 @@ def match_batch(batch: pa.RecordBatch, rules: MatchParams) -> tuple[pa.RecordBat
 
     matched = num_found > 0
     explicit = annotated | matched
-    modality = pc.coalesce(modality, pc.if_else(pa.array(explicit), "text", "image"))
-    provenance = pc.if_else(pa.array(matched), "matched", provenance)
+    modality = pc.coalesce(modality, _strings("image", "text").take(_ints(explicit)))
+    provenance = pc.if_else(_ints(matched).cast(pa.bool_()), _strings("matched")[0], provenance)
     new_facets = pa.StructArray.from_arrays(
         [attribute, value, spans, modality, provenance, confidence], fields=list(_FACET)
     )
     place = PRODUCT_SCHEMA.names.index("facets")
-    facet_column = pa.ListArray.from_arrays(
-        pa.array(bounds, pa.int32()), new_facets, type=PRODUCT_SCHEMA.field(place).type
-    )
+    facet_column = pa.ListArray.from_arrays(_ints(bounds), new_facets, type=PRODUCT_SCHEMA.field(place).type)
     num_implicit = np.bincount(product_of[~explicit], minlength=batch.num_rows)  # of each product
     counts = MatchCounts(
         num_products=batch.num_rows,
@@ -199,13 +219,18 @@ def match_batch(batch: pa.RecordBatch, rules: MatchParams) -> tuple[pa.RecordBat
 
 def match_product(
     text: str, needles: Sequence[str], annotated: Iterable[_Range], word_boundary: bool
-) -> tuple[list[list[int]], int, int, int]:
+) -> tuple[list[Sequence[int]], int, int, int]:
     """Rules 1, 4 and 5 for one product: its joined text, the folded value of each facet ("" where an annotator set its
     spans), and the ranges of those spans.
 
     Returns the starts of each facet's new spans, and the numbers of overlaps, shared spans and nested facets.
     """
-    found = [find_all(text, needle, word_boundary) if needle and needle in text else [] for needle in needles]
+    found = [find_all(text, needle, word_boundary) if needle else () for needle in needles]
+    ranges = [(start, start + len(needle)) for starts, needle in zip(found, needles, strict=True) for start in starts]
+    ranges += annotated
+    ranges.sort()
+    if all(before[1] <= after[0] for before, after in pairwise(ranges)):
+        return found, 0, 0, 0  # nothing overlaps, as in most products
     num_overlaps = num_shared = num_nested = 0
     taken = bytearray(len(text))  # one byte a character: 1 = claimed
     claimed = set(annotated)
@@ -231,13 +256,18 @@ def match_product(
     return found, num_overlaps, num_shared, num_nested
 
 
-def find_all(text: str, needle: str, word_boundary: bool) -> list[int]:
-    """Starts of the occurrences of `needle` in `text`, both folded, that do not overlap each other."""
-    starts = []
+def find_all(text: str, needle: str, word_boundary: bool) -> Sequence[int]:
+    """Starts of the occurrences of `needle` in the joined `text`, both folded, that do not overlap each other."""
     start = text.find(needle)
+    if start < 0:
+        return ()
+    # At an edge of the value that is no letter of a word, no word is cut whatever stands beyond it.
+    word_left, word_right = (word_boundary and _is_word(char) for char in (needle[0], needle[-1]))
+    starts = []
     while start >= 0:
         end = start + len(needle)
-        if word_boundary and (_inside_word(text, start) or _inside_word(text, end)):
+        # No limits to check: the text ends with a separator, which is also what stands at -1, before its start.
+        if (word_left and _is_word(text[start - 1])) or (word_right and _is_word(text[end])):
             start = text.find(needle, start + 1)
         else:
             starts.append(start)
@@ -255,10 +285,6 @@ def fold(text: str, ignore_case: bool) -> str:
     return text
 
 
-def _inside_word(text: str, position: int) -> bool:
-    return 0 < position < len(text) and _is_word(text[position - 1]) and _is_word(text[position])
-
-
 @lru_cache(maxsize=4096)
 def _is_word(char: str) -> bool:
     if _CJK.match(char):
@@ -267,14 +293,13 @@ def _is_word(char: str) -> bool:
 
 
 def _joined(columns: Sequence[pa.StringArray], num_rows: int, ignore_case: bool) -> tuple[list[str], _Ints]:
-    """The folded fields of each product in one text, and where in it each field starts, [product, field]."""
+    """The folded fields of each product in one text, a separator behind each, and their starts in it
+    [product, field]."""
     folded = [[fold(text, ignore_case) for text in column.to_pylist()] for column in columns]
-    if not folded:
-        return [""] * num_rows, np.zeros((num_rows, 0), np.int64)
     widths = np.array([list(map(len, texts)) for texts in folded], np.int64).reshape(len(columns), num_rows).T
-    before = np.cumsum(widths + len(_SEPARATOR), axis=1)
-    field_starts = np.concatenate([np.zeros((num_rows, 1), np.int64), before[:, :-1]], axis=1)
-    return list(map(_SEPARATOR.join, zip(*folded, strict=True))), field_starts
+    field_starts = np.cumsum(widths + len(_SEPARATOR), axis=1) - widths - len(_SEPARATOR)
+    nothing = [""] * num_rows  # joined as the last, so that the last field too has its separator
+    return list(map(_SEPARATOR.join, zip(*folded, nothing, strict=True))), field_starts
 
 
 def _needles(values: pa.StringArray, ignore_case: bool) -> list[str]:
@@ -286,7 +311,7 @@ def _needles(values: pa.StringArray, ignore_case: bool) -> list[str]:
 
 def _bounds(lists: pa.ListArray) -> _Ints:
     """Where each list starts in `lists.flatten()`, and where the last one ends."""
-    offsets = lists.offsets.to_numpy()
+    offsets = np.from_dlpack(lists.offsets)
     bounds: _Ints = (offsets - offsets[0]).astype(np.int64)
     return bounds
 
@@ -299,14 +324,15 @@ def _annotated_ranges(
     if not len(spans.flatten()):
         return ranges
     field, start, end = spans.flatten().flatten()
-    number = pc.fill_null(pc.index_in(field, pa.array(names, pa.string())), -1).to_numpy()
-    here = number >= 0  # not of a field that the rules do not match
+    place = pc.index_in(field, _strings(*names, *FIELDS))  # the first, so below len(names) where the rules have it
+    number = np.from_dlpack(place)
+    here = number < len(names)
     product = product_of[np.repeat(np.arange(len(spans)), np.diff(_bounds(spans)))][here]
     shift = field_starts[product, number[here]]
     for row, begin, stop in zip(
         product.tolist(),
-        (start.to_numpy()[here] + shift).tolist(),
-        (end.to_numpy()[here] + shift).tolist(),
+        (np.from_dlpack(start)[here] + shift).tolist(),
+        (np.from_dlpack(end)[here] + shift).tolist(),
         strict=True,
     ):
         ranges.setdefault(row, []).append((begin, stop))
@@ -318,9 +344,9 @@ def _spans(starts: _Ints, lengths: _Ints, field_starts: _Ints, names: Sequence[s
     number = (field_starts <= starts[:, None]).sum(axis=1) - 1
     starts = starts - field_starts[np.arange(len(starts)), number]
     columns = [
-        pa.array(names, pa.string()).take(pa.array(number)),
-        pa.array(starts, pa.int32()),
-        pa.array(starts + lengths, pa.int32()),
+        _strings(*names).take(_ints(number)),
+        _ints(starts),
+        _ints(starts + lengths),
     ]
     return pa.StructArray.from_arrays(columns, fields=list(_SPAN))
 
@@ -330,6 +356,19 @@ def _with_new(spans: pa.ListArray, new: pa.StructArray, facet_of: _Ints) -> pa.L
     num_old = np.diff(_bounds(spans))
     owners = np.concatenate([np.repeat(np.arange(len(spans)), num_old), facet_of])
     order = np.argsort(owners, kind="stable")
-    flat = pa.concat_arrays([spans.flatten(), new]).take(pa.array(order))
+    flat = pa.concat_arrays([spans.flatten(), new]).take(_ints(order))
     offsets = np.concatenate([[0], np.cumsum(num_old + np.bincount(facet_of, minlength=len(spans)))])
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), flat, type=spans.type)
+    return pa.ListArray.from_arrays(_ints(offsets), flat, type=spans.type)
+
+
+# `pa.array` and `pa.scalar` import pandas, which takes as long as matching ten thousand products.
+
+
+def _ints(values: npt.NDArray[Any]) -> pa.Int32Array:
+    return pa.Array.from_buffers(pa.int32(), len(values), [None, pa.py_buffer(values.astype(np.int32))])
+
+
+def _strings(*values: str) -> pa.StringArray:
+    encoded = [value.encode() for value in values]
+    offsets = np.array(list(accumulate(map(len, encoded), initial=0)), np.int32)
+    return pa.StringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)))

@@ -59,6 +59,8 @@ class EncoderConfig(Protocol):
     @property
     def num_layers(self) -> int: ...
     @property
+    def keep_layers(self) -> int | None: ...
+    @property
     def window(self) -> int: ...
 
 
@@ -81,7 +83,11 @@ class TextEncoder(nn.Module, ABC):
 
 
 class TransformerEncoder(TextEncoder):
-    """Any encoder of transformers that works with `AutoModel`; the text state is that of [CLS]."""
+    """Any encoder of transformers that works with `AutoModel`; the text state is that of [CLS].
+
+    The embeddings of a pretrained encoder are never trained: they are half of a small encoder's weights, and a shop's
+    titles would move only the words that they hold, away from those met later.
+    """
 
     def __init__(self, network: PreTrainedModel, *, pretrained: bool, frozen: bool) -> None:
         super().__init__()
@@ -94,6 +100,8 @@ class TransformerEncoder(TextEncoder):
         self._has_segments = int(getattr(network.config, "type_vocab_size", 0) or 0) > 1
         if self.frozen:
             self.requires_grad_(False)
+        elif pretrained:
+            network.get_input_embeddings().requires_grad_(False)
 
     def forward(self, ids_BT: Tensor, mask_BT: Tensor, segment_BT: Tensor) -> tuple[Tensor, Tensor]:
         inputs = {"input_ids": ids_BT, "attention_mask": mask_BT.long()}
@@ -214,10 +222,11 @@ def _load_pretrained_tokenizer(source: str) -> PretrainedTokenizer:
 
 
 def _load_network(source: str, config: EncoderConfig, tokenizer: PretrainedTokenizer) -> TransformerEncoder:
+    kept = {} if config.keep_layers is None else {"num_hidden_layers": config.keep_layers}
     try:
         with _without_bars():
             network = AutoModel.from_pretrained(
-                source, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+                source, use_safetensors=True, trust_remote_code=False, dtype=torch.float32, **kept
             )
     except (OSError, ValueError) as error:
         raise ParamsError(f"encoder = {source!r}: no safetensors weights could be loaded: {error}") from error

@@ -6,7 +6,7 @@ attribute. Only values of at least `min_reliability` fire. A tagger that scores 
 
 Counts are kept per category, and over all categories for products whose category is unknown. Where several values of
 one attribute stand in a text, the longest (or most frequent in train) wins, and all its occurrences are its spans: one
-value per attribute, which scores better than all of them. Values match as whole words in any case.
+value per attribute, as in the paper. Values match as whole words in any case.
 
 A text is scanned once, along a trie of words, however many values there are.
 """
