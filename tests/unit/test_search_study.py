@@ -28,7 +28,6 @@ from facetmill.training.search.study import (
     TrialRecord,
     best_trial,
     open_storage,
-    run_study,
 )
 
 POSTGRES = "127.0.0.1:5432"
@@ -84,29 +83,23 @@ def states(study: Study) -> Counter[str]:
 
 def test_finds_and_resumes_by_name(params: Params, storage: str) -> None:
     seen: list[TrialRecord] = []
-    arguments = {
-        "name": "toy",
-        "storage": storage,
-        "key": "dictionary",
-        "config": params.models.dictionary,
-        "training": params.training,
-        "seed": 0,
-        "objective": quadratic,
-        "on_trial": seen.append,
-    }
-    first = run_study(trials=4, **arguments)
+    first = open_study(params, storage)
+    assert first.run(4, quadratic, seen.append) == seen
     assert [record.number for record in seen] == [0, 1, 2, 3]
-    assert first.trials == seen
     assert {record.state for record in seen} == {"COMPLETE"}
     assert all(record.seconds is not None and record.seconds >= 0 for record in seen)
-    assert run_study(trials=4, **arguments) == first  # nothing left to do
-    more = run_study(trials=20, **arguments)
-    assert more.trials[:4] == first.trials
-    assert len(more.trials) == len(seen) == 20
-    assert more.best.value > first.trials[0].value  # params.yaml says 0.3
-    assert more.best.config.min_reliability == more.best.params["min_reliability"]
-    assert more.best.config.match == more.best.params["match"]
-    assert more.best.training == params.training
+    again = open_study(params, storage)
+    assert again.run(4, quadratic) == []  # nothing left to do
+    assert (again.records(), again.best()) == (seen, first.best())
+    again.run(20, quadratic)
+    assert again.records()[:4] == seen
+    assert again.num_finished() == 20
+    best = again.best()
+    assert seen[0].value is not None
+    assert best.value > seen[0].value  # params.yaml says 0.3
+    assert best.config.min_reliability == best.params["min_reliability"]
+    assert best.config.match == best.params["match"]
+    assert best.training == params.training
 
 
 def test_first_trial_is_params_yaml(params: Params, journal: str) -> None:
@@ -213,7 +206,7 @@ KILLED = """
     import sys, time
     from pathlib import Path
     from facetmill.params import load_params
-    from facetmill.training.search.study import run_study
+    from facetmill.training.search.study import Study
 
     root, storage, mark = sys.argv[1:]
     params = load_params(Path(root) / "params.yaml")
@@ -224,8 +217,9 @@ KILLED = """
             time.sleep(600)
         return 0.5
 
-    run_study(name="toy", storage=storage, key="dictionary", config=params.models.dictionary,
-              training=params.training, trials=5, seed=0, objective=objective)
+    study = Study(name="toy", storage=storage, key="dictionary", config=params.models.dictionary,
+                  training=params.training, seed=0)
+    study.run(5, objective)
 """
 
 

@@ -62,9 +62,10 @@ class TrainedRun:
 def code_digest() -> str:
     """Hash of the code that decides what a training gives."""
     package_dir = Path(facetmill.__file__).parent
-    folders = ("models", "encoders", "training", "metrics")
-    sources = {name: {p.name: p.read_text() for p in (package_dir / name).rglob("*.py")} for name in folders}
-    return hash_json(sources)
+    paths = [
+        path for name in ("models", "encoders", "training", "metrics") for path in (package_dir / name).rglob("*.py")
+    ]
+    return hash_json({path.relative_to(package_dir).as_posix(): path.read_text(encoding="utf-8") for path in paths})
 
 
 def training_id(dataset: Dataset, recipe: Recipe) -> str:

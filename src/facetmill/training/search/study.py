@@ -74,31 +74,7 @@ class Best:
     training: TrainingParams
 
 
-@dataclass(frozen=True)
-class StudyResult:
-    best: Best
-    trials: list[TrialRecord]
-
-
 Objective = Callable[[Candidate], float]
-
-
-def run_study(
-    *,
-    name: str,
-    storage: str | Path,
-    key: str,
-    config: ModelConfig,
-    training: TrainingParams,
-    trials: int,
-    seed: int,
-    objective: Objective,
-    on_trial: Callable[[TrialRecord], None] | None = None,
-) -> StudyResult:
-    """Bring the study `name` to `trials` finished trials, and return its best one; see `Study.run`."""
-    study = Study(name=name, storage=storage, key=key, config=config, training=training, seed=seed)
-    study.run(trials, objective, on_trial)
-    return StudyResult(study.best(), study.records())
 
 
 class Study:
