@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+POSTGRES = "127.0.0.1:5432"
 
 
 def missing(part: str, what: str) -> NoReturn:
@@ -31,3 +34,21 @@ def shared_data() -> Path:
 def root() -> Path:
     """The project's root, for tests that read its params.yaml, dvc.yaml or flows."""
     return ROOT
+
+
+@pytest.fixture
+def postgres() -> Iterator[str]:
+    """URL of a database of its own, dropped again."""
+    try:
+        import psycopg
+
+        server = psycopg.connect(f"postgresql://postgres@{POSTGRES}/test", autocommit=True, connect_timeout=3)
+    except (ImportError, OSError) as error:
+        missing("postgres", str(error))
+    except psycopg.OperationalError as error:
+        missing("postgres", str(error))
+    name = f"facetmill_{uuid.uuid4().hex}"
+    with server:
+        server.execute(f"CREATE DATABASE {name}")
+        yield f"postgresql://postgres@{POSTGRES}/{name}"
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -9,10 +9,10 @@ from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from tests.conftest import missing
 
 from facetmill.gates.verdict import DataVerdict, Verdict
 from facetmill.report.gate_page import render
+from tests.conftest import missing
 
 VERDICT = DataVerdict(
     (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,26 +14,11 @@ from safetensors.torch import load_file, save_file
 from facetmill.errors import DataError
 from facetmill.files import hash_file, read_json, write_json
 from facetmill.models.jave import Jave
-from facetmill.params import JaveConfig
 from facetmill.records import Attribute, AttributeSchema, Product
 from facetmill.training.checkpoint import load_model, save_model
+from tests import small
 
-CONFIG = JaveConfig(
-    encoder="bilstm",
-    tokenizer="auto",
-    freeze_encoder=False,
-    hidden_size=8,
-    num_layers=1,
-    keep_layers=None,
-    window=16,
-    attention_size=8,
-    attn_norm="softmax",
-    use_attributes=True,
-    kl_weight=0.1,
-    kl_reduction="sum",
-    dropout=0.3,
-    threshold=0.5,
-)
+CONFIG = dataclasses.replace(small.JAVE, hidden_size=8, kl_weight=0.1, dropout=0.3)
 
 
 @pytest.fixture

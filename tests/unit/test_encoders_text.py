@@ -13,30 +13,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.conftest import missing
 from transformers import AutoModel
 
 from facetmill.encoders.text import BiLstmEncoder, build_text_encoder, load_text_encoder, save_text_encoder
 from facetmill.encoders.tokens import VocabularyTokenizer, cjk_share, coverage
 from facetmill.errors import ParamsError
 from facetmill.params import JaveConfig
+from tests import small
+from tests.conftest import missing
 
-CONFIG = JaveConfig(
-    encoder="bilstm",
-    tokenizer="auto",
-    freeze_encoder=False,
-    hidden_size=16,
-    num_layers=1,
-    keep_layers=None,
-    window=16,
-    attention_size=8,
-    attn_norm="softmax",
-    use_attributes=True,
-    kl_weight=0.5,
-    kl_reduction="sum",
-    dropout=0.0,
-    threshold=0.5,
-)
+CONFIG = small.JAVE
 ENGLISH = ["Red shoe", "Red boot, size 8"]
 CHINESE = ["纯棉衬衫", "纯棉连衣裙 Nike"]
 

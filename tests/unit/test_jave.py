@@ -24,23 +24,9 @@ from facetmill.params import DictionaryConfig, JaveConfig, TrainingParams
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
 from facetmill.training.loop import fit
 from facetmill.training.seeding import seed_everything
+from tests import small
 
-CONFIG = JaveConfig(
-    encoder="bilstm",
-    tokenizer="auto",
-    freeze_encoder=False,
-    hidden_size=16,
-    num_layers=1,
-    keep_layers=None,
-    window=16,
-    attention_size=8,
-    attn_norm="softmax",
-    use_attributes=True,
-    kl_weight=0.5,
-    kl_reduction="sum",
-    dropout=0.0,
-    threshold=0.5,
-)
+CONFIG = small.JAVE
 SCHEMA = AttributeSchema((Attribute("Brand", {}), Attribute("Colour", {})))
 TRAIN = [
     Product(

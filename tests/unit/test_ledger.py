@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -13,9 +13,16 @@ from facetmill.errors import PlatformError
 from facetmill.registry.ledger import Ledger
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'state' / 'ledger.db'}"
+    return str(request.getfixturevalue("postgres"))
+
+
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(f"sqlite:///{tmp_path / 'state' / 'ledger.db'}")
+def ledger(url: str) -> Ledger:
+    return Ledger(url)
 
 
 def add(ledger: Ledger, candidate: int = 5, state: Literal["pending", "rejected"] = "pending") -> int:
@@ -64,8 +71,7 @@ def test_history_is_in_order_and_shows_what_is_pending(ledger: Ledger) -> None:
     assert [entry.candidate_version for entry in ledger.pending()] == [2]
 
 
-def test_rows_survive_a_reopening_and_many_writers(ledger: Ledger, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'state' / 'ledger.db'}"
+def test_rows_survive_a_reopening_and_many_writers(ledger: Ledger, url: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         ids = list(pool.map(lambda number: add(Ledger(url), number), range(12)))
     assert len(set(ids)) == 12
@@ -79,3 +85,19 @@ def test_a_decision_that_is_no_json_is_not_written(ledger: Ledger) -> None:
             decision={"observed": float("nan")},
         )  # fmt: skip
     assert ledger.history() == []
+
+
+def test_one_promotion_at_a_time(ledger: Ledger, url: str) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        with Ledger(url).exclusive():
+            order.append("second")
+
+    with ThreadPoolExecutor(1) as pool:
+        with ledger.exclusive():
+            waiting = pool.submit(second)
+            assert wait([waiting], timeout=0.5).not_done
+            order.append("first")
+        waiting.result(timeout=60)
+    assert order == ["first", "second"]

@@ -9,16 +9,14 @@ import subprocess
 import sys
 import textwrap
 import time
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import optuna
 import psutil
 import pytest
-from tests.conftest import missing
 
 from facetmill.errors import FacetmillError
 from facetmill.params import Params, load_params
@@ -30,30 +28,10 @@ from facetmill.training.search.study import (
     open_storage,
 )
 
-POSTGRES = "127.0.0.1:5432"
-
 
 @pytest.fixture(scope="module")
 def params(root: Path) -> Params:
     return load_params(root / "params.yaml")
-
-
-@pytest.fixture
-def postgres() -> Iterator[str]:
-    """URL of a database of its own, dropped again."""
-    try:
-        import psycopg
-
-        server = psycopg.connect(f"postgresql://postgres@{POSTGRES}/test", autocommit=True, connect_timeout=3)
-    except (ImportError, OSError) as error:
-        missing("postgres", str(error))
-    except psycopg.OperationalError as error:
-        missing("postgres", str(error))
-    name = f"study_{uuid.uuid4().hex}"
-    with server:
-        server.execute(f"CREATE DATABASE {name}")
-        yield f"postgresql://postgres@{POSTGRES}/{name}"
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

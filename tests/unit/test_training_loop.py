@@ -14,30 +14,16 @@ from facetmill.errors import PlatformError
 from facetmill.models.base import Losses
 from facetmill.models.dictionary import Dictionary
 from facetmill.models.jave import Jave
-from facetmill.params import DictionaryConfig, JaveConfig, TrainingParams
+from facetmill.params import DictionaryConfig, TrainingParams
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
 from facetmill.training.device import choose_precision, compute_settings, fp32_precision, matmul_error, pick_device
 from facetmill.training.loop import Diverged, EpochResult, FitResult, bucketed, fit
 from facetmill.training.predict import predict
 from facetmill.training.seeding import epoch_seed, seed_everything
+from tests import small
 
 SCHEMA = AttributeSchema((Attribute("Colour", {}),))
-JAVE = JaveConfig(
-    encoder="bilstm",
-    tokenizer="auto",
-    freeze_encoder=False,
-    hidden_size=8,
-    num_layers=1,
-    keep_layers=None,
-    window=16,
-    attention_size=8,
-    attn_norm="softmax",
-    use_attributes=True,
-    kl_weight=0.1,
-    kl_reduction="sum",
-    dropout=0.3,
-    threshold=0.5,
-)
+JAVE = dataclasses.replace(small.JAVE, hidden_size=8, kl_weight=0.1, dropout=0.3)
 TRAINING = TrainingParams(
     seed=0,
     epochs=4,

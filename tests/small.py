@@ -1,0 +1,22 @@
+"""Configs small enough for a unit test; a new config field is given its value for all of them here."""
+
+from __future__ import annotations
+
+from facetmill.params import JaveConfig
+
+JAVE = JaveConfig(
+    encoder="bilstm",
+    tokenizer="auto",
+    freeze_encoder=False,
+    hidden_size=16,
+    num_layers=1,
+    keep_layers=None,
+    window=16,
+    attention_size=8,
+    attn_norm="softmax",
+    use_attributes=True,
+    kl_weight=0.5,
+    kl_reduction="sum",
+    dropout=0.0,
+    threshold=0.5,
+)
