@@ -55,7 +55,7 @@ def suggest_jave(trial: BaseTrial, config: JaveConfig, training: TrainingParams)
     )
     training = dataclasses.replace(
         training,
-        batch_size=trial.suggest_categorical("batch_size", _with(training.batch_size, 16, 32, 64)),
+        batch_size=trial.suggest_categorical("batch_size", _with(training.batch_size, 16, 32)),
         learning_rate=_suggest_rate(trial, "learning_rate", training.learning_rate),
     )
     if is_pretrained(config) and not config.freeze_encoder:
@@ -75,8 +75,8 @@ SPACES: dict[str, Space] = {
 
 
 def _suggest_rate(trial: BaseTrial, name: str, rate: float) -> float:
-    """A learning rate up to five times smaller or larger than `rate`."""
-    return trial.suggest_float(name, rate / 5, rate * 5, log=True)
+    """A learning rate up to three times smaller or larger than `rate`."""
+    return trial.suggest_float(name, rate / 3, rate * 3, log=True)
 
 
 def _with(value: int, *others: int) -> list[int]:
