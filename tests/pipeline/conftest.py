@@ -1,4 +1,4 @@
-"""A workspace of its own with real servers, shared by all pipeline tests of a session."""
+"""A workspace with real servers for each module of pipeline tests."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def free_port() -> int:
     return port
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """Real servers on free ports, connected to this process; afterwards nothing of them is left."""
     layout = make_workspace(tmp_path_factory.mktemp("workspace"))
