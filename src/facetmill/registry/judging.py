@@ -70,7 +70,7 @@ def find_dataset(bench: Workbench, version: str) -> Dataset:
         dataset = Dataset.open(manifest.parent.parent)
         if dataset.version == version:
             return dataset
-    raise PlatformError(f"no dataset of version {version[:12]} in {bench.layout.data_dir}: build it to judge on")
+    raise PlatformError(f"no dataset of version {version[:12]} in {bench.layout.data_dir}: build it again first")
 
 
 def judge(bench: Workbench, candidate_version: int) -> Decision:
