@@ -106,6 +106,7 @@ class ModelsParams:
 class TrainingParams:
     seed: Seed
     epochs: Count
+    min_epoch_steps: Count
     batch_size: Count
     learning_rate: Annotated[float, Field(gt=0)]
     encoder_learning_rate: Annotated[float, Field(gt=0)]

@@ -280,6 +280,7 @@ def test_it_learns_from_context_what_a_dictionary_cannot() -> None:
     training = TrainingParams(
         seed=0,
         epochs=6,
+        min_epoch_steps=1,
         batch_size=16,
         learning_rate=0.005,
         encoder_learning_rate=0.005,

@@ -27,6 +27,7 @@ JAVE = dataclasses.replace(small.JAVE, hidden_size=8, kl_weight=0.1, dropout=0.3
 TRAINING = TrainingParams(
     seed=0,
     epochs=4,
+    min_epoch_steps=1,
     batch_size=4,
     learning_rate=0.02,
     encoder_learning_rate=0.001,
@@ -86,6 +87,16 @@ def test_it_learns_and_leaves_the_best_weights() -> None:
     right = sum({f.value for f in facets} == {p.facets[0].value} for p, facets in zip(VALIDATION, found, strict=True))
     assert right >= 5
     assert not model.training
+
+
+def test_a_small_catalogue_is_gone_over_until_it_is_learned() -> None:
+    """Eighteen products in one batch are one step an epoch, and four steps teach nothing."""
+    one_pass, several = built(), built()
+    assert fitted(one_pass, batch_size=32, learning_rate=0.002).value_f1 < 0.5
+    result = fitted(several, batch_size=32, learning_rate=0.002, min_epoch_steps=40)
+    assert result.value_f1 > 0.9
+    losses = [epoch.losses["total"] for epoch in result.epochs]
+    assert losses == sorted(losses, reverse=True), "means over all passes of an epoch"
 
 
 def test_the_same_seed_gives_the_same_weights_and_zero_is_a_seed() -> None:

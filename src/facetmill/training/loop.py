@@ -1,9 +1,12 @@
 """The one training loop.
 
 AdamW with two learning rates, linear warm-up and decay by step, clipping by global norm, one validation an epoch, the
-epoch with the best validation `value_f1` kept, early stopping. With a `state_dir` a killed training goes on from its
-last whole epoch and ends exactly as it would have: shuffling and dropout of an epoch depend on the seed and the number
-of the epoch alone, so weights and optimizer moments are all there is to restore.
+epoch with the best validation `value_f1` kept, early stopping. An epoch is one pass over the train products, or as many
+as it takes to `min_epoch_steps`: a catalogue of twenty products would otherwise be done after five steps.
+
+With a `state_dir` a killed training goes on from its last whole epoch and ends exactly as it would have: shuffling and
+dropout of an epoch depend on the seed and the number of the epoch alone, so weights and optimizer moments are all there
+is to restore.
 """
 
 from __future__ import annotations
@@ -110,7 +113,9 @@ class _Fit:
         self.progress = progress
         self.parameters = [p for group in model.parameter_groups().values() for p in group]
         self.optimizer = _optimizer(model, params) if self.parameters else None
-        self.num_steps = params.epochs * math.ceil(len(train) / params.batch_size)
+        steps_per_pass = max(1, math.ceil(len(train) / params.batch_size))
+        self.passes = math.ceil(params.min_epoch_steps / steps_per_pass)
+        self.num_steps = params.epochs * self.passes * steps_per_pass
         self.identity = "" if state_dir is None else _identity(model, train, validation, params)
         self.epochs: list[EpochResult] = []
         self.best: EpochResult | None = None
@@ -146,10 +151,12 @@ class _Fit:
         seed = epoch_seed(self.params.seed, epoch)
         seed_everything(seed)
         self.model.train()
-        batches = bucketed(self.train, self.params.batch_size, random.Random(seed))
+        draw = random.Random(seed)
+        batches = [batch for _ in range(self.passes) for batch in bucketed(self.train, self.params.batch_size, draw)]
+        num_products = self.passes * len(self.train)
         sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
         started = time.perf_counter()
-        with _bar(epoch, len(self.train), self.progress) as advance:
+        with _bar(epoch, num_products, self.progress) as advance:
             for number, places in enumerate(batches):
                 step = (epoch - 1) * len(batches) + number
                 losses = self.step(step, [self.train[place] for place in places], f"epoch {epoch}, step {number + 1}")
@@ -160,10 +167,10 @@ class _Fit:
         scores = self.validate()
         return EpochResult(
             epoch=epoch,
-            losses={name: total.item() / len(self.train) for name, total in sums.items()},
+            losses={name: total.item() / num_products for name, total in sums.items()},
             value_f1=scores.value_f1,
             attribute_f1=scores.attribute_f1,
-            products_per_second=len(self.train) / seconds,
+            products_per_second=num_products / seconds,
             learning_rate=self.params.learning_rate * self.rate(epoch * len(batches) - 1),
         )
 
