@@ -54,7 +54,7 @@ def init(as_json: AsJson = False) -> None:
 
     running = servers.up(layout)
     Ledger(layout.ledger_url)
-    _show({"root": str(layout.root), "mlflow": running.mlflow_url, "prefect": running.prefect_url}, as_json)
+    _show({"root": str(layout.root), **{name: server.url for name, server in running.items()}}, as_json)
 
 
 @app.command()
@@ -64,7 +64,8 @@ def up(as_json: AsJson = False) -> None:
     from facetmill.platform import servers
 
     running = servers.up(layout)
-    _show({"mlflow": running.mlflow_url, "prefect": running.prefect_url, "started": running.started}, as_json)
+    started = [name for name, server in running.items() if server.started]
+    _show({**{name: server.url for name, server in running.items()}, "started": started}, as_json)
 
 
 @app.command()
@@ -207,15 +208,17 @@ def _layout() -> Layout:
 def _run_flow(name: str, as_json: bool, **parameters: Any) -> dict[str, Any]:
     """Run `flows/<name>.py` under Prefect and show what it returns."""
     layout = _layout()
+    from facetmill.platform import servers
     from facetmill.workbench import resolve_params
 
     resolve_params(layout.root, parameters.get("data"), parameters.get("model"))  # wrong input fails before any server
-    from facetmill.platform import servers
+    servers.connect(servers.start(layout, servers.PREFECT))
+    from facetmill.platform.steps import connect_prefect, load_flow
 
-    servers.connect(servers.up(layout))
-    from facetmill.platform.steps import load_flow
-
-    outcome: dict[str, Any] = load_flow(layout.root, name)(**parameters)
+    flow = load_flow(layout.root, name)  # imports torch and more, while the server comes up on another core
+    servers.connect(servers.up(layout, servers.PREFECT))
+    connect_prefect()
+    outcome: dict[str, Any] = flow(**parameters)
     _show(outcome, as_json)
     return outcome
 
@@ -226,12 +229,12 @@ def _show(value: Any, as_json: bool, indent: str = "") -> None:
         print(json.dumps(value, ensure_ascii=False, indent=1))
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            if isinstance(inner, Mapping | list) and inner:
+            if isinstance(inner, Mapping | list | tuple) and inner:
                 print(f"{indent}{key}:")
                 _show(inner, as_json, indent + "  ")
             else:
                 print(f"{indent}{key}: {_plain(inner)}")
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         for inner in value:
             if isinstance(inner, Mapping):
                 _show(inner, as_json, indent + "  ")
@@ -243,4 +246,4 @@ def _show(value: Any, as_json: bool, indent: str = "") -> None:
 
 
 def _plain(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else "none" if value in (None, [], {}) else str(value)
+    return f"{value:.4f}" if isinstance(value, float) else "none" if value in (None, [], (), {}) else str(value)

@@ -4,24 +4,43 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from facetmill.dataset import workspace
 from facetmill.params import Params, load_params, model_config
 from facetmill.platform import servers
 from facetmill.platform.layout import Layout, find_root
-from facetmill.registry.ledger import Ledger
-from facetmill.tracking import Tracker
+
+if TYPE_CHECKING:
+    from facetmill.registry.ledger import Ledger
+    from facetmill.tracking import Tracker
 
 EXPERIMENT = "facetmill"
 
 
 @dataclass(frozen=True)
 class Workbench:
+    """Stores are opened when they are first asked for, so that what needs none does not wait for one."""
+
     layout: Layout
     params: Params
-    tracker: Tracker
-    ledger: Ledger
+
+    @cached_property
+    def tracker(self) -> Tracker:
+        """Waits for the MLflow server, which may still be coming up."""
+        from facetmill.tracking import Tracker
+
+        endpoints = servers.up(self.layout, servers.MLFLOW)
+        servers.connect(endpoints)
+        return Tracker(endpoints[servers.MLFLOW.name].url, EXPERIMENT)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        from facetmill.registry.ledger import Ledger
+
+        return Ledger(self.layout.ledger_url)
 
 
 def resolve_params(root: Path, data: str | None = None, model: str | None = None) -> Params:
@@ -34,10 +53,9 @@ def resolve_params(root: Path, data: str | None = None, model: str | None = None
 
 
 def open_workbench(data: str | None = None, model: str | None = None, start: Path | None = None) -> Workbench:
-    """Check the parameters first, then start what is needed and connect to it."""
+    """Check the parameters, then have the MLflow server come up, on another core, while work begins."""
     root = find_root(start or Path.cwd())
     params = resolve_params(root, data, model)
     layout = Layout(root)
-    running = servers.up(layout)
-    servers.connect(running)
-    return Workbench(layout, params, Tracker(running.mlflow_url, EXPERIMENT), Ledger(layout.ledger_url))
+    servers.start(layout, servers.MLFLOW)
+    return Workbench(layout, params)

@@ -23,7 +23,6 @@ NOT_OURS = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME", "FACETMILL
 @dataclass(frozen=True)
 class Platform:
     layout: Layout
-    servers: servers.Servers
     tracker: Tracker
     ledger: Ledger
 
@@ -39,12 +38,14 @@ def make_workspace(folder: Path) -> Layout:
 
 
 def processes_of(layout: Layout) -> list[psutil.Process]:
-    """Every living process whose environment says that it belongs to this workspace."""
+    """Every living process whose environment says that it belongs to this workspace, but for this one and those that
+    multiprocessing keeps for it until it ends."""
     found = []
     for process in psutil.process_iter():
         try:
             home = process.environ().get("PREFECT_HOME")
-            if home == str(layout.prefect_home) and process.pid != os.getpid():
+            is_helper = any("multiprocessing." in word for word in process.cmdline())
+            if home == str(layout.prefect_home) and process.pid != os.getpid() and not is_helper:
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue
@@ -69,9 +70,9 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         environment.apply(layout)
         running = servers.up(layout)
         servers.connect(running)
-        tracker = Tracker(running.mlflow_url, "tests")
+        tracker = Tracker(running[servers.MLFLOW.name].url, "tests")
         try:
-            yield Platform(layout, running, tracker, Ledger(layout.ledger_url))
+            yield Platform(layout, tracker, Ledger(layout.ledger_url))
         finally:
             servers.down(layout)
             left = processes_of(layout)

@@ -167,7 +167,11 @@ def test_servers_that_the_user_names_are_used_and_none_is_started(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", other_server + path + "/")
     monkeypatch.setenv("PREFECT_API_URL", other_server + "/api")
     found = servers.up(layout)
-    assert found == servers.Servers(other_server + path, other_server + "/api", [], ["mlflow", "prefect"])
+    assert {name: endpoint.url for name, endpoint in found.items()} == {
+        "mlflow": other_server + path,
+        "prefect": other_server + "/api",
+    }
+    assert all(endpoint.given and not endpoint.started for endpoint in found.values())
     assert servers.running(layout) == {}
 
 
@@ -187,7 +191,8 @@ def test_what_connect_set_does_not_count_as_named_by_the_user(layout: Layout, mo
     for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", servers.CONNECTED, "NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("NO_PROXY", "intranet")
-    servers.connect(servers.Servers("http://127.0.0.1:5000", "http://127.0.0.1:4200/api", [], []))
+    servers.connect({"prefect": servers.Endpoint("http://127.0.0.1:4200/api", started=True)})
+    servers.connect({"mlflow": servers.Endpoint("http://127.0.0.1:5000", started=True)})
     assert os.environ["PREFECT_API_URL"] == "http://127.0.0.1:4200/api"
     assert os.environ["NO_PROXY"] == "intranet,127.0.0.1,localhost"
     assert [servers._given_url(kind) for kind in servers.KINDS] == [None, None]

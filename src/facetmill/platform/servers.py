@@ -13,9 +13,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -57,13 +57,12 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Servers:
-    """Where the servers answer, which of them this call started, and which the user's environment names."""
+class Endpoint:
+    """Where a server answers, or will; whether this call started it, and whether the user's environment names it."""
 
-    mlflow_url: str
-    prefect_url: str
-    started: list[str]
-    given: list[str]
+    url: str
+    started: bool = False
+    given: bool = False
 
 
 MLFLOW = Kind("mlflow", "MLFLOW_TRACKING_URI", 5000, api="", health="/health")
@@ -71,39 +70,40 @@ PREFECT = Kind("prefect", "PREFECT_API_URL", 4200, api="/api", health="/health")
 KINDS = (MLFLOW, PREFECT)
 
 
-def up(layout: Layout) -> Servers:
-    """Both servers, started where they are not running, and answering when this returns.
+def start(layout: Layout, *kinds: Kind) -> dict[str, Endpoint]:
+    """Have the servers of these kinds running, without waiting until they answer; by default both.
 
-    A server that the user's environment names (MLFLOW_TRACKING_URI, PREFECT_API_URL) is used and never started.
-    Many processes may call this at once: one starts the servers, the others find them. Raises `PlatformError` with
-    the end of the server's log when one does not start, or when a given one does not answer.
+    A server that the user's environment names (MLFLOW_TRACKING_URI, PREFECT_API_URL) is used and never started; a
+    `PlatformError` tells when it does not answer. Of many processes that call this at once, one starts the servers.
     """
-    given = {kind.name: url for kind in KINDS if (url := _given_url(kind))}
-    own = [kind for kind in KINDS if kind.name not in given]
-    started: list[str] = []
-    with exclusive(layout.state_dir / "servers.lock", "starting or stopping the servers"):
-        known = _read_state(layout)
-        for kind in own:
-            old = known.get(kind.name)
-            if old is None or not _alive(old):
-                if old is not None:
-                    _stop(old)  # what it left behind
-                known[kind.name] = _start(layout, kind, old.port if old else kind.port)
-                _write_state(layout, known)  # at once: an interrupted start is found and awaited by the next one
-                started.append(kind.name)
-        for kind in own:
-            known[kind.name] = _await_health(layout, kind, known)
-        _write_state(layout, known)
-    urls = given | {kind.name: known[kind.name].url for kind in own}
-    return Servers(urls[MLFLOW.name], urls[PREFECT.name], started, sorted(given))
+    with _starting(layout):
+        return _start_missing(layout, kinds or KINDS)
 
 
-def connect(servers: Servers) -> None:
+def up(layout: Layout, *kinds: Kind) -> dict[str, Endpoint]:
+    """`start`, and wait until they answer. Raises `PlatformError` with the end of a server's log when it does not.
+
+    A server whose port was taken in the meantime is started on another one, so only these URLs are final.
+    """
+    with _starting(layout):
+        endpoints = _start_missing(layout, kinds or KINDS)
+        for kind in kinds or KINDS:
+            if not endpoints[kind.name].given:
+                url = _await_health(layout, kind, _read_state(layout)).url
+                endpoints[kind.name] = replace(endpoints[kind.name], url=url)
+    return endpoints
+
+
+def connect(endpoints: Mapping[str, Endpoint]) -> None:
     """Point the MLflow and Prefect clients of this process and its children at the servers."""
-    os.environ[MLFLOW.variable] = servers.mlflow_url
-    os.environ[PREFECT.variable] = servers.prefect_url
-    urls = {MLFLOW.name: servers.mlflow_url, PREFECT.name: servers.prefect_url}
-    os.environ[CONNECTED] = " ".join(url for name, url in urls.items() if name not in servers.given)
+    ours = {url for url in os.environ.get(CONNECTED, "").split() if url}
+    for kind in KINDS:
+        if kind.name in endpoints:
+            endpoint = endpoints[kind.name]
+            os.environ[kind.variable] = endpoint.url
+            if not endpoint.given:
+                ours.add(endpoint.url)
+    os.environ[CONNECTED] = " ".join(sorted(ours))
     for name in ("NO_PROXY", "no_proxy"):  # a company's proxy cannot reach this machine's loopback interface
         hosts = [host for host in os.environ.get(name, "").split(",") if host]
         os.environ[name] = ",".join(dict.fromkeys([*hosts, HOST, "localhost"]))
@@ -111,7 +111,7 @@ def connect(servers: Servers) -> None:
 
 def down(layout: Layout) -> list[str]:
     """Stop the servers that `up` started, with all their children, and return their names. Data stays."""
-    with exclusive(layout.state_dir / "servers.lock", "starting or stopping the servers"):
+    with _starting(layout):
         known = _read_state(layout)
         stopped = [name for name, server in known.items() if _alive(server)]
         for server in known.values():
@@ -123,6 +123,28 @@ def down(layout: Layout) -> list[str]:
 def running(layout: Layout) -> dict[str, Server]:
     """The servers of this project whose processes live, by name."""
     return {name: server for name, server in _read_state(layout).items() if _alive(server)}
+
+
+def _starting(layout: Layout) -> AbstractContextManager[None]:
+    return exclusive(layout.state_dir / "servers.lock", "starting or stopping the servers")
+
+
+def _start_missing(layout: Layout, kinds: Iterable[Kind]) -> dict[str, Endpoint]:
+    endpoints = {}
+    known = _read_state(layout)
+    for kind in kinds:
+        if url := _given_url(kind):
+            endpoints[kind.name] = Endpoint(url, given=True)
+            continue
+        old = known.get(kind.name)
+        alive = old is not None and _alive(old)
+        if not alive:
+            if old is not None:
+                _stop(old)  # what it left behind
+            known[kind.name] = _start(layout, kind, old.port if old else kind.port)
+            _write_state(layout, known)  # at once: an interrupted start is found and awaited by the next one
+        endpoints[kind.name] = Endpoint(known[kind.name].url, started=not alive)
+    return endpoints
 
 
 def _given_url(kind: Kind) -> str | None:

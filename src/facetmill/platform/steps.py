@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from prefect import Flow, Task, task
 from prefect.cache_policies import NO_CACHE
+from prefect.context import refresh_global_settings_context
 from prefect.flows import load_flow_from_entrypoint
 from prefect.logging import get_logger
 
@@ -35,6 +36,11 @@ def load_flow(root: Path, name: str) -> Flow[..., Any]:
             handler.addFilter(_without_known_tracebacks)
     flow: Flow[..., Any] = load_flow_from_entrypoint(f"{root / 'flows' / name}.py:{name}")
     return flow
+
+
+def connect_prefect() -> None:
+    """Take the environment's server URL, which may be another one than at the import of Prefect."""
+    refresh_global_settings_context()
 
 
 def _without_known_tracebacks(record: logging.LogRecord) -> bool:

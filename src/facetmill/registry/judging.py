@@ -11,12 +11,13 @@ from typing import Any, Literal
 from facetmill.dataset.version import Dataset
 from facetmill.dataset.workspace import read_split
 from facetmill.errors import GateFailed, PlatformError
-from facetmill.evaluation import evaluate
-from facetmill.metrics.score import Scores
+from facetmill.evaluation import seen_values
+from facetmill.metrics.score import Scorer, Scores
+from facetmill.records import Product
 from facetmill.registry import versions
 from facetmill.registry.gates import Decision, Evidence, decide
 from facetmill.registry.promotion import promote, smoke_test
-from facetmill.training.checkpoint import load_model
+from facetmill.serving.ask import ask
 from facetmill.training.final import TrainedRun, best_run, describe_run
 from facetmill.workbench import Workbench
 
@@ -76,18 +77,19 @@ def find_dataset(bench: Workbench, version: str) -> Dataset:
 def judge(bench: Workbench, candidate_version: int) -> Decision:
     """Every gate's verdict on one candidate, on the frozen test split of the data it was trained on.
 
-    Candidate, champion and dictionary are loaded from the registry and scored anew: what is judged is what would be
-    served, not what a training run once wrote down.
+    Candidate, champion and dictionary are loaded from the registry, each in a process of its own, and scored anew:
+    what is judged is what would be served, not what a training run once wrote down.
     """
     candidate = versions.resolve(bench.tracker, f"{versions.CANDIDATES}/{candidate_version}")
     dataset = find_dataset(bench, candidate.tags["facetmill.dataset_version"])
     dictionary = versions.resolve(bench.tracker, candidate.tags[versions.DICTIONARY_RUN])
     live = versions.champion(bench.tracker)
     champion = None if live is None else versions.resolve(bench.tracker, f"{versions.LIVE}/{live.version}")
-    dictionary_value_f1 = _score(bench, dictionary, dataset).value_f1
+    products = read_split(dataset, "test")
+    dictionary_value_f1 = _score(bench, dictionary, dataset, products).value_f1
 
     def evidence(model: versions.Resolved) -> Evidence:
-        scores = _score(bench, model, dataset)
+        scores = _score(bench, model, dataset, products)
         return Evidence(
             model=model.tags["facetmill.model"],
             version=model.version,
@@ -142,7 +144,12 @@ def _settled_before(bench: Workbench, version: int) -> Outcome | None:
     return None
 
 
-def _score(bench: Workbench, model: versions.Resolved, dataset: Dataset) -> Scores:
+def _score(bench: Workbench, model: versions.Resolved, dataset: Dataset, products: Sequence[Product]) -> Scores:
+    """Scores of what the package answers when it is served."""
     with tempfile.TemporaryDirectory() as folder:
-        local = versions.fetch(bench.tracker, model, Path(folder))
-        return evaluate(load_model(local), read_split(dataset, "test"), bootstrap=bench.params.promotion.bootstrap)
+        package = versions.fetch_package(bench.tracker, model, Path(folder))
+        answers = ask(str(package), products, tracking_uri=bench.tracker.uri)
+    scorer = Scorer(seen=seen_values(dataset.schema))
+    for product, facets in zip(products, answers.facets, strict=True):
+        scorer.add(product, facets)
+    return scorer.result(bootstrap=bench.params.promotion.bootstrap)

@@ -19,6 +19,7 @@ from mlflow.types.schema import Array, ColSpec, DataType, Object, Property, Sche
 import facetmill
 from facetmill.errors import PlatformError
 from facetmill.files import hash_folder
+from facetmill.records import Product
 from facetmill.tracking import Run, Tracker
 
 NAME = "model"  # of the package below its run, and of the folder with the weights inside the package
@@ -48,12 +49,11 @@ SIGNATURE = ModelSignature(
     ),
     outputs=Schema([ColSpec(DataType.string, "product_id"), ColSpec(Array(_FACET), "facets")]),
 )
-INPUT_EXAMPLE = pd.DataFrame(
-    [
-        {"product_id": "example-1", "title": "Nordkap rain jacket, dark blue", "text": "Shell of recycled polyester."},
-        {"product_id": "example-2", "title": "Oat drink", "text": ""},
-    ]
+EXAMPLES = (
+    Product("example-1", "example", "Nordkap rain jacket, dark blue", "Shell of recycled polyester."),
+    Product("example-2", "example", "Oat drink"),
 )
+INPUT_EXAMPLE = pd.DataFrame([{"product_id": p.product_id, "title": p.title, "text": p.text} for p in EXAMPLES])
 
 
 def package(model_dir: Path, run: Run | str, tracker: Tracker, *, tags: Mapping[str, str]) -> str:

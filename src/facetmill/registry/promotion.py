@@ -6,9 +6,6 @@ the way, the old champion is live afterwards; where the process itself dies, `re
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -19,11 +16,11 @@ from facetmill.errors import GateFailed, PlatformError
 from facetmill.registry import versions
 from facetmill.registry.gates import Decision
 from facetmill.registry.ledger import Entry, Ledger
+from facetmill.registry.package import EXAMPLES
+from facetmill.serving.ask import ask
 from facetmill.tracking import Tracker
 
 CHAMPION_URI = f"models:/{versions.CHAMPION}"
-SMOKE_TIMEOUT = 600  # seconds; loading alone may be slow on a busy machine
-_ERROR_LINES = 5
 
 Outcome = Literal["promoted", "already_champion", "dry_run"]
 
@@ -112,31 +109,10 @@ def repair(tracker: Tracker, ledger: Ledger) -> list[Entry]:
 
 
 def smoke_test(tracker: Tracker) -> Callable[[str], None]:
-    """A smoke test in a process of its own: the model is loaded as a server would load it, with nothing cached."""
+    """A smoke test in a process of its own: the model, loaded as a server would load it, answers about examples."""
 
     def smoke(model_uri: str) -> None:
-        environment = {
-            **os.environ,
-            "MLFLOW_TRACKING_URI": tracker.uri,
-            "MLFLOW_REGISTRY_URI": tracker.uri,
-            "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-        }
-        command = [sys.executable, "-P", "-m", "facetmill.serving.smoke", model_uri]
-        try:
-            done = subprocess.run(
-                command,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=SMOKE_TIMEOUT,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise PlatformError(f"{model_uri}: no answer in {SMOKE_TIMEOUT} s") from error
-        if done.returncode != 0:
-            end = "\n  ".join(done.stderr.strip().splitlines()[-_ERROR_LINES:])
-            raise PlatformError(f"{model_uri}: the smoke test failed\n  {end}")
+        ask(model_uri, EXAMPLES, tracking_uri=tracker.uri)
 
     return smoke
 

@@ -114,13 +114,26 @@ def fetch(tracker: Tracker, resolved: Resolved, target_dir: Path) -> Path:
     if resolved.folder is not None:
         return resolved.folder
     folder = tracker.download_uri(f"{resolved.uri}/artifacts/{NAME}", target_dir / NAME)
+    _require_registered(resolved, folder)
+    return folder
+
+
+def fetch_package(tracker: Tracker, resolved: Resolved, target_dir: Path) -> Path:
+    """The whole package, as a server loads it, in `target_dir/package`. Raises as `fetch` does."""
+    if resolved.uri is None:
+        raise PlatformError(f"{resolved.ref}: a model folder, not a package; register it first")
+    folder = tracker.download_uri(resolved.uri, target_dir / "package")
+    _require_registered(resolved, folder / "artifacts" / NAME)
+    return folder
+
+
+def _require_registered(resolved: Resolved, folder: Path) -> None:
     expected = resolved.tags.get(ARTIFACT_SHA256)
     found = hash_folder(folder)
     if found != expected:
         raise PlatformError(
             f"{resolved.ref}: the stored model is {found}, but {expected} was registered: do not use it"
         )
-    return folder
 
 
 def _resolve_version(tracker: Tracker, ref: str, version: ModelVersion) -> Resolved:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import groupby
 from typing import Any
 
-from facetmill.records import Facet, Product
+from facetmill.records import Facet, Product, Span
 
 
 def answer(product: Product, facets: Iterable[Facet]) -> dict[str, Any]:
@@ -19,3 +20,14 @@ def to_entries(facet: Facet) -> list[dict[str, Any]]:
     if not facet.explicit:
         return [{**shared, "field": None, "start": None, "end": None}]
     return [{**shared, "field": span.field, "start": span.start, "end": span.end} for span in facet.spans]
+
+
+def from_entries(entries: Iterable[Mapping[str, Any]]) -> tuple[Facet, ...]:
+    """The facets that `to_entries` has written: neighbours that differ in their place alone are one facet."""
+    facets = []
+    for (attribute, value, confidence), group in groupby(
+        entries, key=lambda e: (e["attribute"], e["value"], e["confidence"])
+    ):
+        spans = tuple(Span(e["field"], e["start"], e["end"]) for e in group if e["field"] is not None)
+        facets.append(Facet(attribute, value, spans, provenance="predicted", confidence=confidence))
+    return tuple(facets)

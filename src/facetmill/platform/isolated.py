@@ -1,0 +1,68 @@
+"""Functions in processes of their own: what one does there can neither hurt nor hold up the process that asks.
+
+Each process is forked from a parent that has imported what models need and done nothing else (multiprocessing's
+forkserver), so the seconds of importing are spent once; after `warm_up` they pass on another core while work goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from multiprocessing import forkserver, get_context
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+from facetmill.errors import PlatformError
+
+_PRELOADED = ["facetmill.serving.child"]
+_ERROR_LINES = 5
+
+
+def warm_up() -> None:
+    """Have the parent of all isolated processes started; returns at once. Its environment is that of now."""
+    _context()
+    forkserver.ensure_running()
+
+
+def run_isolated(function: Callable[..., None], *args: Any, what: str, timeout: float) -> None:
+    """Call a function of a module in a fresh process. Arguments must be plain values.
+
+    Raises `PlatformError` that begins with `what` when it raises, dies, or has not ended after `timeout` seconds; it
+    is killed then, with nothing left running.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        process = _context().Process(target=_call, args=(function, args, str(log)), daemon=True)
+        process.start()
+        process.join(timeout)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise PlatformError(f"{what}: not done in {timeout:g} s")
+        if process.exitcode != 0:
+            said = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+            ended = f"signal {-process.exitcode}" if process.exitcode < 0 else f"exit code {process.exitcode}"
+            raise PlatformError("\n  ".join([f"{what}: failed ({ended})", *said[-_ERROR_LINES:]]))
+
+
+def _context() -> ForkServerContext:
+    context = get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    return context
+
+
+def _call(function: Callable[..., None], args: tuple[Any, ...], log: str) -> None:
+    """In the new process: what is printed goes to the log, of which the caller shows the end."""
+    target = os.open(log, os.O_WRONLY | os.O_CREAT, 0o600)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    try:
+        function(*args)
+    except BaseException:  # whatever it was, the caller is told
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)

@@ -1,0 +1,92 @@
+"""Asking a packaged model about products, in a process of its own, and believing nothing that it answers unchecked."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facetmill.errors import PlatformError
+from facetmill.platform.isolated import run_isolated
+from facetmill.records import Facet, Product
+from facetmill.serving.answer import from_entries
+from facetmill.serving.child import write_answers
+
+NUM_TIMED = 32
+TIMEOUT = 600.0  # seconds; loading alone may be slow on a busy machine
+SECONDS_PER_PRODUCT = 2.0  # on top of it
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model found in each product, in their order; how long it took to load, and how long single requests of
+    the first `NUM_TIMED` products took, in seconds."""
+
+    facets: list[tuple[Facet, ...]]
+    load_seconds: float
+    latencies: list[float]
+
+
+def ask(model_uri: str, products: Sequence[Product], *, tracking_uri: str, timeout: float | None = None) -> Answers:
+    """The answers of a package, by folder or MLflow URI.
+
+    Raises `PlatformError` when it does not load, dies, takes longer than `timeout` seconds (None: by the number of
+    products), answers for other products, or answers what is not a facet of the product.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        requests, answers = Path(folder) / "requests.jsonl", Path(folder) / "answers.jsonl"
+        with requests.open("w", encoding="utf-8") as lines:
+            for product in products:
+                lines.write(json.dumps(_request(product), ensure_ascii=False) + "\n")
+        run_isolated(
+            write_answers,
+            model_uri,
+            tracking_uri,
+            str(requests),
+            str(answers),
+            NUM_TIMED,
+            what=model_uri,
+            timeout=TIMEOUT + SECONDS_PER_PRODUCT * len(products) if timeout is None else timeout,
+        )
+        *rows, timing = [json.loads(line) for line in answers.read_text(encoding="utf-8").splitlines()]
+    if len(rows) != len(products):
+        raise PlatformError(f"{model_uri}: asked for {len(products)} products, answered {len(rows)}")
+    facets = [_checked(model_uri, product, row) for product, row in zip(products, rows, strict=True)]
+    return Answers(facets, timing["load_seconds"], timing["latencies"])
+
+
+def _request(product: Product) -> dict[str, Any]:
+    """A row as the package's signature wants it: what a shop knows, and nothing of what is true."""
+    return {
+        "product_id": product.product_id,
+        "title": product.title,
+        "text": product.text,
+        "category": product.category,
+        "image": product.images[0] if product.images else None,
+    }
+
+
+def _checked(model_uri: str, product: Product, row: Mapping[str, Any]) -> tuple[Facet, ...]:
+    if row.get("product_id") != product.product_id:
+        raise PlatformError(f"{model_uri}: asked for {product.product_id}, got {row.get('product_id')}")
+    try:
+        facets = from_entries(row["facets"])
+        for facet in facets:
+            _require_valid(product, facet)
+    except (KeyError, TypeError, ValueError) as error:
+        raise PlatformError(f"{model_uri}: {product.product_id}: not an answer ({error}): {row}") from error
+    return facets
+
+
+def _require_valid(product: Product, facet: Facet) -> None:
+    """A served facet names its attribute and value, has a confidence in 0..1, and stands inside its field."""
+    if not (facet.attribute and facet.value):
+        raise ValueError("a facet without attribute or value")
+    if facet.confidence is not None and not 0 <= facet.confidence <= 1:
+        raise ValueError(f"confidence {facet.confidence} of {facet.attribute} is not in 0..1")
+    for span in facet.spans:
+        if span.field not in ("title", "text") or not 0 <= span.start < span.end <= len(product.field(span.field)):
+            raise ValueError(f"{facet.attribute} at {span}, which is not in the product")

@@ -1,0 +1,42 @@
+"""Inside an isolated process: load a packaged model as a server does and write down what it answers.
+
+Importing this module imports all that models need; `platform.isolated` does so ahead of time.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import mlflow
+import mlflow.pyfunc
+import pandas as pd
+
+import facetmill.training.checkpoint
+import facetmill.training.predict  # noqa: F401  (what a package's model file imports, torch and transformers below it)
+
+BATCH = 32
+
+
+def write_answers(model_uri: str, tracking_uri: str, requests: str, answers: str, num_timed: int) -> None:
+    """Ask the model behind an MLflow URI or path about rows of JSON lines, and write its answers as JSON lines.
+
+    The last line holds the seconds that loading took, and those of one request each of the first `num_timed` rows.
+    """
+    mlflow.set_tracking_uri(tracking_uri)
+    mlflow.set_registry_uri(tracking_uri)
+    rows = pd.DataFrame([json.loads(line) for line in Path(requests).read_text(encoding="utf-8").splitlines()])
+    started = time.perf_counter()
+    model = mlflow.pyfunc.load_model(model_uri)
+    load_seconds = time.perf_counter() - started
+    with Path(answers).open("w", encoding="utf-8") as lines:
+        for start in range(0, len(rows), BATCH):
+            for answer in model.predict(rows[start : start + BATCH]).to_dict("records"):
+                lines.write(json.dumps(answer, ensure_ascii=False) + "\n")
+        latencies = []
+        for place in range(min(num_timed, len(rows))):
+            started = time.perf_counter()
+            model.predict(rows[place : place + 1])
+            latencies.append(time.perf_counter() - started)
+        lines.write(json.dumps({"load_seconds": load_seconds, "latencies": latencies}) + "\n")

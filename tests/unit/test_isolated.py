@@ -1,0 +1,41 @@
+"""What runs in a process of its own cannot hurt the one who asks, and does not outlive its time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from facetmill.errors import PlatformError
+from facetmill.platform.isolated import run_isolated, warm_up
+
+
+def test_it_runs_elsewhere_and_is_waited_for(tmp_path: Path) -> None:
+    warm_up()
+    run_isolated(os.mkdir, str(tmp_path / "made"), what="making a folder", timeout=60)
+    assert (tmp_path / "made").is_dir()
+
+
+def test_an_error_is_told_with_the_last_words() -> None:
+    with pytest.raises(PlatformError, match=r"(?s)counting: failed \(exit code 1\).*invalid literal for int.*'many'"):
+        run_isolated(int, "many", what="counting", timeout=60)
+
+
+@pytest.mark.parametrize(("function", "args", "end"), [(os._exit, (7,), "exit code 7"), (os.abort, (), "signal 6")])
+def test_a_process_that_just_dies_is_told_too(function: object, args: tuple[int, ...], end: str) -> None:
+    with pytest.raises(PlatformError, match=end):
+        run_isolated(function, *args, what="dying", timeout=60)  # type: ignore[arg-type]
+
+
+def test_what_sleeps_for_ever_is_killed(tmp_path: Path) -> None:
+    run_isolated(os.getpid, what="warming up", timeout=60)
+    before = {process.pid for process in psutil.Process().children(recursive=True)}
+    started = time.monotonic()
+    with pytest.raises(PlatformError, match=r"a nap: not done in 0\.5 s"):
+        run_isolated(signal.pause, what="a nap", timeout=0.5)
+    assert time.monotonic() - started < 30
+    assert {process.pid for process in psutil.Process().children(recursive=True)} <= before
