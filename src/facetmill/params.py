@@ -87,7 +87,9 @@ class JaveConfig:
     attention_size: Count
     attn_norm: Literal["softmax", "none"]
     use_attributes: bool
+    category_attributes: bool
     kl_weight: Annotated[float, Field(ge=0)]
+    kl_tags: Literal["both", "begin"]
     kl_reduction: Literal["sum", "mean"]
     dropout: Share
     threshold: Share

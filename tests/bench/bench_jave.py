@@ -46,10 +46,11 @@ def head_row(config: JaveConfig) -> dict[str, Any]:
     tags = torch.randint(0, 2 * ATTRIBUTES + 1, (BATCH, TOKENS))
     gold = torch.randint(0, 2, (BATCH, ATTRIBUTES)).float()
     agree = torch.ones_like(gold)
+    possible = torch.ones_like(gold, dtype=torch.bool)
 
     def step() -> None:
-        attribute_BA, tag_BTG = head(states, text, mask)
-        tagged_BA = tagged_attributes(tag_BTG, mask)
+        attribute_BA, tag_BTG = head(states, text, mask, possible)
+        tagged_BA = tagged_attributes(tag_BTG, mask, config.kl_tags)
         losses_B = (
             attribute_loss(attribute_BA, gold)
             + value_loss(tag_BTG, tags, mask)

@@ -76,6 +76,7 @@ def toy_head(**changes: object) -> JaveHead:
 STATES = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])  # h of two tokens
 TEXT = torch.tensor([[0.0, 0.3]])  # h0
 MASK = torch.tensor([[True, True]])
+ALL = torch.tensor([[True, True]])  # attributes are possible
 
 
 def sigmoid(x: float) -> float:
@@ -88,7 +89,7 @@ def test_equations_1_to_9_by_hand() -> None:
     first = math.exp(2) / (1 + math.exp(2))
     torch.testing.assert_close(weights, torch.tensor([[[1 - first, first], [0.5, 0.5]]]))
     # (7) z = 0.5 * (1 + 0) + 0.25 * (1 + 1) + 0.3 = 1.3; logits (1.3, -0.8)
-    attributes, tags = toy_head()(STATES, TEXT, MASK)
+    attributes, tags = toy_head()(STATES, TEXT, MASK, ALL)
     torch.testing.assert_close(attributes, torch.tensor([[1.3, -0.8]]))
     # (9) token terms 1 and -1, 0.5 h' = 0.5, W8 ya = s(1.3) + 2 s(-0.8)
     told = sigmoid(1.3) + 2 * sigmoid(-0.8)
@@ -97,11 +98,21 @@ def test_equations_1_to_9_by_hand() -> None:
     torch.testing.assert_close(tags, expected[None])
 
 
+def test_an_impossible_attribute_has_no_probability_and_tells_the_tags_nothing() -> None:
+    attributes, tags = toy_head()(STATES, TEXT, MASK, torch.tensor([[True, False]]))
+    torch.testing.assert_close(attributes.sigmoid(), torch.tensor([[sigmoid(1.3), 0.0]]))
+    inner = torch.tensor([[1.5 + sigmoid(1.3)], [-0.5 + sigmoid(1.3)]])
+    expected = inner * torch.tensor([0.0, 1.0, -1.0]) + torch.tensor([0.1, 0.0, 0.0])
+    torch.testing.assert_close(tags[0, :, :3], expected)
+    assert (tags.softmax(-1)[..., 3:] == 0).all()
+    assert torch.isfinite(attribute_loss(attributes, torch.tensor([[1.0, 0.0]]))).all()
+
+
 def test_attention_without_softmax_is_the_scores_themselves() -> None:
     head = toy_head(attn_norm="none")
     torch.testing.assert_close(head.attention.weights(STATES, MASK), torch.tensor([[[0.0, 2.0], [0.0, 0.0]]]))
     # h' = (2, 0): z = 0.5 + 0.25 * 2 + 0.3
-    torch.testing.assert_close(head(STATES, TEXT, MASK)[0], torch.tensor([[1.3, -0.8]]))
+    torch.testing.assert_close(head(STATES, TEXT, MASK, ALL)[0], torch.tensor([[1.3, -0.8]]))
 
 
 def test_losses_8_and_11_by_hand() -> None:
@@ -117,8 +128,10 @@ def test_losses_8_and_11_by_hand() -> None:
 def test_equation_12_by_hand() -> None:
     probabilities = torch.tensor([[[0.5, 0.3, 0.1, 0.06, 0.04], [0.2, 0.1, 0.6, 0.02, 0.08], [0.0, 1.0, 0, 0, 0]]])
     logits = probabilities.clamp(min=1e-30).log()
-    found = tagged_attributes(logits, torch.tensor([[True, True, False]]))
-    torch.testing.assert_close(found, torch.tensor([[(0.3 + 0.6) / 2, (0.06 + 0.08) / 2]]))
+    mask = torch.tensor([[True, True, False]])
+    both = torch.tensor([[(0.3 + 0.6) / 2, (0.06 + 0.08) / 2]])
+    torch.testing.assert_close(tagged_attributes(logits, mask, "both"), both)
+    torch.testing.assert_close(tagged_attributes(logits, mask, "begin"), torch.tensor([[0.3, 0.06]]))
 
 
 def test_equation_13_by_hand() -> None:
@@ -163,17 +176,31 @@ def test_attention_ignores_padding_and_rows_sum_to_one(norm: str) -> None:
 @pytest.mark.parametrize("encoder", ["bilstm", "config"])
 def test_neither_length_nor_content_of_padding_changes_the_result(encoder: str) -> None:
     model = built(config(encoder=encoder)).eval()
-    short = model.collate(TRAIN[1:]).text
-    together = model.collate(TRAIN).text
-    ids = together.ids_BT.clone()
-    ids[~together.mask_BT] = 1
-    noisy = dataclasses.replace(together, ids_BT=ids)
+    short = model.collate(TRAIN[1:])
+    together = model.collate(TRAIN)
+    ids = together.text.ids_BT.clone()
+    ids[~together.text.mask_BT] = 1
+    noisy = dataclasses.replace(together, text=dataclasses.replace(together.text, ids_BT=ids))
     with torch.no_grad():
         attributes, tags = model(short)
-        for text in (together, noisy):
-            padded_attributes, padded_tags = model(text)
+        for batch in (together, noisy):
+            padded_attributes, padded_tags = model(batch)
             torch.testing.assert_close(padded_attributes[1:], attributes, atol=1e-5, rtol=1e-4)
             torch.testing.assert_close(padded_tags[1:, : tags.shape[1] - 1], tags[:, :-1], atol=1e-5, rtol=1e-4)
+
+
+def test_a_product_of_a_known_category_has_only_attributes_of_that_category() -> None:
+    schema = AttributeSchema((Attribute("Colour", {}, ("Shoes", "Hats")), Attribute("Heel", {}, ("Shoes",))))
+    products = [Product("1", "s", "red", category=name) for name in ("Hats", "Shoes", "Never seen", None)]
+
+    def possible(**changes: object) -> list[list[bool]]:
+        model = Jave.fit_vocabulary(config(**changes), schema, products)
+        rows: list[list[bool]] = model.collate(products).possible_BA.tolist()
+        return rows
+
+    everything = [True, True]
+    assert possible() == [[True, False], everything, everything, everything]
+    assert possible(category_attributes=False) == [everything] * 4
 
 
 def test_each_switch_changes_its_own_terms_only() -> None:
@@ -212,7 +239,7 @@ def test_without_w8_the_value_loss_does_not_reach_the_attribute_head() -> None:
     for used in (True, False):
         model = built(config(use_attributes=used, kl_weight=0.0))
         batch = model.collate(TRAIN)
-        _, tags = model(batch.text)
+        _, tags = model(batch)
         value_loss(tags, batch.tags_BT, batch.text.token_mask_BT).sum().backward()
         gradient = model.head.attributes.weight.grad
         assert (gradient is not None and bool(gradient.any())) == used

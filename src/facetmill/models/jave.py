@@ -13,11 +13,13 @@ Differs from the paper:
     attributes are those whose values it holds. The paper cuts texts off at 46 characters.
  5. An attribute whose value the text does not hold (an implicit facet) is a positive of the attribute task, in every
     window, but is left out of (13): its tags should not agree that it is there. The paper has none.
- 6. The weight of (13) is smaller by default, see README.md: a value of one token has no I, so its q of (12) stays below
-    0.5 unless a wrong token is tagged I, which the printed weight rewards.
+ 6. A value of one token has no I, so its q of (12) stays below 0.5 unless a wrong token is tagged I, which (13) then
+    rewards. `kl_tags: begin` asks B alone; see README.md for what it is worth.
  7. A decoded value that begins or ends inside a word is widened to the whole word; the paper tags Chinese characters.
  8. Tags are decoded by argmax, and attribute predictions do not filter them, as in the paper. What is predicted are
     facets, so an attribute without a value in the text is none; `predict_attributes` tells those.
+ 9. A product of a known category can only have attributes that this category has in train (`category_attributes`); the
+    paper's products are all clothing.
 
 Shapes: B windows, T tokens with specials and padding, E width of the encoder, D attention size, A attributes,
 G = 2A + 1 tags, N tokens of all products. Masks: 1 = real.
@@ -51,19 +53,22 @@ from facetmill.models.parts.windows import TextBatch, read, text_batch, windows
 from facetmill.params import JaveConfig
 from facetmill.records import AttributeSchema, Facet, Product
 
+IMPOSSIBLE = -1e4  # a logit whose probability is 0; an infinite one would make 0 * inf of its loss
 SMALLEST = 1e-8  # both sides of (13) are clipped to [SMALLEST, 1], as in the authors' code
 
 
 @dataclass(frozen=True)
 class JaveBatch:
     """`tags_BT` (int64) is O wherever there is no token. `attributes_BA` (0/1) marks the attributes of a window,
-    `agree_BA` (0/1) those that (13) compares, `weight_B` the share of each window in its product (sums to products)."""
+    `agree_BA` (0/1) those that (13) compares, `weight_B` the share of each window in its product (sums to products).
+    `possible_BA` (bool) is 0 on attributes that the product's category does not have."""
 
     products: tuple[Product, ...]
     text: TextBatch
     tags_BT: Tensor
     attributes_BA: Tensor
     agree_BA: Tensor
+    possible_BA: Tensor
     weight_B: Tensor
 
     @property
@@ -77,6 +82,7 @@ class JaveBatch:
             tags_BT=self.tags_BT.to(device),
             attributes_BA=self.attributes_BA.to(device),
             agree_BA=self.agree_BA.to(device),
+            possible_BA=self.possible_BA.to(device),
             weight_B=self.weight_B.to(device),
         )
 
@@ -122,7 +128,9 @@ class JaveHead(nn.Module):
         self.tag_attributes = nn.Linear(num_attributes, size, bias=False) if config.use_attributes else None  # W8
         self.tags = nn.Linear(size, num_tags(num_attributes))  # Wo_v, b_v
 
-    def forward(self, states_BTE: Tensor, text_BE: Tensor, mask_BT: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, states_BTE: Tensor, text_BE: Tensor, mask_BT: Tensor, possible_BA: Tensor
+    ) -> tuple[Tensor, Tensor]:
         gathered_BTD = self.attention(states_BTE, mask_BT)  # h'
         mask_BT1 = mask_BT[..., None]
         pooled_BD = (  # (7)
@@ -130,11 +138,18 @@ class JaveHead(nn.Module):
             + self.pool_gathered((gathered_BTD * mask_BT1).sum(1))
             + self.pool_text(text_BE)
         )
-        attribute_BA: Tensor = self.attributes(pooled_BD)
+        attribute_BA = self.attributes(pooled_BD).masked_fill(~possible_BA, IMPOSSIBLE)
         tag_BTD = self.tag_token(states_BTE) + self.tag_gathered(gathered_BTD)  # (9)
         if self.tag_attributes is not None:
             tag_BTD = tag_BTD + self.tag_attributes(attribute_BA.sigmoid())[:, None]
-        return attribute_BA, self.tags(tag_BTD)
+        tag_BTG = self.tags(tag_BTD).masked_fill(~possible_tags(possible_BA)[:, None], IMPOSSIBLE)
+        return attribute_BA, tag_BTG
+
+
+def possible_tags(possible_BA: Tensor) -> Tensor:
+    """O, and B and I of each possible attribute. [B,G]"""
+    outside_B1 = torch.ones_like(possible_BA[:, :1])
+    return torch.cat([outside_B1, possible_BA.repeat_interleave(2, dim=1)], dim=1)
 
 
 def attribute_loss(attribute_BA: Tensor, gold_BA: Tensor) -> Tensor:
@@ -148,10 +163,11 @@ def value_loss(tag_BTG: Tensor, gold_BT: Tensor, mask_BT: Tensor) -> Tensor:
     return (loss_BT * mask_BT).sum(1) / mask_BT.sum(1).clamp(min=1)
 
 
-def tagged_attributes(tag_BTG: Tensor, mask_BT: Tensor) -> Tensor:
-    """(12): how surely the tags of a window hold each attribute: the mean of its best B and its best I. [B,A]"""
+def tagged_attributes(tag_BTG: Tensor, mask_BT: Tensor, asked: Literal["both", "begin"]) -> Tensor:
+    """(12): how surely the tags of a window hold each attribute: the mean of its best B and its best I, or the best B
+    alone. [B,A]"""
     best_BG = (tag_BTG.softmax(-1) * mask_BT[..., None]).amax(1)
-    return 0.5 * (best_BG[:, 1::2] + best_BG[:, 2::2])
+    return best_BG[:, 1::2] if asked == "begin" else 0.5 * (best_BG[:, 1::2] + best_BG[:, 2::2])
 
 
 def agreement_loss(
@@ -183,6 +199,7 @@ class Jave(Model):
         self.dropout = nn.Dropout(config.dropout)
         self.head = JaveHead(encoder.width, len(schema.names), config)
         self._numbers = {name: number for number, name in enumerate(schema.names)}
+        self._categories = _attributes_by_category(schema) if config.category_attributes else {}
         self._counts = dict(counts)
 
     @classmethod
@@ -219,23 +236,29 @@ class Jave(Model):
             attributes_BA[row, sorted(here | (true - anywhere))] = 1
             agree_BA[row, sorted(true - anywhere)] = 0
         weight_B = torch.tensor([1 / num_windows[number] for number, _ in text.pieces])
-        return JaveBatch(tuple(products), text, tags_BT, attributes_BA, agree_BA, weight_B)
+        everything = torch.ones(len(self._numbers), dtype=torch.bool)
+        possible = [self._categories.get(products[number].category or "", everything) for number, _ in text.pieces]
+        possible_BA = torch.stack(possible) if possible else torch.ones_like(attributes_BA, dtype=torch.bool)
+        return JaveBatch(tuple(products), text, tags_BT, attributes_BA, agree_BA, possible_BA, weight_B)
 
-    def forward(self, text: TextBatch) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: JaveBatch) -> tuple[Tensor, Tensor]:
         """Attribute logits [B,A] and tag logits [B,T,G]."""
+        text = batch.text
         states_BTE, text_BE = self.encoder(text.ids_BT, text.mask_BT, text.segment_BT)
-        attribute_BA, tag_BTG = self.head(self.dropout(states_BTE), self.dropout(text_BE), text.token_mask_BT)
+        attribute_BA, tag_BTG = self.head(
+            self.dropout(states_BTE), self.dropout(text_BE), text.token_mask_BT, batch.possible_BA
+        )
         return attribute_BA, tag_BTG
 
     def loss(self, batch: JaveBatch) -> Losses:
-        attribute_BA, tag_BTG = self(batch.text)
+        attribute_BA, tag_BTG = self(batch)
         mask_BT = batch.text.token_mask_BT
         losses_B = {
             "attribute": attribute_loss(attribute_BA, batch.attributes_BA),
             "value": value_loss(tag_BTG, batch.tags_BT, mask_BT),
         }
         if self.config.kl_weight > 0:
-            tagged_BA = tagged_attributes(tag_BTG, mask_BT)
+            tagged_BA = tagged_attributes(tag_BTG, mask_BT, self.config.kl_tags)
             losses_B["kl"] = agreement_loss(attribute_BA, tagged_BA, batch.agree_BA, self.config.kl_reduction)
         parts = {name: (loss_B * batch.weight_B).sum() / batch.num_products for name, loss_B in losses_B.items()}
         total = parts["attribute"] + parts["value"]
@@ -245,7 +268,7 @@ class Jave(Model):
 
     @torch.no_grad()
     def predict(self, batch: JaveBatch) -> list[list[Facet]]:
-        _, tag_BTG = self(batch.text)
+        _, tag_BTG = self(batch)
         confidence_BT, tag_BT = tag_BTG.softmax(-1).max(-1)
         where = (batch.text.row_N, batch.text.column_N)
         tags, confidences = tag_BT[where].tolist(), confidence_BT[where].tolist()
@@ -262,7 +285,7 @@ class Jave(Model):
 
         That of a long text is the highest of its windows.
         """
-        attribute_BA, _ = self(batch.text)
+        attribute_BA, _ = self(batch)
         answers: list[dict[str, float]] = [{} for _ in batch.products]
         for (number, _), row in zip(batch.text.pieces, attribute_BA.sigmoid().tolist(), strict=True):
             for name, probability in zip(self.schema.names, row, strict=True):
@@ -292,3 +315,9 @@ class Jave(Model):
 
 def _attributes_of(tags: Sequence[int]) -> set[int]:
     return {(tag - begin(0)) // 2 for tag in tags if tag != OUTSIDE}
+
+
+def _attributes_by_category(schema: AttributeSchema) -> dict[str, Tensor]:
+    """Each category of train to the attributes that it has there, bool [A]."""
+    names = sorted({category for attribute in schema.attributes for category in attribute.categories})
+    return {name: torch.tensor([name in attribute.categories for attribute in schema.attributes]) for name in names}
