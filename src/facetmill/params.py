@@ -126,6 +126,7 @@ class SweepParams:
     epochs: Count
     train_share: Annotated[float, Field(gt=0, le=1)]
     seed: Seed
+    min_gain: Share
     final_seeds: Annotated[list[Seed], Field(min_length=1)]
 
 

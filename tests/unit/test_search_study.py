@@ -280,6 +280,13 @@ def test_best_trial(records: list[TrialRecord], best: int) -> None:
     assert best_trial(records).number == best
 
 
+def test_the_first_trial_stays_unless_it_is_beaten_by_more_than_noise() -> None:
+    records = [record(0, 0.50), record(1, 0.515), record(2, 0.51)]
+    assert best_trial(records, min_gain=0.02).number == 0
+    assert best_trial([*records, record(3, 0.53)], min_gain=0.02).number == 3
+    assert best_trial([record(0, 0.9, "PRUNED"), *records[1:]], min_gain=0.02).number == 1
+
+
 @pytest.mark.parametrize("records", [[], [record(0, 0.9, "PRUNED")], [record(0, None, "FAIL")], [record(0, math.nan)]])
 def test_no_best_trial(records: list[TrialRecord]) -> None:
     with pytest.raises(FacetmillError, match="no trial is complete"):

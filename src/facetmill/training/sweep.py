@@ -55,7 +55,7 @@ def sweep(bench: Workbench, dataset: Dataset, key: str) -> Winner:
         with bench.tracker.run(f"sweep {key} {dataset.name}", tags=described, params=to_mapping(params.sweep)) as run:
             study.run(params.sweep.trials, Trial(bench, dataset, key, tags, run.run_id))
             run.log_metrics({"validation/best_value_f1": study.best().value, "trials": study.num_finished()})
-    best = study.best()
+    best = study.best(params.sweep.min_gain)
     recipe = Recipe(key, best.config, best.training)
     return Winner(name, recipe, best.value, study.num_finished(), max(0, num_new))
 

@@ -110,10 +110,13 @@ class Study:
         """Trials that are COMPLETE or PRUNED."""
         return len(self._trials(TrialState.COMPLETE, TrialState.PRUNED))
 
-    def best(self) -> Best:
-        """The best trial so far. Raises `FacetmillError` when none is COMPLETE."""
+    def best(self, min_gain: float = 0.0) -> Best:
+        """The best trial so far, or the first one, that of params.yaml, unless it is beaten by more than `min_gain`.
+
+        Raises `FacetmillError` when none is COMPLETE.
+        """
         try:
-            record = best_trial(self.records())
+            record = best_trial(self.records(), min_gain)
         except FacetmillError as error:
             raise FacetmillError(f"study {self._study.study_name!r}: {error}") from None
         assert record.value is not None
@@ -192,14 +195,19 @@ class Study:
         return self._study.get_trials(deepcopy=False, states=states or None)
 
 
-def best_trial(records: Sequence[TrialRecord]) -> TrialRecord:
-    """The COMPLETE trial of the highest value, the first of equals. Raises `FacetmillError` if there is none."""
+def best_trial(records: Sequence[TrialRecord], min_gain: float = 0.0) -> TrialRecord:
+    """The COMPLETE trial of the highest value, the first of equals; number 0 unless beaten by more than `min_gain`.
+
+    Raises `FacetmillError` if there is none.
+    """
     scored = [(r.value, -r.number, r) for r in records if r.state == "COMPLETE" and r.value is not None]
     comparable = [entry for entry in scored if not math.isnan(entry[0])]
     if not comparable:
         states = ", ".join(f"{record.number} {record.state}" for record in records) or "there is none"
         raise FacetmillError(f"no trial is complete, so none is best (trials: {states})")
-    return max(comparable, key=lambda entry: entry[:2])[2]
+    value, _, best = max(comparable, key=lambda entry: entry[:2])
+    first = next((entry for entry in comparable if entry[2].number == 0), None)
+    return first[2] if first is not None and value <= first[0] + min_gain else best
 
 
 def open_storage(storage: str | Path) -> BaseStorage:
