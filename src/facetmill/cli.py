@@ -99,8 +99,11 @@ def history(as_json: AsJson = False) -> None:
         return
     for row in rows:
         moved = f"{row['from_version'] or 'none'} -> {row['to_version'] or 'unchanged'}"
-        what = f"candidate {row['candidate_version']}, champion {moved}"
+        action = row["decision"].get("action", "promotion")
+        what = f"{action} of candidate {row['candidate_version']}, champion {moved}, data {row['dataset_version'][:12]}"
         print(f"{row['when']}  {row['state']:<8}  {what}  {row['who']}: {row['why']}")
+        for verdict in row["decision"].get("verdicts", []):
+            print(f"    {'passed' if verdict['passed'] else 'FAILED'}  {verdict['gate']}: {verdict['reason']}")
 
 
 @dataset_app.command("build")
@@ -149,6 +152,17 @@ def promote(
     outcome = _run_flow("promote", as_json, version=version, who=who, why=why, dry_run=dry_run)
     if not outcome["accepted"]:
         raise typer.Exit(1)
+
+
+@app.command()
+def rollback(
+    who: Who,
+    to: Annotated[int | None, typer.Option(help="Version of facets; without it, the champion before this one.")] = None,
+    why: Why = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make a past champion the champion again."""
+    _run_flow("rollback", as_json, to=to, who=who, why=why)
 
 
 @app.command()

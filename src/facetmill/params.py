@@ -177,6 +177,11 @@ def to_mapping(params: Any) -> dict[str, Any]:
     return dataclasses.asdict(params)
 
 
+#: By model, what a config field means to a model saved before there was one: an old champion must still load. A field
+#: added to a config gets its entry here.
+FIELDS_ADDED_LATER: Mapping[str, Mapping[str, Any]] = {"jave": {"category_attributes": False, "kl_tags": "both"}}
+
+
 def model_config(params: Params, key: str) -> ModelConfig:
     """The config section of one model key. Raises `ParamsError` for a key without a section."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,12 +30,17 @@ class Workbench:
 
     @cached_property
     def tracker(self) -> Tracker:
-        """Waits for the MLflow server, which may still be coming up."""
+        """Waits for the MLflow server, which may still be coming up, and undoes a promotion that a crash has left."""
+        from facetmill.registry.promotion import repair
         from facetmill.tracking import Tracker
 
         endpoints = servers.up(self.layout, servers.MLFLOW)
         servers.connect(endpoints)
-        return Tracker(endpoints[servers.MLFLOW.name].url, EXPERIMENT)
+        tracker = Tracker(endpoints[servers.MLFLOW.name].url, EXPERIMENT)
+        for entry in repair(tracker, self.ledger):
+            left = f"promotion of candidate {entry.candidate_version} (ledger row {entry.id})"
+            print(f"undone: a {left} that was cut off", file=sys.stderr)
+        return tracker
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 
 from facetmill.models import MODELS
 from facetmill.models.base import Model
-from facetmill.params import load_params, model_config
+from facetmill.params import FIELDS_ADDED_LATER, load_params, model_config
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
 from facetmill.training.checkpoint import load_model, save_model
 from facetmill.training.loop import fit
@@ -187,3 +188,14 @@ def test_a_loaded_model_answers_as_the_saved_one(model: Model, training: Any, tm
     for path in sorted((tmp_path / "saved").rglob("*")):
         if path.is_file():
             assert path.read_bytes() == (tmp_path / "again" / path.relative_to(tmp_path / "saved")).read_bytes()
+
+
+def test_a_model_saved_before_its_config_had_a_field_still_loads(model: Model, key: str, tmp_path: Path) -> None:
+    save_model(model, tmp_path / "saved")
+    path = tmp_path / "saved" / "model.json"
+    described = json.loads(path.read_text())
+    for name in FIELDS_ADDED_LATER.get(key, {}):
+        del described["config"][name]
+    path.write_text(json.dumps(described))
+    config = dataclasses.asdict(load_model(tmp_path / "saved").config)
+    assert config == dataclasses.asdict(model.config) | FIELDS_ADDED_LATER.get(key, {})

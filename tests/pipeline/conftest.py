@@ -77,3 +77,10 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             servers.down(layout)
             left = processes_of(layout)
     assert not left, f"still running after down: {left}"
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from .candidates import save_small
+
+    return save_small(tmp_path_factory.mktemp("saved") / "model")

@@ -12,72 +12,19 @@ import mlflow.pyfunc
 import psutil
 import pytest
 
-from facetmill.errors import GateFailed, PlatformError
-from facetmill.gates.verdict import Verdict
-from facetmill.models import MODELS
-from facetmill.params import DictionaryConfig
+from facetmill.errors import PlatformError
 from facetmill.platform import servers
-from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
-from facetmill.registry import promotion, versions
-from facetmill.registry.gates import Decision
-from facetmill.registry.ledger import Entry
-from facetmill.registry.package import package, refuse_pickles
+from facetmill.registry import versions
+from facetmill.registry.package import refuse_pickles
 from facetmill.serving.answer import answer
 from facetmill.tracking import Run
-from facetmill.training.checkpoint import load_model, save_model
+from facetmill.training.checkpoint import load_model
 from facetmill.training.predict import predict
 
+from .candidates import TRAIN, new_candidate
 from .conftest import Platform, make_workspace, processes_of
 
 pytestmark = pytest.mark.pipeline
-
-CONFIG = DictionaryConfig(min_reliability=0.3, match="longest")
-SCHEMA = AttributeSchema((Attribute("colour", {"dark blue": 1, "red": 1}),))
-TRAIN = [
-    Product("1", "t", "jacket, dark blue", facets=(Facet("colour", "dark blue", (Span("title", 8, 17),)),)),
-    Product("2", "t", "red cap", facets=(Facet("colour", "red", (Span("title", 0, 3),)),)),
-]
-
-
-@pytest.fixture(scope="session")
-def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real model, the cheapest one, as `save_model` leaves it."""
-    folder = tmp_path_factory.mktemp("saved") / "model"
-    save_model(MODELS["dictionary"].fit_vocabulary(CONFIG, SCHEMA, TRAIN), folder)
-    return folder
-
-
-def new_candidate(platform: Platform, model_dir: Path) -> int:
-    """A fresh run with a packaged model, registered as a candidate."""
-    tags = {"facetmill.model": "dictionary", "facetmill.dataset_version": "d" * 64}
-    with platform.tracker.run("candidate", tags=tags) as run:
-        package(model_dir, run, platform.tracker, tags=tags)
-    tags["facetmill.dictionary_run"] = run.run_id
-    return versions.register(platform.tracker, run.run_id, tags)
-
-
-def accept(platform: Platform, version: int) -> Decision:
-    live = live_version(platform)
-    return Decision(True, (Verdict("beats_champion", True, "critical", 0.9, "> 0.8", "better"),), version, live)
-
-
-def live_version(platform: Platform) -> int | None:
-    live = versions.champion(platform.tracker)
-    return None if live is None else int(live.version)
-
-
-def promote(platform: Platform, version: int, decision: Decision | None = None, **options: object):  # type: ignore[no-untyped-def]
-    options = {"smoke": lambda uri: None, **options}
-    decision = decision or accept(platform, version)
-    return promotion.promote(platform.tracker, platform.ledger, version, decision, who="ada", why="spring", **options)
-
-
-def fail(uri: str) -> None:
-    raise PlatformError(f"{uri} answers nonsense")
-
-
-def last(platform: Platform) -> Entry:
-    return platform.ledger.history()[-1]
 
 
 def test_two_ups_at_once_start_one_pair_and_a_killed_server_comes_back(tmp_path: Path, platform: Platform) -> None:
@@ -205,7 +152,7 @@ def test_a_package_holds_no_pickle_and_answers_as_the_model_does(
 def test_a_changed_artifact_is_refused(platform: Platform, model_dir: Path, tmp_path: Path) -> None:
     version = new_candidate(platform, model_dir)
     platform.tracker.client.set_model_version_tag(
-        versions.CANDIDATES, str(version), "facetmill.artifact_sha256", "0" * 64
+        versions.CANDIDATES, str(version), "facetmill.package_sha256", "0" * 64
     )
     resolved = versions.resolve(platform.tracker, f"facets-candidates/{version}")
     with pytest.raises(PlatformError, match="do not use it"):
@@ -226,72 +173,3 @@ def test_unknown_references_say_what_there_is(platform: Platform, model_dir: Pat
         assert ref in str(caught.value)
     assert f"facets-candidates/{version}" in str(caught.value)
     assert versions.resolve(platform.tracker, str(model_dir)).folder == model_dir
-
-
-def test_promotion_from_nothing_to_rollback(platform: Platform, model_dir: Path, tmp_path: Path) -> None:
-    """One story, since each step needs the champion that the step before has left."""
-    assert live_version(platform) is None
-    first = new_candidate(platform, model_dir)
-    with pytest.raises(PlatformError, match="no champion stays live"):
-        promote(platform, first, smoke=fail)
-    assert live_version(platform) is None
-    assert (last(platform).state, last(platform).to_version) == ("failed", None)
-
-    done = promote(platform, first, smoke=promotion.smoke_test(platform.tracker))
-    assert (done.outcome, done.from_version, done.to_version) == ("promoted", None, live_version(platform))
-    entry = last(platform)
-    assert (entry.state, entry.who, entry.why, entry.to_version) == ("done", "ada", "spring", done.to_version)
-    assert entry.dataset_version == "d" * 64
-    assert entry.decision["verdicts"][0]["gate"] == "beats_champion"
-    served = mlflow.pyfunc.load_model("models:/facets@champion")
-    assert len(served.predict([{"product_id": "9", "title": "red hat", "text": ""}])["facets"][0]) == 1
-    dictionary = versions.resolve(platform.tracker, "dictionary")
-    assert dictionary.run_id == versions.resolve(platform.tracker, "facets@champion").run_id
-    assert (versions.fetch(platform.tracker, dictionary, tmp_path) / "weights.safetensors").is_file()
-
-    num_rows = len(platform.ledger.history())
-    again = promote(platform, first)
-    assert (again.outcome, again.to_version) == ("already_champion", done.to_version)
-
-    second = new_candidate(platform, model_dir)
-    dry = promote(platform, second, dry_run=True)
-    assert (dry.outcome, dry.entry_id, live_version(platform)) == ("dry_run", None, done.to_version)
-    rejected = Decision(False, (Verdict("beats_champion", False, "critical", 0.7, "> 0.8", "0.7 is not better"),))
-    with pytest.raises(GateFailed):
-        promote(platform, second, rejected, dry_run=True)
-    assert len(platform.ledger.history()) == num_rows
-
-    with pytest.raises(GateFailed, match=r"0\.7 is not better"):
-        promote(platform, second, rejected)
-    assert (last(platform).state, live_version(platform)) == ("rejected", done.to_version)
-
-    stale = Decision(True, (), second, None)
-    with pytest.raises(PlatformError, match="judge it again"):
-        promote(platform, second, stale)
-
-    with pytest.raises(PlatformError, match="answers nonsense"):
-        promote(platform, second, smoke=fail)
-    assert (last(platform).state, live_version(platform)) == ("failed", done.to_version)
-
-
-def test_a_promotion_that_died_after_moving_the_alias_is_undone(platform: Platform, model_dir: Path) -> None:
-    first = new_candidate(platform, model_dir)
-    live = promote(platform, first).to_version
-    second = new_candidate(platform, model_dir)
-    code = (
-        "import os\nfrom facetmill.registry import promotion\nfrom facetmill.registry.ledger import Ledger\n"
-        "from facetmill.registry.gates import Decision\nfrom facetmill.tracking import Tracker\n"
-        f"promotion.promote(Tracker({platform.tracker.uri!r}, 'tests'), Ledger({platform.layout.ledger_url!r}), "
-        f"{second}, Decision(True, ()), who='ada', why='crash', smoke=lambda uri: os._exit(9))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
-    assert live_version(platform) != live
-    assert last(platform).state == "pending"
-    assert [entry.why for entry in promotion.repair(platform.tracker, platform.ledger)] == ["crash"]
-    assert live_version(platform) == live
-    assert last(platform).state == "failed"
-
-
-def test_a_model_that_does_not_load_fails_the_smoke_test(platform: Platform) -> None:
-    with pytest.raises(PlatformError, match=r"version=99999. not found"):
-        promotion.smoke_test(platform.tracker)("models:/facets/99999")

@@ -16,8 +16,9 @@ from facetmill.metrics.score import Scorer, Scores
 from facetmill.records import Product
 from facetmill.registry import versions
 from facetmill.registry.gates import Decision, Evidence, decide
-from facetmill.registry.promotion import promote, smoke_test
+from facetmill.registry.promotion import promote
 from facetmill.serving.ask import ask
+from facetmill.serving.smoke import smoke_test
 from facetmill.training.final import TrainedRun, best_run, describe_run
 from facetmill.workbench import Workbench
 
@@ -51,7 +52,7 @@ def register_candidate(
 class Outcome:
     """How a candidate fared. `champion_version` is what is live afterwards; `verdicts` are every gate's answer."""
 
-    outcome: Literal["promoted", "already_champion", "dry_run", "kept_champion"]
+    outcome: Literal["promoted", "rolled_back", "already_champion", "dry_run", "kept_champion"]
     candidate_version: int
     champion_version: int | None
     message: str
@@ -123,7 +124,7 @@ def settle(bench: Workbench, version: int, *, who: str, why: str, dry_run: bool 
             decision,
             who=who,
             why=why,
-            smoke=smoke_test(bench.tracker),
+            smoke=smoke_test,
             dry_run=dry_run,
         )
     except GateFailed as refusal:

@@ -23,7 +23,7 @@ from facetmill.records import Product
 from facetmill.tracking import Run, Tracker
 
 NAME = "model"  # of the package below its run, and of the folder with the weights inside the package
-ARTIFACT_SHA256 = "facetmill.artifact_sha256"
+PACKAGE_SHA256 = "facetmill.package_sha256"
 REQUIRED = ("facetmill", "mlflow", "pandas", "safetensors", "torch", "transformers")
 MODEL_FILE = Path(facetmill.__file__).parent / "serving" / "model_file.py"
 
@@ -60,14 +60,13 @@ def package(model_dir: Path, run: Run | str, tracker: Tracker, *, tags: Mapping[
     """Log the folder that `save_model` wrote as a served model of a run, and return its URI, `models:/m-...`.
 
     Nothing is registered yet. MLflow's own `log_model` needs an active run; these are its steps with explicit ids.
-    The hash of the folder stands in the tag `facetmill.artifact_sha256`; `versions.fetch` checks it.
+    The hash of the whole package stands in the tag `facetmill.package_sha256`; `versions.fetch` checks it.
     """
     run_id = run if isinstance(run, str) else run.run_id
     refuse_pickles(model_dir)
     client = tracker.client
-    all_tags = {**tags, ARTIFACT_SHA256: hash_folder(model_dir)}
     model = client.create_logged_model(
-        tracker.experiment_id, name=NAME, source_run_id=run_id, tags=all_tags, model_type="facets"
+        tracker.experiment_id, name=NAME, source_run_id=run_id, tags=dict(tags), model_type="facets"
     )
     status: Literal["READY", "FAILED"] = "FAILED"
     try:
@@ -85,6 +84,7 @@ def package(model_dir: Path, run: Run | str, tracker: Tracker, *, tags: Mapping[
                 pip_requirements=requirements(),
                 mlflow_model=Model(run_id=run_id, model_id=model.model_id),
             )
+            client.set_logged_model_tags(model.model_id, {PACKAGE_SHA256: hash_folder(package_dir)})
             client.log_model_artifacts(model.model_id, str(package_dir))
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
         status = "READY"

@@ -1,14 +1,17 @@
 """Putting a model live: the one place that moves the alias `champion`, and the order in which it is done.
 
-Ledger row `pending` -> copy the version -> move the alias -> smoke test -> ledger row `done`. Whatever goes wrong on
-the way, the old champion is live afterwards; where the process itself dies, `repair` sees to it from the ledger.
+Ledger row `pending` -> version of the live model -> its hash -> the alias -> smoke test -> ledger row `done`. Whatever
+goes wrong on the way, the old champion is live afterwards; where the process itself dies, `repair` sees to it from the
+ledger. A rollback takes the same way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from mlflow.exceptions import MlflowException
 
@@ -16,13 +19,13 @@ from facetmill.errors import GateFailed, PlatformError
 from facetmill.registry import versions
 from facetmill.registry.gates import Decision
 from facetmill.registry.ledger import Entry, Ledger
-from facetmill.registry.package import EXAMPLES
-from facetmill.serving.ask import ask
+from facetmill.registry.package import PACKAGE_SHA256
 from facetmill.tracking import Tracker
 
 CHAMPION_URI = f"models:/{versions.CHAMPION}"
 
-Outcome = Literal["promoted", "already_champion", "dry_run"]
+Outcome = Literal["promoted", "rolled_back", "already_champion", "dry_run"]
+Smoke = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,14 @@ def promote(
     *,
     who: str,
     why: str,
-    smoke: Callable[[str], None],
+    smoke: Smoke,
     dry_run: bool = False,
 ) -> Promotion:
     """Make a candidate the champion, if the decision allows it.
 
-    `smoke` is given the URI of the new champion and raises when it does not serve. Raises `GateFailed` for a rejected
-    candidate, and `PlatformError` when the smoke test fails or the decision is about other versions; the champion is
-    then what it was. A dry run does neither write nor move anything.
+    `smoke` is given the URIs of the new champion and of the tracking server, and raises when the model does not serve.
+    Raises `GateFailed` for a rejected candidate, and `PlatformError` when the smoke test fails, the package has changed
+    or the decision is about other versions; the champion is then what it was. A dry run neither writes nor moves.
     """
     with ledger.exclusive():
         if not dry_run:
@@ -64,39 +67,52 @@ def promote(
             message = f"{candidate.ref} is the champion already, as {versions.LIVE}/{old}"
             return Promotion("already_champion", candidate_version, old, old, None, message)
         _require_current(decision, candidate_version, old)
-
-        def note(state: Literal["pending", "rejected"]) -> int:
-            return ledger.append(
-                who=who,
-                why=why,
-                candidate_version=candidate_version,
-                from_version=old,
-                dataset_version=candidate.tags.get("facetmill.dataset_version", ""),
-                decision=decision.to_json(),
-                state=state,
-            )
-
         if not decision.accepted:
             if not dry_run:
-                note("rejected")
+                _note(ledger, "rejected", who, why, candidate.tags, candidate_version, old, decision.to_json())
             raise GateFailed(f"{candidate.ref} {decision.summary}")
         if dry_run:
             message = f"{candidate.ref} would replace {_live(old)}: {decision.summary}"
             return Promotion("dry_run", candidate_version, old, None, None, message)
-        entry_id = note("pending")
-        try:
-            new = int(tracker.client.copy_model_version(candidate.uri, versions.LIVE).version)
-            _move_alias(tracker, new)
-            smoke(CHAMPION_URI)
-        except BaseException as error:
-            _move_alias(tracker, old)
-            ledger.close(entry_id, "failed")
-            if not isinstance(error, Exception):
-                raise
-            raise PlatformError(f"{candidate.ref} does not serve; {_live(old)} stays live: {error}") from error
-        ledger.close(entry_id, "done", new)
+        entry_id = _note(ledger, "pending", who, why, candidate.tags, candidate_version, old, decision.to_json())
+
+        def live_version() -> int:
+            """Copied from the candidate, unless an earlier promotion has done so."""
+            found = versions.live_version_of(tracker, candidate_version)
+            assert candidate.uri is not None
+            return found or int(tracker.client.copy_model_version(candidate.uri, versions.LIVE).version)
+
+        new = _go_live(tracker, ledger, entry_id, old, live_version, candidate.tags.get(PACKAGE_SHA256), smoke)
     message = f"{candidate.ref} is live as {versions.LIVE}/{new}, after {_live(old)}"
     return Promotion("promoted", candidate_version, old, new, entry_id, message)
+
+
+def rollback(tracker: Tracker, ledger: Ledger, *, who: str, why: str, smoke: Smoke, to: int | None = None) -> Promotion:
+    """Make a past champion the champion again: version `to` of the live model, or the one before the present one.
+
+    No gate is asked: it was champion, and the person says why. Raises `PlatformError` when there is no such past
+    champion, when its package is not the one that was live, or when it does not serve; nothing has changed then.
+    """
+    with ledger.exclusive():
+        _repair(tracker, ledger)
+        live = versions.champion(tracker)
+        if live is None:
+            raise PlatformError("nothing is live, so there is nothing to roll back")
+        old = int(live.version)
+        past = {e.to_version: e for e in reversed(ledger.history()) if e.state == "done" and e.to_version is not None}
+        new = _before(old, past) if to is None else to
+        if new == old:
+            message = f"{_live(old)} is the champion already"
+            return Promotion("already_champion", past[old].candidate_version, old, old, None, message)
+        if new not in past:
+            known = ", ".join(_live(version) for version in sorted(past) if version != old) or "none"
+            raise PlatformError(f"{_live(new)} was never champion; past champions are: {known}")
+        entry, tags = past[new], versions.resolve(tracker, _live(new)).tags
+        decision = {"action": "rollback", "package_sha256": entry.decision.get("package_sha256")}
+        entry_id = _note(ledger, "pending", who, why, tags, entry.candidate_version, old, decision)
+        _go_live(tracker, ledger, entry_id, old, lambda: new, decision["package_sha256"], smoke)
+    message = f"{_live(new)} is live again, after {_live(old)}"
+    return Promotion("rolled_back", entry.candidate_version, old, new, entry_id, message)
 
 
 def repair(tracker: Tracker, ledger: Ledger) -> list[Entry]:
@@ -104,17 +120,74 @@ def repair(tracker: Tracker, ledger: Ledger) -> list[Entry]:
 
     A promotion that did not come to its end is undone: its model may be live without having passed the smoke test.
     """
+    if not ledger.pending():
+        return []
     with ledger.exclusive():
         return _repair(tracker, ledger)
 
 
-def smoke_test(tracker: Tracker) -> Callable[[str], None]:
-    """A smoke test in a process of its own: the model, loaded as a server would load it, answers about examples."""
+def _go_live(
+    tracker: Tracker,
+    ledger: Ledger,
+    entry_id: int,
+    old: int | None,
+    live_version: Callable[[], int],
+    package_sha256: str | None,
+    smoke: Smoke,
+) -> int:
+    """The steps between the two states of a ledger row; returns the version that is live now."""
+    try:
+        new = live_version()
+        _require_unchanged(tracker, new, package_sha256)
+        _move_alias(tracker, new)
+        smoke(CHAMPION_URI, tracker.uri)
+    except BaseException as error:
+        _move_alias(tracker, old)
+        ledger.close(entry_id, "failed")
+        if not isinstance(error, Exception):
+            raise
+        raise PlatformError(f"the new champion does not serve; {_live(old)} stays live: {error}") from error
+    ledger.close(entry_id, "done", new)
+    return new
 
-    def smoke(model_uri: str) -> None:
-        ask(model_uri, EXAMPLES, tracking_uri=tracker.uri)
 
-    return smoke
+def _require_unchanged(tracker: Tracker, version: int, package_sha256: str | None) -> None:
+    """What goes live is, byte for byte, what was judged, or was champion before."""
+    resolved = versions.resolve(tracker, _live(version))
+    noted = resolved.tags.get(PACKAGE_SHA256)
+    if noted != package_sha256:
+        raise PlatformError(f"{resolved.ref}: registered as {noted}, but {package_sha256} was judged")
+    with tempfile.TemporaryDirectory() as folder:
+        versions.fetch_package(tracker, resolved, Path(folder))
+
+
+def _before(version: int, past: Mapping[int, Entry]) -> int:
+    """The champion before the one that made way for `version` when that first went live."""
+    before = past[version].from_version if version in past else None
+    if before is None:
+        raise PlatformError(f"{_live(version)} is the first champion, so there is none to roll back to")
+    return before
+
+
+def _note(
+    ledger: Ledger,
+    state: Literal["pending", "rejected"],
+    who: str,
+    why: str,
+    tags: Mapping[str, str],
+    candidate_version: int,
+    old: int | None,
+    decision: Mapping[str, Any],
+) -> int:
+    return ledger.append(
+        who=who,
+        why=why,
+        candidate_version=candidate_version,
+        from_version=old,
+        dataset_version=tags.get("facetmill.dataset_version", ""),
+        decision={"action": "promotion", "package_sha256": tags.get(PACKAGE_SHA256), **decision},
+        state=state,
+    )
 
 
 def _repair(tracker: Tracker, ledger: Ledger) -> list[Entry]:

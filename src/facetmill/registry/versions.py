@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 
 from facetmill.errors import PlatformError
 from facetmill.files import hash_folder
-from facetmill.registry.package import ARTIFACT_SHA256, NAME
+from facetmill.registry.package import NAME, PACKAGE_SHA256
 from facetmill.tracking import Tracker
 
 CANDIDATES = "facets-candidates"
@@ -29,6 +29,7 @@ CHAMPION = f"{LIVE}@{ALIAS}"
 DICTIONARY = "dictionary"
 DICTIONARY_RUN = "facetmill.dictionary_run"
 RUN = "facetmill.run"
+ADDED_BY_MLFLOW = "registered_model_meta"  # a file that a download of a registered version adds to the package
 
 _VERSION = re.compile(rf"({CANDIDATES}|{LIVE})/(\d{{1,9}})")
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -59,7 +60,7 @@ def register(tracker: Tracker, run_id: str, tags: Mapping[str, str]) -> int:
     all_tags = {
         name: run_tags[name] for name in ("mlflow.source.git.commit", "facetmill.git_dirty") if name in run_tags
     }
-    all_tags |= {RUN: run_id, ARTIFACT_SHA256: model.tags[ARTIFACT_SHA256], **tags}
+    all_tags |= {RUN: run_id, PACKAGE_SHA256: model.tags[PACKAGE_SHA256], **tags}
     _ensure_registered(tracker, CANDIDATES)
     made = tracker.client.create_model_version(
         CANDIDATES, f"models:/{model.model_id}", run_id, tags=all_tags, model_id=model.model_id
@@ -81,6 +82,12 @@ def champion(tracker: Tracker) -> ModelVersion | None:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
+
+
+def live_version_of(tracker: Tracker, candidate_version: int) -> int | None:
+    """The version of the live model that was copied from a candidate, or None; the first, should there be several."""
+    source = f"models:/{CANDIDATES}/{candidate_version}"
+    return min((int(v.version) for v in _search(tracker, LIVE) if v.source == source), default=None)
 
 
 def resolve(tracker: Tracker, ref: str) -> Resolved:
@@ -107,33 +114,28 @@ def resolve(tracker: Tracker, ref: str) -> Resolved:
 
 
 def fetch(tracker: Tracker, resolved: Resolved, target_dir: Path) -> Path:
-    """The folder that `load_model` reads: downloaded to `target_dir/model`, or the local folder itself.
-
-    Raises `PlatformError` when its hash is not the one noted at packaging: what is loaded is what was judged.
-    """
+    """The folder that `load_model` reads: that of the package, or the local folder itself."""
     if resolved.folder is not None:
         return resolved.folder
-    folder = tracker.download_uri(f"{resolved.uri}/artifacts/{NAME}", target_dir / NAME)
-    _require_registered(resolved, folder)
-    return folder
+    return fetch_package(tracker, resolved, target_dir) / "artifacts" / NAME
 
 
 def fetch_package(tracker: Tracker, resolved: Resolved, target_dir: Path) -> Path:
-    """The whole package, as a server loads it, in `target_dir/package`. Raises as `fetch` does."""
+    """The whole package, as a server loads it, in `target_dir/package`.
+
+    Raises `PlatformError` when its hash is not the one noted at packaging: what is loaded is what was judged.
+    """
     if resolved.uri is None:
         raise PlatformError(f"{resolved.ref}: a model folder, not a package; register it first")
     folder = tracker.download_uri(resolved.uri, target_dir / "package")
-    _require_registered(resolved, folder / "artifacts" / NAME)
-    return folder
-
-
-def _require_registered(resolved: Resolved, folder: Path) -> None:
-    expected = resolved.tags.get(ARTIFACT_SHA256)
+    (folder / ADDED_BY_MLFLOW).unlink(missing_ok=True)
+    expected = resolved.tags.get(PACKAGE_SHA256)
     found = hash_folder(folder)
     if found != expected:
         raise PlatformError(
-            f"{resolved.ref}: the stored model is {found}, but {expected} was registered: do not use it"
+            f"{resolved.ref}: the stored package is {found}, but {expected} was registered: do not use it"
         )
+    return folder
 
 
 def _resolve_version(tracker: Tracker, ref: str, version: ModelVersion) -> Resolved:

@@ -21,7 +21,7 @@ from facetmill.errors import DataError
 from facetmill.files import hash_file, read_json, replace_folder, write_json, write_text
 from facetmill.models import MODELS
 from facetmill.models.base import Model
-from facetmill.params import ModelConfig, ModelsParams, to_mapping
+from facetmill.params import FIELDS_ADDED_LATER, ModelConfig, ModelsParams, to_mapping
 from facetmill.records import AttributeSchema
 
 FORMAT_VERSION = 1
@@ -100,6 +100,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _config(path: Path, key: str, raw: Any) -> ModelConfig:
     adapter: TypeAdapter[ModelConfig] = TypeAdapter(get_type_hints(ModelsParams)[key])
+    if isinstance(raw, dict):
+        raw = {**FIELDS_ADDED_LATER.get(key, {}), **raw}
     try:
         return adapter.validate_json(json.dumps(raw))
     except ValidationError as error:

@@ -1,0 +1,210 @@
+"""Promotion and rollback against real servers: in whichever order things happen or break, the champion is right."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import pytest
+
+from facetmill.errors import GateFailed, PlatformError
+from facetmill.gates.verdict import Verdict
+from facetmill.models import MODELS
+from facetmill.registry import promotion, versions
+from facetmill.registry.gates import Decision
+from facetmill.serving.ask import ask
+from facetmill.serving.smoke import smoke_test
+from facetmill.training.checkpoint import save_model
+
+from .candidates import CONFIG, SCHEMA, TRAIN, accept, fail, last, live_version, new_candidate, promote
+from .conftest import Platform
+
+pytestmark = pytest.mark.pipeline
+
+
+def test_promotion_from_nothing_on(platform: Platform, model_dir: Path, tmp_path: Path) -> None:
+    """One story, since each step needs the champion that the step before has left."""
+    assert live_version(platform) is None
+    first = new_candidate(platform, model_dir)
+    with pytest.raises(PlatformError, match="no champion stays live"):
+        promote(platform, first, smoke=fail)
+    assert live_version(platform) is None
+    assert (last(platform).state, last(platform).to_version) == ("failed", None)
+
+    done = promote(platform, first, smoke=smoke_test)
+    assert (done.outcome, done.from_version, done.to_version) == ("promoted", None, live_version(platform))
+    entry = last(platform)
+    assert (entry.state, entry.who, entry.why, entry.to_version) == ("done", "ada", "spring", done.to_version)
+    assert entry.dataset_version == "d" * 64
+    assert entry.decision["verdicts"][0]["gate"] == "beats_champion"
+    served = mlflow.pyfunc.load_model("models:/facets@champion")
+    assert len(served.predict([{"product_id": "9", "title": "red hat", "text": ""}])["facets"][0]) == 1
+    dictionary = versions.resolve(platform.tracker, "dictionary")
+    assert dictionary.run_id == versions.resolve(platform.tracker, "facets@champion").run_id
+    assert (versions.fetch(platform.tracker, dictionary, tmp_path) / "weights.safetensors").is_file()
+
+    num_rows = len(platform.ledger.history())
+    again = promote(platform, first)
+    assert (again.outcome, again.to_version) == ("already_champion", done.to_version)
+
+    second = new_candidate(platform, model_dir)
+    dry = promote(platform, second, dry_run=True)
+    assert (dry.outcome, dry.entry_id, live_version(platform)) == ("dry_run", None, done.to_version)
+    rejected = Decision(False, (Verdict("beats_champion", False, "critical", 0.7, "> 0.8", "0.7 is not better"),))
+    with pytest.raises(GateFailed):
+        promote(platform, second, rejected, dry_run=True)
+    assert len(platform.ledger.history()) == num_rows
+
+    with pytest.raises(GateFailed, match=r"0\.7 is not better"):
+        promote(platform, second, rejected)
+    assert (last(platform).state, live_version(platform)) == ("rejected", done.to_version)
+
+    stale = Decision(True, (), second, None)
+    with pytest.raises(PlatformError, match="judge it again"):
+        promote(platform, second, stale)
+
+    with pytest.raises(PlatformError, match="answers nonsense"):
+        promote(platform, second, smoke=fail)
+    assert (last(platform).state, live_version(platform)) == ("failed", done.to_version)
+
+
+def put_live(platform: Platform, model_dir: Path) -> int:
+    """A new champion, and its version."""
+    version = promote(platform, new_candidate(platform, model_dir)).to_version
+    assert isinstance(version, int)
+    return version
+
+
+def script(platform: Platform, candidate: int, *lines: str, smoke: str = "lambda uri, tracking_uri: None") -> str:
+    """A program that promotes a candidate, after `lines`."""
+    live = live_version(platform)
+    return "\n".join(
+        [
+            "import os, signal, sys, time",
+            "from facetmill.errors import PlatformError",
+            "from facetmill.registry import promotion, versions",
+            "from facetmill.registry.gates import Decision",
+            "from facetmill.registry.ledger import Ledger",
+            "from facetmill.tracking import Tracker",
+            "def die(*args, **options): os.kill(os.getpid(), signal.SIGKILL)",
+            *lines,
+            "try:",
+            f"    tracker, ledger = Tracker({platform.tracker.uri!r}, 'tests'), Ledger({platform.layout.ledger_url!r})",
+            f"    decision, smoke = Decision(True, (), {candidate}, {live}), {smoke}",
+            f"    promotion.promote(tracker, ledger, {candidate}, decision, who='ada', why='script', smoke=smoke)",
+            "except PlatformError as error: sys.exit(str(error))",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("killed", "undone"),
+    [
+        ("versions.live_version_of = die", True),
+        ("promotion._require_unchanged = die", True),
+        ("promotion._move_alias = die", True),
+        ("smoke = die", True),
+        ("Ledger.close = die", True),
+        ("real = Ledger.close\ndef close(*args): real(*args); die()\nLedger.close = close", False),
+    ],
+    ids=[
+        "before the copy",
+        "before the hash",
+        "before the alias",
+        "before the smoke test",
+        "before done",
+        "after done",
+    ],
+)
+def test_a_promotion_that_is_killed_between_two_steps_is_undone_or_done(
+    platform: Platform, model_dir: Path, killed: str, undone: bool
+) -> None:
+    old = put_live(platform, model_dir)
+    candidate = new_candidate(platform, model_dir)
+    lines = ["smoke = lambda uri, tracking_uri: None", killed]
+    code = script(platform, candidate, *lines, smoke="smoke")
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+
+    repaired = promotion.repair(platform.tracker, platform.ledger)
+    assert [entry.candidate_version for entry in repaired] == [candidate] * undone
+    assert platform.ledger.pending() == []
+    assert last(platform).state == ("failed" if undone else "done")
+    assert (live_version(platform) == old) is undone
+
+    again = promote(platform, candidate)
+    assert again.outcome == ("promoted" if undone else "already_champion")
+    assert live_version(platform) == again.to_version == versions.live_version_of(platform.tracker, candidate)
+    copies = platform.tracker.client.search_model_versions(f"name = '{versions.LIVE}'", max_results=1000)
+    assert len([v for v in copies if v.source == f"models:/{versions.CANDIDATES}/{candidate}"]) == 1, "none doubled"
+
+
+def test_of_two_promotions_at_once_one_wins_and_one_is_told_why(platform: Platform, model_dir: Path) -> None:
+    put_live(platform, model_dir)
+    candidates = [new_candidate(platform, model_dir) for _ in range(2)]
+    slow = "lambda uri, tracking_uri: time.sleep(2)"
+    callers = [
+        subprocess.Popen([sys.executable, "-c", script(platform, c, smoke=slow)], stderr=subprocess.PIPE, text=True)
+        for c in candidates
+    ]
+    said = [caller.communicate()[1] for caller in callers]
+    assert sorted(caller.returncode for caller in callers) == [0, 1]
+    (refused,) = [text for caller, text in zip(callers, said, strict=True) if caller.returncode]
+    assert f"facets/{live_version(platform)} is live now; judge it again" in refused
+    assert platform.ledger.pending() == []
+
+
+def test_a_package_that_was_changed_after_the_gate_does_not_go_live(platform: Platform, model_dir: Path) -> None:
+    old = put_live(platform, model_dir)
+    candidate = new_candidate(platform, model_dir)
+    decision = accept(platform, candidate)
+    source = versions.resolve(platform.tracker, f"facets-candidates/{candidate}").run_id
+    (model,) = platform.tracker.client.search_logged_models(
+        [platform.tracker.experiment_id], f"source_run_id = '{source}'"
+    )
+    (code,) = platform.layout.mlruns_dir.glob(f"artifacts/**/{model.model_id}/**/model_file.py")
+    code.write_text(code.read_text() + "\n# one line more\n")
+    with pytest.raises(PlatformError, match="do not use it"):
+        promote(platform, candidate, decision)
+    assert (last(platform).state, live_version(platform)) == ("failed", old)
+
+
+def test_a_rollback_answers_as_the_old_champion_did_to_the_bit(
+    platform: Platform, model_dir: Path, tmp_path: Path
+) -> None:
+    def answers() -> list[object]:
+        return list(ask(promotion.CHAMPION_URI, TRAIN, tracking_uri=platform.tracker.uri).facets)
+
+    def rollback(**options: Any) -> promotion.Promotion:
+        return promotion.rollback(
+            platform.tracker, platform.ledger, who="ben", why="returns rose", **{"smoke": smoke_test, **options}
+        )
+
+    first = put_live(platform, model_dir)
+    before = answers()
+    other = MODELS["dictionary"].fit_vocabulary(CONFIG, SCHEMA, TRAIN[:1])
+    save_model(other, tmp_path / "other")
+    second = put_live(platform, tmp_path / "other")
+    assert answers() != before
+    done = rollback()
+    assert (done.outcome, done.from_version, done.to_version) == ("rolled_back", second, first)
+    assert live_version(platform) == first
+    assert answers() == before
+    entry = last(platform)
+    assert (entry.state, entry.who, entry.why, entry.decision["action"]) == ("done", "ben", "returns rose", "rollback")
+
+    assert rollback(to=second).to_version == second
+    assert rollback(to=second).outcome == "already_champion"
+    with pytest.raises(PlatformError, match=rf"facets/99 was never champion; past champions are: .*facets/{first}"):
+        rollback(to=99)
+    with pytest.raises(PlatformError, match="answers nonsense"):
+        rollback(smoke=fail)
+    assert (last(platform).state, live_version(platform)) == ("failed", second)
+
+
+def test_a_model_that_does_not_load_fails_the_smoke_test(platform: Platform) -> None:
+    with pytest.raises(PlatformError, match=r"version=99999. not found"):
+        smoke_test("models:/facets/99999", platform.tracker.uri)
