@@ -25,7 +25,7 @@ def retrain(data: str | None = None, model: str | None = None, who: str = "", wh
     warm_up()  # the judge's processes, while the models train
     dictionary = step(train_dictionary)(bench, dataset)
     winner = step(sweep)(bench, dataset, bench.params.model)
-    runs = step(train_seeds)(bench, dataset, winner.recipe)
+    runs = step(train_seeds)(bench, dataset, winner.recipe, winner.study)
     candidate = step(register_candidate)(bench, dataset, runs, dictionary)
     outcome = step(settle)(bench, candidate.version, who=who, why=why)
     return {

@@ -34,6 +34,7 @@ Why = Annotated[str, typer.Option(help="The reason that the ledger keeps.")]
 Who = Annotated[str, typer.Option(default_factory=getpass.getuser, help="Who asks for it.", show_default="you")]
 REF_HELP = "facets@champion, facets-candidates/VERSION, a run id, a model folder, or dictionary."
 Ref = Annotated[str, typer.Argument(help=REF_HELP)]
+DatasetVersion = Annotated[str, typer.Argument(help="A dataset version, or its first digits.")]
 
 
 def main() -> None:
@@ -120,6 +121,59 @@ def dataset_describe(data: Data = None, as_json: AsJson = False) -> None:
     from facetmill.workbench import resolve_params
 
     _show(describe(layout.root, resolve_params(layout.root, data)), as_json)
+
+
+@dataset_app.command("diff")
+def dataset_diff(first: DatasetVersion, second: DatasetVersion, as_json: AsJson = False) -> None:
+    """What changed between two versions of a dataset: products, splits, facets by attribute."""
+    layout = _layout()
+    from facetmill.dataset.diff import diff
+    from facetmill.registry.lineage import bring_back
+    from facetmill.workbench import open_workbench
+
+    bench = open_workbench(start=layout.root)
+    _show(diff(bring_back(bench, first), bring_back(bench, second)), as_json)
+
+
+@dataset_app.command("checkout")
+def dataset_checkout(version: DatasetVersion, as_json: AsJson = False) -> None:
+    """Bring back a dataset that something was trained on, byte for byte, from DVC's cache."""
+    layout = _layout()
+    from facetmill.registry.lineage import bring_back
+    from facetmill.workbench import open_workbench
+
+    found = bring_back(open_workbench(start=layout.root), version)
+    _show({"version": found.version, "folder": str(found.dir)}, as_json)
+
+
+@app.command()
+def lineage(
+    ref: Annotated[str | None, typer.Argument(help=REF_HELP)] = None,
+    dataset: Annotated[str | None, typer.Option(help="A dataset version, or its first digits.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Where a model comes from; or, with --dataset, all that was trained on a dataset."""
+    if (ref is None) == (dataset is None):
+        raise typer.BadParameter("give a model, or --dataset VERSION")
+    layout = _layout()
+    from facetmill.registry.lineage import of_dataset, of_model
+    from facetmill.workbench import open_workbench
+
+    bench = open_workbench(start=layout.root)
+    _show(of_model(bench, ref) if ref is not None else of_dataset(bench, dataset or ""), as_json)
+
+
+@app.command()
+def reproduce(ref: Ref, as_json: AsJson = False) -> None:
+    """Train a registered model again from what its run kept. Exit code 1 when a metric comes out otherwise."""
+    layout = _layout()
+    from facetmill.training.reproduce import reproduce
+    from facetmill.workbench import open_workbench
+
+    done = reproduce(open_workbench(start=layout.root), ref)
+    _show(done.to_json(), as_json)
+    if not done.same:
+        raise typer.Exit(1)
 
 
 @app.command()

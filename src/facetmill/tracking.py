@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import FrameType
-from typing import Literal
+from typing import Any, Literal
 
 import mlflow.artifacts
 from mlflow import MlflowClient
@@ -186,18 +186,35 @@ class Tracker:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise PlatformError(f"no run {run_id!r} in {self.uri}") from error
             raise
-        return RunInfo(
-            run_id=run.info.run_id,
-            name=run.info.run_name,
-            status=run.info.status,
-            tags=dict(run.data.tags),
-            params=dict(run.data.params),
-            metrics=dict(run.data.metrics),
-        )
+        return _info(run)
 
-    def download(self, run_id: str, artifact_path: str, target: Path) -> Path:
-        """Bring an artifact, file or folder, of a run to `target` and return `target`, which is whole or absent."""
-        return self.download_uri(f"runs:/{run_id}/{artifact_path}", target)
+    def search(self, tags: Mapping[str, str], like: Mapping[str, str] | None = None) -> list[RunInfo]:
+        """Every run with all these tags, newest first; `like` are SQL patterns, in which % stands for anything."""
+        terms = [f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items()]
+        terms += [f"tags.`{name}` LIKE {_quoted(value)}" for name, value in (like or {}).items()]
+        found: list[RunInfo] = []
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment_id], " and ".join(terms), order_by=["attributes.start_time DESC"], page_token=token
+            )
+            found += [_info(run) for run in page]
+            token = page.token
+            if not token:
+                return found
+
+    def read_text(self, run_id: str, artifact_path: str) -> str:
+        """A text artifact of a run. Raises `PlatformError` where there is none."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = self.download_uri(f"runs:/{run_id}/{artifact_path}", Path(folder) / "artifact")
+            return path.read_text(encoding="utf-8")
+
+    def read_json(self, run_id: str, artifact_path: str) -> dict[str, Any]:
+        """A JSON object among a run's artifacts. Raises `PlatformError` where there is none."""
+        value = json.loads(self.read_text(run_id, artifact_path))
+        if not isinstance(value, dict):
+            raise PlatformError(f"run {run_id}: {artifact_path} is not a JSON object")
+        return value
 
     def download_uri(self, uri: str, target: Path) -> Path:
         """Bring what an MLflow URI (`runs:/`, `models:/`) names to `target`. Raises `PlatformError` when it cannot."""
@@ -209,6 +226,17 @@ class Tracker:
             except (MlflowException, OSError) as error:
                 raise PlatformError(f"{uri}: cannot be downloaded from {self.uri}: {error}") from error
             return _move(Path(found), target)
+
+
+def _info(run: mlflow.entities.Run) -> RunInfo:
+    return RunInfo(
+        run_id=run.info.run_id,
+        name=run.info.run_name,
+        status=run.info.status,
+        tags=dict(run.data.tags),
+        params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+    )
 
 
 def flatten(params: Mapping[str, object], prefix: str = "") -> dict[str, object]:

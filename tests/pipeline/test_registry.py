@@ -105,7 +105,7 @@ def test_a_run_whose_process_gets_sigterm_is_killed_not_running(platform: Platfo
     assert (process.returncode, info.status, info.metrics) == (143, "KILLED", {"loss": 3.0})
 
 
-def test_many_metrics_tags_and_the_dataset_arrive(platform: Platform, tmp_path: Path) -> None:
+def test_many_metrics_tags_and_the_dataset_arrive(platform: Platform) -> None:
     version = "0123456789abcdef" * 4
     with platform.tracker.run("many", tags={"facetmill.training": "it's here"}) as run:
         run.log_metrics({f"value_f1/{number}": number / 2000 for number in range(2000)})
@@ -116,8 +116,9 @@ def test_many_metrics_tags_and_the_dataset_arrive(platform: Platform, tmp_path: 
     dataset = stored.inputs.dataset_inputs[0].dataset
     assert (dataset.name, dataset.digest, dataset.source_type) == ("demo", version[:36], "dvc")
     assert version in dataset.source
-    target = platform.tracker.download(run.run_id, "deep/scores.json", tmp_path / "scores.json")
-    assert '"f1": 0.5' in target.read_text()
+    assert platform.tracker.read_json(run.run_id, "deep/scores.json") == {"f1": 0.5}
+    with pytest.raises(PlatformError, match=r"deep/nothing\.json"):
+        platform.tracker.read_json(run.run_id, "deep/nothing.json")
     assert platform.tracker.find_run({"facetmill.training": "it's here"}) == run.run_id
     assert platform.tracker.find_run({"facetmill.training": "elsewhere"}) is None
     with pytest.raises(PlatformError, match="no run"):

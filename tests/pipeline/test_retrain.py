@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -137,6 +138,30 @@ def test_a_dry_run_asks_every_gate_and_changes_nothing(platform: Platform, first
     outcome = answer(platform, "promote", version, "--dry-run")
     assert outcome["outcome"] == "already_champion"
     assert (answer(platform, "history"), answer(platform, "status")["champion"]) == before
+
+
+def test_lineage_goes_both_ways(platform: Platform, first: Any) -> None:
+    up = answer(platform, "lineage", "facets@champion")
+    assert up["run"] == first["candidate"]["run_id"]
+    assert up["dataset"]["version"] == first["dataset"]["version"]
+    assert up["dataset"]["gate_passed"] is True
+    assert up["study"] == first["sweep"]["study"]
+    assert up["recipe"]["config"] == first["sweep"]["recipe"]["config"]
+    down = answer(platform, "lineage", "--dataset", first["dataset"]["version"][:10])
+    trained = {run["run"]: [one["version"] for one in run["versions"]] for run in down["runs"]}
+    assert len(trained) == 3
+    assert trained[up["run"]] == [one["version"] for one in up["versions"]]
+    assert trained[up["run"]][0] == f"facets-candidates/{first['candidate']['version']}"
+
+
+def test_a_champion_can_be_reproduced_after_its_dataset_is_gone(platform: Platform, first: Any) -> None:
+    for folder in platform.layout.data_dir.iterdir():
+        shutil.rmtree(folder)
+    done = answer(platform, "reproduce", "facets@champion")
+    assert done["differences"] == {}
+    assert done["num_metrics"] > 20
+    assert done["dataset_version"] == first["dataset"]["version"]
+    assert done["run"] != done["of_run"] == first["candidate"]["run_id"]
 
 
 CSV_HEAD = "id,title,Color,Material\n"

@@ -10,15 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from facetmill.dataset.diff import diff
 from facetmill.dataset.splitting import split_shards
 from facetmill.dataset.version import Dataset
 from facetmill.errors import DataError, GateFailed
 from facetmill.params import SplitParams
-from facetmill.records import Facet, Product, to_batch
+from facetmill.records import SPLITS, Facet, Product, to_batch
 
 
-def make(workspace: Path, value: str = "red") -> Path:
-    products = [Product(f"p{i}", "s", "a red hat", facets=(Facet("colour", value),)) for i in range(30)]
+def make(workspace: Path, value: str = "red", products: list[Product] | None = None) -> Path:
+    products = products or [Product(f"p{i}", "s", "a red hat", facets=(Facet("colour", value),)) for i in range(30)]
     (workspace / "matched").mkdir(parents=True)
     pq.write_table(pa.Table.from_batches([to_batch(products)]), workspace / "matched" / "part-00000.parquet")
     split_shards(workspace / "matched", workspace / "dataset", SplitParams(seed=0, validation=0.1, test=0.2))
@@ -111,3 +112,27 @@ def test_what_is_not_a_dataset_says_so(tmp_path: Path) -> None:
     manifest.write_text("{}")
     with pytest.raises(DataError, match=r"manifest\.json or schema\.json cannot be read"):
         Dataset.open(workspace)
+
+
+def test_a_diff_tells_what_came_went_changed_and_moved(tmp_path: Path) -> None:
+    def product(number: int, title: str = "a red hat", attribute: str = "colour") -> Product:
+        return Product(f"p{number:02}", "s", title, facets=(Facet(attribute, "red"),))
+
+    before = [product(number) for number in range(30)]
+    after = [*before[2:29], product(29, title="a hat"), product(30, attribute="shade")]
+    first, second = (
+        Dataset.open(make(tmp_path / name, products=products)) for name, products in (("a", before), ("b", after))
+    )
+    found = diff(first, second)
+    assert found["products"]["added"] == {"number": 1, "examples": ["p30"]}
+    assert found["products"]["removed"] == {"number": 2, "examples": ["p00", "p01"]}
+    assert found["products"]["changed"] == {"number": 1, "examples": ["p29"]}
+    assert found["facets"] == {
+        "colour": {"first": 30, "second": 28, "change": -2},
+        "shade": {"first": 0, "second": 1, "change": 1},
+    }
+    assert sum(split["change"] for split in found["splits"].values()) == -1
+    splits = [{p.product_id: name for name in SPLITS for p in d.read(name)} for d in (first, second)]
+    moved = sorted(one for one in splits[0].keys() & splits[1].keys() if splits[0][one] != splits[1][one])
+    assert found["products"]["moved_to_another_split"] == {"number": len(moved), "examples": moved[:5]}
+    assert diff(first, first)["facets"] == {}

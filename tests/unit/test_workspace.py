@@ -6,6 +6,7 @@ import csv
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -20,7 +21,7 @@ import pytest
 import yaml
 
 from facetmill.dataset.version import Dataset
-from facetmill.dataset.workspace import build, lineage, prepare, reading, resolve, workspace_dir
+from facetmill.dataset.workspace import build, checkout, find, prepare, reading, resolve, workspace_dir
 from facetmill.errors import DataError
 from facetmill.params import Params, load_params
 from facetmill.records import SPLITS
@@ -145,15 +146,9 @@ def test_build_and_rebuild(data: Params, project: Path, tmp_path: Path) -> None:
     third.dataset.require_passed()
     assert Dataset.open(dataset.dir).version == dataset.version
 
-    outs = lineage(dataset.dir)
-    assert {out: entry["stage"] for out, entry in outs.items()} == {
-        "ingested": "ingest", "reports/ingest.json": "ingest", "matched": "match", "reports/match.json": "match",
-        "dataset": "split", "reports/split.json": "split", "checked": "check",
-    }  # fmt: skip
-    files = [path for path in (dataset.dir / "dataset").rglob("*") if path.is_file()]
-    assert outs["dataset"]["nfiles"] == len(files)
-    assert outs["dataset"]["size"] == sum(path.stat().st_size for path in files)
-    assert outs["dataset"]["md5"].endswith(".dir")
+    assert find(project, dataset.version[:10]) == dataset
+    kept = {name: (dataset.dir / name).read_text() for name in ("params.yaml", "dvc.lock")}
+    files = {path.name: path.read_bytes() for path in (dataset.dir / "dataset").rglob("*.parquet")}
 
     write_catalogue(tmp_path / "shirts.csv", first_title="Red linen shirt 0")
     fourth = build(project, data, on_line=quiet)
@@ -161,6 +156,18 @@ def test_build_and_rebuild(data: Params, project: Path, tmp_path: Path) -> None:
     assert fourth.dataset.version != dataset.version
     assert json.loads((dataset.dir / "reports/match.json").read_text())["num_explicit"] == 21
     fourth.dataset.require_passed()
+
+    assert find(project, dataset.version) is None
+    back = checkout(
+        project, dataset.version, params_text=kept["params.yaml"], lock_text=kept["dvc.lock"], on_line=quiet
+    )
+    assert back.version == dataset.version
+    assert {path.name: path.read_bytes() for path in (back.dir / "dataset").rglob("*.parquet")} == files
+    back.require_passed()
+    shutil.rmtree(project / ".facetmill" / "dvc-cache")
+    shutil.rmtree(back.dir)
+    with pytest.raises(DataError, match=f"dataset {dataset.version[:12]} cannot be brought back"):
+        checkout(project, dataset.version, params_text=kept["params.yaml"], lock_text=kept["dvc.lock"], on_line=quiet)
 
 
 def test_the_failing_stages_words_reach_the_user(data: Params, project: Path) -> None:
@@ -176,11 +183,6 @@ def test_a_missing_dependency_is_named(data: Params, project: Path) -> None:
     Path(data.dataset.path).unlink()
     with pytest.raises(DataError, match=rf"stage ingest failed:\n.*{data.dataset.path}"):
         build(project, data, on_line=quiet)
-
-
-def test_lineage_of_what_was_never_built(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="never built"):
-        lineage(tmp_path)
 
 
 def test_a_build_waits_for_readers_and_says_so(data: Params, project: Path) -> None:

@@ -110,7 +110,48 @@ def prepare(root: Path, params: Params) -> Path:
     """
     root = root.resolve()
     folder = workspace_dir(root, params)
-    _write(folder / "params.yaml", yaml.safe_dump(_in_workspace(root, params), allow_unicode=True, sort_keys=False))
+    text = yaml.safe_dump(_in_workspace(root, params), allow_unicode=True, sort_keys=False)
+    _furnish(root, folder, text)
+    return folder
+
+
+def find(root: Path, version: str) -> Dataset | None:
+    """A built dataset by its version, or by the first digits of it. Raises `DataError` when several begin so."""
+    found: dict[str, Dataset] = {}
+    for manifest in sorted((root / "data").glob("*/dataset/manifest.json")):
+        dataset = Dataset.open(manifest.parent.parent)
+        if dataset.version.startswith(version):
+            found.setdefault(dataset.version, dataset)
+    if len(found) > 1:
+        raise DataError(f"dataset {version!r}: {', '.join(known[:16] for known in found)} begin so; give more digits")
+    return next(iter(found.values()), None)
+
+
+def checkout(root: Path, version: str, *, params_text: str, lock_text: str, on_line: Callable[[str], None]) -> Dataset:
+    """Bring back a dataset that was built before, byte for byte, from DVC's cache, in a folder named by its version.
+
+    `params_text` and `lock_text` are its params.yaml and dvc.lock, which every training run keeps. Raises `DataError`
+    when the cache has lost a part of it.
+    """
+    root = root.resolve()
+    folder = root / "data" / f"version-{version[:12]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder, fcntl.LOCK_EX, on_line) as lock:
+        _furnish(root, folder, params_text)
+        _write(folder / "dvc.lock", lock_text)
+        try:
+            _run_dvc(["checkout", "--force"], root, folder, lock, on_line)
+        except DataError as error:
+            raise DataError(f"dataset {version[:12]} cannot be brought back from DVC's cache: {error}") from error
+        dataset = Dataset.open(folder)
+    if dataset.version != version:
+        raise DataError(f"{folder}: is {dataset.version[:12]}, not {version[:12]}; its dvc.lock belongs to other data")
+    return dataset
+
+
+def _furnish(root: Path, folder: Path, params_text: str) -> None:
+    """All that DVC needs in a workspace."""
+    _write(folder / "params.yaml", params_text)
     _write(folder / "dvc.yaml", (root / "dvc.yaml").read_text(encoding="utf-8"))
     # Compiled files come and go beside the sources, which are dependencies.
     _write(folder / ".dvcignore", "__pycache__/\n*.pyc\n")
@@ -119,7 +160,6 @@ def prepare(root: Path, params: Params) -> Path:
     if not link.is_symlink() or link.readlink() != root / "src":
         link.unlink(missing_ok=True)
         link.symlink_to(root / "src")
-    return folder
 
 
 def build(root: Path, params: Params, *, on_line: Callable[[str], None]) -> BuildResult:
@@ -136,7 +176,7 @@ def build(root: Path, params: Params, *, on_line: Callable[[str], None]) -> Buil
     with _locked(folder, fcntl.LOCK_EX, on_line) as lock:
         prepare(root, params)
         _clear_after_kill(folder)
-        lines = _run_dvc(root, folder, lock, on_line)
+        lines = _run_dvc(["repro"], root, folder, lock, on_line)
         stages_run = [match[1] for line in lines if (match := _RUNNING.match(line))]
         stages_cached = [match[1] for line in lines if (match := _CACHED.match(line))]
         dataset = Dataset.open(folder)
@@ -156,23 +196,6 @@ def read_split(dataset: Dataset, split: Split, share: float = 1.0, seed: int = 0
         if current.version != dataset.version:
             raise DataError(f"{dataset.dir}: was rebuilt as {current.version[:12]}; {dataset.version[:12]} is gone")
         return list(current.read(split, share=share, seed=seed))
-
-
-def lineage(folder: Path) -> dict[str, dict[str, Any]]:
-    """What dvc.lock says of each out: its stage, md5, size in bytes and, of a folder, the number of files.
-
-    Raises `DataError` where the workspace was never built.
-    """
-    path = folder / "dvc.lock"
-    try:
-        stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; the dataset was never built") from None
-    return {
-        out["path"]: {"stage": stage, **{key: out[key] for key in ("md5", "size", "nfiles") if key in out}}
-        for stage, entry in stages.items()
-        for out in entry.get("outs", [])
-    }
 
 
 def _in_workspace(root: Path, params: Params) -> dict[str, Any]:
@@ -220,7 +243,9 @@ def _clear_after_kill(folder: Path) -> None:
             shutil.rmtree(half_written)
 
 
-def _run_dvc(root: Path, folder: Path, lock: IO[bytes], on_line: Callable[[str], None]) -> list[str]:
+def _run_dvc(
+    command: list[str], root: Path, folder: Path, lock: IO[bytes], on_line: Callable[[str], None]
+) -> list[str]:
     environment = {name: value for name, value in os.environ.items() if name not in ("DVC_ROOT", "DVC_STAGE")}
     environment |= {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",  # dvc.yaml: "python"
@@ -232,7 +257,7 @@ def _run_dvc(root: Path, folder: Path, lock: IO[bytes], on_line: Callable[[str],
     # DVC inherits the lock: if only this process is killed, the next build still waits until DVC is done. A session of
     # its own lets us end DVC together with the stage it runs.
     with subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro"],
+        [sys.executable, "-m", "dvc", *command],
         cwd=folder,
         env=environment,
         pass_fds=[lock.fileno()],
@@ -260,7 +285,7 @@ def _last_words(lines: list[str]) -> str:
     """What the stage that failed said, without what DVC says around it; DVC's own words where no stage failed."""
     failures = [(number, match) for number, line in enumerate(lines) if (match := _FAILED.match(line))]
     if not failures:
-        return "\n".join(["dvc repro failed:", *lines[-20:]])
+        return "\n".join(["dvc failed:", *lines[-20:]])
     end, failed = failures[-1]
     begin = max((number for number, line in enumerate(lines) if _RUNNING.match(line)), default=0)
     said = [line for line in lines[begin:end] if line and not _DVCS_WORDS.match(line)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from facetmill.dataset.version import Dataset
-from facetmill.dataset.workspace import read_split
+from facetmill.dataset.workspace import find, read_split
 from facetmill.errors import GateFailed, PlatformError
 from facetmill.evaluation import seen_values
 from facetmill.metrics.score import Scorer, Scores
@@ -68,11 +68,13 @@ class Outcome:
 
 def find_dataset(bench: Workbench, version: str) -> Dataset:
     """The dataset of this version among those built here. Raises `PlatformError` when none is."""
-    for manifest in sorted(bench.layout.data_dir.glob("*/dataset/manifest.json")):
-        dataset = Dataset.open(manifest.parent.parent)
-        if dataset.version == version:
-            return dataset
-    raise PlatformError(f"no dataset of version {version[:12]} in {bench.layout.data_dir}: build it again first")
+    dataset = find(bench.layout.root, version)
+    if dataset is None:
+        raise PlatformError(
+            f"no dataset of version {version[:12]} in {bench.layout.data_dir}; "
+            f"bring it back with: facetmill dataset checkout {version[:12]}"
+        )
+    return dataset
 
 
 def judge(bench: Workbench, candidate_version: int) -> Decision:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -30,6 +30,10 @@ from facetmill.training.seeding import seed_everything
 from facetmill.workbench import Workbench
 
 DICTIONARY = "dictionary"
+TRAINING = "facetmill.training"  # tag: the hash of all that decides a training's result
+VALIDATION_VALUE_F1 = "validation/best_value_f1"
+STUDY = "facetmill.study"
+RECIPE = "recipe.json"  # artifact: what was trained, and by which code
 
 
 @dataclass(frozen=True)
@@ -90,21 +94,34 @@ def build_model(dataset: Dataset, recipe: Recipe, train: Sequence[Product]) -> M
     return MODELS[recipe.key].fit_vocabulary(recipe.config, dataset.schema, train)
 
 
-def train(bench: Workbench, dataset: Dataset, recipe: Recipe) -> TrainedRun:
-    """Train one model with one seed, or find the run that did. The model lies in the run as a served package."""
+def train(bench: Workbench, dataset: Dataset, recipe: Recipe, study: str | None = None) -> TrainedRun:
+    """Train one model with one seed, or find the run that did. The model lies in the run as a served package.
+
+    `study` names the sweep that the recipe comes from.
+    """
+    wanted = {TRAINING: training_id(dataset, recipe)}
+    found = bench.tracker.find_run(wanted)
+    if found is None:
+        tags = wanted if study is None else wanted | {STUDY: study}
+        return train_anew(bench, dataset, recipe, kind="training", tags=tags)
+    key, seed = recipe.key, recipe.training.seed
+    print(f"{key} with seed {seed} was trained on this before: run {found}")
+    metrics = bench.tracker.run_info(found).metrics
+    return TrainedRun(found, key, seed, metrics[VALIDATION_VALUE_F1], metrics["test/value_f1"], new=False)
+
+
+def train_anew(
+    bench: Workbench, dataset: Dataset, recipe: Recipe, *, kind: str, tags: Mapping[str, str] | None = None
+) -> TrainedRun:
+    """One run of that kind: trained, scored on the test split, packaged. A killed one goes on where it was."""
     dataset.require_passed()
     key, seed = recipe.key, recipe.training.seed
-    wanted = {"facetmill.training": training_id(dataset, recipe)}
-    found = bench.tracker.find_run(wanted)
-    if found is not None:
-        print(f"{key} with seed {seed} was trained on this before: run {found}")
-        metrics = bench.tracker.run_info(found).metrics
-        return TrainedRun(found, key, seed, metrics["validation/best_value_f1"], metrics["test/value_f1"], new=False)
-    tags = describe_run(dataset, key, "training") | wanted
+    all_tags = describe_run(dataset, key, kind) | dict(tags or {})
     params = {"model": to_mapping(recipe.config), "training": to_mapping(recipe.training)}
-    state_dir = bench.layout.state_dir / "training" / wanted["facetmill.training"][:16]
-    with bench.tracker.run(f"{key} {dataset.name} seed {seed}", tags=tags, params=params) as run:
+    state_dir = bench.layout.state_dir / "training" / f"{kind}-{training_id(dataset, recipe)[:16]}"
+    with bench.tracker.run(f"{key} {dataset.name} seed {seed}", tags=all_tags, params=params) as run:
         log_dataset(run, dataset)
+        run.log_json(RECIPE, {**to_mapping(recipe), "code": code_digest()})
         products = read_split(dataset, "train")
         model = build_model(dataset, recipe, products)
         result = fit(
@@ -118,13 +135,13 @@ def train(bench: Workbench, dataset: Dataset, recipe: Recipe) -> TrainedRun:
         )
         test = evaluate(model, read_split(dataset, "test"), bootstrap=bench.params.promotion.bootstrap)
         run.log_metrics({f"test/{metric}": value for metric, value in test.flat().items()})
-        run.log_metrics({"validation/best_value_f1": result.value_f1})
+        run.log_metrics({VALIDATION_VALUE_F1: result.value_f1})
         run.log_json("test_scores.json", test.to_json())
         run.log_json("model_report.json", dict(model.report()))
         with tempfile.TemporaryDirectory() as folder:
             saved = Path(folder) / "model"
             save_model(model, saved)
-            package(saved, run, bench.tracker, tags=tags)
+            package(saved, run, bench.tracker, tags=all_tags)
     shutil.rmtree(state_dir, ignore_errors=True)  # only an unfinished training needs it
     return TrainedRun(run.run_id, key, seed, result.value_f1, test.value_f1, new=True)
 
@@ -134,10 +151,10 @@ def train_dictionary(bench: Workbench, dataset: Dataset) -> TrainedRun:
     return train(bench, dataset, recipe_of(bench.params, DICTIONARY))
 
 
-def train_seeds(bench: Workbench, dataset: Dataset, recipe: Recipe) -> list[TrainedRun]:
+def train_seeds(bench: Workbench, dataset: Dataset, recipe: Recipe, study: str | None = None) -> list[TrainedRun]:
     """The same training on each of `sweep.final_seeds`."""
     return [
-        train(bench, dataset, replace(recipe, training=replace(recipe.training, seed=seed)))
+        train(bench, dataset, replace(recipe, training=replace(recipe.training, seed=seed)), study)
         for seed in bench.params.sweep.final_seeds
     ]
 

@@ -11,7 +11,7 @@ from facetmill.dataset.version import Dataset
 from facetmill.dataset.workspace import read_split
 from facetmill.files import hash_json
 from facetmill.params import model_config, to_mapping
-from facetmill.training.final import Recipe, build_model, code_digest, describe_run, log_epoch
+from facetmill.training.final import STUDY, Recipe, build_model, code_digest, describe_run, log_epoch
 from facetmill.training.loop import EpochResult, fit
 from facetmill.training.search.study import Candidate, Study
 from facetmill.workbench import Workbench
@@ -50,7 +50,7 @@ def sweep(bench: Workbench, dataset: Dataset, key: str) -> Winner:
     )
     num_new = params.sweep.trials - study.num_finished()
     if num_new > 0:
-        tags = {"facetmill.study": name}
+        tags = {STUDY: name}
         described = describe_run(dataset, key, "sweep") | tags
         with bench.tracker.run(f"sweep {key} {dataset.name}", tags=described, params=to_mapping(params.sweep)) as run:
             study.run(params.sweep.trials, Trial(bench, dataset, key, tags, run.run_id))

@@ -1,0 +1,99 @@
+"""Where a model comes from, and what became of a dataset: every link both ways, read from what the runs have kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facetmill.dataset import workspace
+from facetmill.dataset.version import Dataset
+from facetmill.errors import PlatformError
+from facetmill.registry import versions
+from facetmill.tracking import RunInfo
+from facetmill.workbench import Workbench
+
+DATASET_VERSION = "facetmill.dataset_version"
+
+
+def of_model(bench: Workbench, ref: str) -> dict[str, Any]:
+    """From a model to its run, code, parameters, sweep, dataset and that dataset's gate, and when it was live."""
+    resolved = versions.resolve(bench.tracker, ref)
+    if resolved.run_id is None:
+        raise PlatformError(f"{ref}: no run is known of it")
+    run = bench.tracker.run_info(resolved.run_id)
+    dataset_version = run.tags[DATASET_VERSION]
+    verdict = bench.tracker.read_json(run.run_id, "dataset/checked/verdict.json")
+    return {
+        "ref": ref,
+        "model": run.tags["facetmill.model"],
+        "run": run.run_id,
+        "commit": run.tags.get("mlflow.source.git.commit"),
+        "uncommitted_changes": run.tags.get("facetmill.git_dirty") == "true",
+        "recipe": bench.tracker.read_json(run.run_id, "recipe.json"),
+        "study": run.tags.get("facetmill.study"),
+        "dataset": {
+            "name": run.tags["facetmill.dataset"],
+            "version": dataset_version,
+            "gate_passed": verdict.get("passed"),
+            "here": str(found.dir) if (found := workspace.find(bench.layout.root, dataset_version)) else None,
+        },
+        "versions": _versions_of(bench, run.run_id),
+    }
+
+
+def of_dataset(bench: Workbench, version: str) -> dict[str, Any]:
+    """From a dataset to everything that was trained on it. `version` may be its first digits."""
+    runs = _runs_on(bench, version)
+    full = {run.tags[DATASET_VERSION] for run in runs}
+    if len(full) != 1:
+        what = "nothing was trained on it" if not full else f"{', '.join(sorted(full))} begin so; give more digits"
+        raise PlatformError(f"dataset {version!r}: {what}")
+    return {
+        "version": full.pop(),
+        "names": sorted({run.tags["facetmill.dataset"] for run in runs}),
+        "runs": [
+            {
+                "run": run.run_id,
+                "name": run.name,
+                "status": run.status,
+                "test_value_f1": run.metrics.get("test/value_f1"),
+                "versions": _versions_of(bench, run.run_id),
+            }
+            for run in runs
+        ],
+    }
+
+
+def bring_back(bench: Workbench, version: str) -> Dataset:
+    """The dataset of a version (or its first digits), from here or from DVC's cache as the runs on it noted it.
+
+    Raises `PlatformError` when neither is known, and `DataError` when the cache has lost it.
+    """
+    found = workspace.find(bench.layout.root, version)
+    if found is not None:
+        return found
+    full = of_dataset(bench, version)["version"]
+    run = _runs_on(bench, full)[0]
+    return workspace.checkout(
+        bench.layout.root,
+        full,
+        params_text=bench.tracker.read_text(run.run_id, "dataset/params.yaml"),
+        lock_text=bench.tracker.read_text(run.run_id, "dataset/dvc.lock"),
+        on_line=print,
+    )
+
+
+def _runs_on(bench: Workbench, version: str) -> list[RunInfo]:
+    """The trainings on datasets whose version begins so, newest first."""
+    if not version.isalnum():
+        raise PlatformError(f"dataset {version!r}: a version is 64 hexadecimal digits, or the first of them")
+    return bench.tracker.search({"facetmill.kind": "training"}, like={DATASET_VERSION: f"{version}%"})
+
+
+def _versions_of(bench: Workbench, run_id: str) -> list[dict[str, Any]]:
+    """The candidates of a run, and the champions that were copied from them with the time they went live."""
+    candidate = versions.version_of_run(bench.tracker, run_id)
+    if candidate is None:
+        return []
+    rows = [row for row in bench.ledger.history() if row.candidate_version == candidate and row.state == "done"]
+    lives = [{"version": f"{versions.LIVE}/{row.to_version}", "since": row.when.isoformat()} for row in rows]
+    return [{"version": f"{versions.CANDIDATES}/{candidate}"}, *lives]
