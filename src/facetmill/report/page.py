@@ -119,7 +119,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], caption: str = 
 
 
 def sentence(said: str) -> str:
-    return text(f"{said[:1].upper()}{said[1:]}.")
+    """A reason as a sentence; a name such as `value_f1` keeps its letters."""
+    start = said[:1] if "_" in said.split(" ")[0] else said[:1].upper()
+    return text(f"{start}{said[1:]}{'' if said.endswith('.') else '.'}")
 
 
 def claim(gate: str) -> str:
