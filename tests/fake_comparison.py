@@ -1,4 +1,4 @@
-"""A comparison of two models that never were: products of the demo catalogue, and truth with seeded mistakes as answers.
+"""A comparison of two models that never were: products of the demo catalogue, with seeded mistakes as answers.
 
 Scores, intervals and differences are computed from those answers, so the numbers belong together as real ones do.
 """
@@ -66,10 +66,11 @@ def fake_comparison(
 
 def _answers(gold: Sequence[Product], *, wrong: float, weak: str, seed: int) -> Answers:
     rng = random.Random(seed)
-    return [
-        [answer for facet in product.facets if (answer := _answer(facet, rng, wrong * (3 if facet.attribute == weak else 1)))]
-        for product in gold
-    ]  # fmt: skip
+
+    def told(facet: Facet) -> Facet | None:
+        return _answer(facet, rng, wrong * 3 if facet.attribute == weak else wrong)
+
+    return [[answer for facet in product.facets if (answer := told(facet))] for product in gold]
 
 
 def _answer(facet: Facet, rng: random.Random, wrong: float) -> Facet | None:
@@ -132,10 +133,8 @@ def _verdicts(failing: Sequence[str], value: PairedResult) -> list[Verdict]:
         ("no_attribute_gets_worse", "warning", -0.061, ">= -0.02", "Flavor: value_f1 changes by -0.061, allowed -0.02"),
         ("is_fast_enough", "critical", "12.1 ms", "<= 50 ms", "the median answer takes 12.1 ms, allowed are 50 ms"),
     ]
-    return [
-        Verdict(gate, gate not in failing, severity, observed, required, reason, ("Flavor: 14 products",) * (gate in failing))
-        for gate, severity, observed, required, reason in asked
-    ]  # fmt: skip
+    examples = {True: ("Flavor: 14 products",), False: ()}
+    return [Verdict(gate, gate not in failing, *answer, examples[gate in failing]) for gate, *answer in asked]
 
 
 def _examples(gold: Sequence[Product], first: Answers, second: Answers) -> list[dict[str, Any]]:

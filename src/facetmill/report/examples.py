@@ -88,7 +88,8 @@ def examples_html(examples: Sequence[Mapping[str, Any]], pictures_dir: Path) -> 
             category = categories.index(example["product"]["category"] or "")
             cards.append(
                 f'<article class="card example" data-kind="{kind}" data-category="{category}" '
-                f'data-attributes="{places}" aria-labelledby="example-{number}">{_card(example, number, pictures)}</article>'
+                f'data-attributes="{places}" aria-labelledby="example-{number}">'
+                f"{_card(example, number, pictures)}</article>"
             )
         cards.append("</div>")
     left_out = len(examples) - number
@@ -169,7 +170,7 @@ def _facets(example: Mapping[str, Any], number: int) -> str:
         f'<table class="facets"><caption class="unseen">{caption}</caption>'
         f'<thead><tr><th scope="col">Attribute</th>{letters}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
     )
-    agreed = f'<p class="said agreed">Both right:</p><ul class="said agreed">{"".join(right)}</ul>' if right else ""
+    agreed = f'<div class="said agreed"><p>Both right:</p><ul>{"".join(right)}</ul></div>' if right else ""
     return (listed if rows else "") + agreed
 
 

@@ -118,6 +118,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], caption: str = 
     return f"<table>{said}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def scrolling(inside: str, label: str) -> str:
+    """A part that may be wider than a phone: it scrolls by itself, also by keyboard, and the page does not."""
+    return f'<div class="wide" role="group" tabindex="0" aria-label="{text(label)}">{inside}</div>'
+
+
 def sentence(said: str) -> str:
     """A reason as a sentence; a name such as `value_f1` keeps its letters."""
     start = said[:1] if "_" in said.split(" ")[0] else said[:1].upper()

@@ -116,8 +116,9 @@ def difference_axis(limit: float) -> str:
     marks = [tick for tick in ticks(-limit, limit, 4) if abs(tick) <= limit * 0.9]
     return (
         '<svg class="plot row" height="34" aria-hidden="true" focusable="false">'
-        '<text class="text-b" x="48%" y="12" text-anchor="end">\N{LEFTWARDS ARROW} B better</text>'
-        '<text class="text-a" x="52%" y="12">A better \N{RIGHTWARDS ARROW}</text>'
+        '<text class="text-b" x="48%" y="12" text-anchor="end">'
+        '\N{LEFTWARDS ARROW} B<tspan class="roomy"> better</tspan></text>'
+        '<text class="text-a" x="52%" y="12">A<tspan class="roomy"> better</tspan> \N{RIGHTWARDS ARROW}</text>'
         + "".join(
             f'<text class="tick" x="{scale.at(tick)}" y="30" text-anchor="middle">{_signed_tick(tick)}</text>'
             for tick in marks
@@ -135,8 +136,8 @@ def bars(a: float, b: float) -> str:
     most = max(a, b) or 1.0
     return (
         '<svg class="plot row" height="26" aria-hidden="true" focusable="false">'
-        f'<rect class="bar-a" x="0" y="3" height="8" width="{100 * a / most:.2f}%"/>'
-        f'<rect class="bar-b" x="0.5" y="15.5" height="7" width="{99 * b / most:.2f}%"/></svg>'
+        f'<rect class="bar-a" x="0" y="4" height="6" width="{100 * a / most:.2f}%"/>'
+        f'<rect class="bar-b" x="0.5" y="14.5" height="5" width="{99 * b / most:.2f}%"/></svg>'
     )
 
 

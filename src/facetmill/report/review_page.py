@@ -27,7 +27,7 @@ from facetmill.report.numbers import (
     signed,
     typeset,
 )
-from facetmill.report.page import claim, document, section, sentence, table, text
+from facetmill.report.page import claim, document, scrolling, section, sentence, table, text
 from facetmill.report.plots import Estimate, around, bars, curves, estimates
 from facetmill.report.review_script import SCRIPT
 from facetmill.report.review_style import STYLE
@@ -181,7 +181,7 @@ def _scores(comparison: Json) -> str:
         if first.get(name) is not None or second.get(name) is not None
     ]
     listed = table(["Score", _key("a"), _key("b"), A_MINUS_B], rows, '<span class="unseen">Other scores, 0 to 1</span>')
-    others = f'<details><summary>Other scores</summary><div class="wide">{listed}</div></details>' if rows else ""
+    others = f"<details><summary>Other scores</summary>{scrolling(listed, 'Other scores')}</details>" if rows else ""
     said = (
         f'<p class="said">Lines are {INTERVAL}s. The difference is taken product by product, '
         "so it can be certain although the two lines overlap.</p>"
@@ -254,7 +254,7 @@ def _data(comparison: Json) -> str:
         for row in diff["rows"]
     ]
     caption = f"What differs between the datasets: {text(shortened(str(diff['name']), 120))}"
-    return f'<div class="wide">{table(["What", _key("a"), _key("b"), A_MINUS_B], rows, caption)}</div>'
+    return scrolling(table(["What", _key("a"), _key("b"), A_MINUS_B], rows, caption), "What differs in the data")
 
 
 def _change(a: Any, b: Any) -> str:
@@ -295,7 +295,7 @@ def _latency(a: Json, b: Json) -> str:
         rows.append([words, plot, duration(first), duration(second), ratio])
     columns = ["What", '<span class="unseen">Plot</span>', _key("a"), _key("b"), "A / B"]
     listed = table(columns, rows, '<span class="unseen">Time taken by each model</span>')
-    return f'<div class="wide latency">{listed}</div>'
+    return f'<div class="latency">{scrolling(listed, "Time taken by each model")}</div>'
 
 
 def _examples(examples: Sequence[Json], pictures_dir: Path) -> str:
@@ -305,8 +305,8 @@ def _examples(examples: Sequence[Json], pictures_dir: Path) -> str:
         '<p class="legend said">Words are underlined by who says that a facet stands there: '
         '<span><b class="key t">T</b> <mark class="t">what is true</mark></span> '
         '<span><b class="key a">A</b> <mark class="a">the challenger</mark></span> '
-        '<span><b class="key b">B</b> <mark class="b">what it is compared with</mark></span> '
-        "Letters after a word say who, unless all three agree.</p>"
+        '<span><b class="key b">B</b> <mark class="b">the other model</mark></span> '
+        "<br>Letters after a word say who, unless all three agree.</p>"
     )
     return legend + examples_html(examples, pictures_dir)
 

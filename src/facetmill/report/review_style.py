@@ -43,6 +43,7 @@ h3 { font-weight: 600; }
 
 nav ul { list-style: none; margin: 1.25rem 0; padding: 0; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; }
 nav li { margin: 0; }
+main nav { padding: 0; }
 nav a { display: inline-block; padding: .2rem 0; color: var(--ink); text-decoration-color: var(--line); }
 nav a:hover { text-decoration-color: currentColor; }
 
@@ -67,6 +68,7 @@ nav a:hover { text-decoration-color: currentColor; }
 .answer strong { font-size: clamp(1.25rem, 1rem + 1vw, 1.6rem); font-weight: 650; letter-spacing: -.01em; }
 .answer p { max-width: 52rem; }
 
+.panels + .said { margin-top: .75rem; }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(17rem, 100%), 1fr)); gap: 1rem; }
 .panel { margin: 0; }
 .panel .said { margin: .1rem 0; }
@@ -107,14 +109,19 @@ thead th { border-top: 0; vertical-align: bottom; }
 .wide { overflow-x: auto; position: relative; border-radius: var(--radius); }
 .slices :is(th, td) { padding-inline: .55rem; }
 .slices .name { padding-left: 1rem; }
-.wide table { min-width: max-content; }
+.wide table.slices { table-layout: fixed; min-width: 62rem; }
+.slices .delta { width: 9.25rem; }
+.slices .bounds { width: 9.75rem; }
+.slices th.name { width: 10rem; }
+.slices thead th:nth-last-child(-n + 5) { width: 4.1rem; }
+.slices thead th:last-child { width: 6.25rem; }
 .wide td, .wide thead th:not(:first-child) { text-align: right; white-space: nowrap; }
 .wide td:last-child, .wide th:last-child { padding-right: 1.25rem; }
 section > h3 { margin: 2rem 0 .75rem; }
-.slices .plotted { width: 15rem; min-width: 9.5rem; padding-inline: .5rem; text-align: left !important; }
+.slices .plotted { padding-inline: .5rem; text-align: left !important; }
 .slices td.plotted { vertical-align: middle; padding-block: .3rem; }
-.slices th.name { position: sticky; left: 0; background: var(--card); min-width: 6.5rem; max-width: 14rem; }
-.slices th.name { white-space: normal; }
+.slices th.name { position: sticky; left: 0; background: var(--card); }
+.slices th.name { white-space: normal; overflow-wrap: anywhere; }
 .slices tr.muted :is(th, td) { color: var(--muted); font-weight: 400; }
 .slices tr.muted strong { font-weight: 400; }
 .slices tr.better strong { color: var(--a); }
@@ -183,6 +190,7 @@ mark.t { --t: linear-gradient(var(--true), var(--true)); }
 mark.a { --first: linear-gradient(var(--a), var(--a)); }
 mark.b { --second: repeating-linear-gradient(90deg, var(--b) 0 5px, transparent 5px 8px); }
 .tag { font-size: .72rem; color: var(--soft); margin: 0 .35em 0 .3em; white-space: nowrap; unicode-bidi: isolate; }
+.tag .key:first-of-type { margin-left: .4em; }
 .tag .key { font-size: .62rem; min-width: 1.3em; padding: 0 .2em; margin-left: .2em; }
 .heats { line-height: 2; }
 .heat { border-bottom: 1px solid var(--line); }
@@ -190,16 +198,19 @@ mark.b { --second: repeating-linear-gradient(90deg, var(--b) 0 5px, transparent 
 HEAT_LEVELS
 .facets { margin-top: .75rem; font-size: .9rem; table-layout: fixed; }
 .facets :is(th, td) { padding: .35rem .6rem; overflow-wrap: anywhere; }
-.agreed { margin: .6rem 0 0; }
-ul.agreed { list-style: none; padding: 0; margin: 0; display: flex; flex-wrap: wrap; gap: 0 1.25rem; }
+.agreed { margin-top: .6rem; display: flex; gap: .25rem .75rem; align-items: baseline; }
+.agreed p { margin: 0; white-space: nowrap; }
+.agreed ul { list-style: none; padding: 0; margin: 0; display: flex; flex-wrap: wrap; gap: 0 1.25rem; }
+.agreed li { margin: 0; }
 .agreed b { font-weight: 500; color: var(--ink); }
-p.agreed::before { content: "\\2713  "; color: var(--good); }
+.agreed p::before { content: "\\2713  "; color: var(--good); }
 .facets tr.disputed th { font-weight: 600; }
 .verdict { white-space: nowrap; font-size: .85em; }
 .verdict.right { color: var(--good); }
 .verdict.wrong { color: var(--bad); }
 .verdict.missed { color: var(--warn); }
-.told details { font-size: .925rem; }
+.told summary { font-size: .875rem; font-weight: 500; color: var(--soft); }
+.told details { margin: .25rem 0 .5rem; }
 
 @media (max-width: 46rem) {
   .gate { grid-template-columns: 1fr; padding: .9rem 1rem; }
@@ -208,6 +219,14 @@ p.agreed::before { content: "\\2713  "; color: var(--good); }
   .picture { max-width: 12rem; }
   .picture.none { aspect-ratio: auto; max-width: none; padding: .5rem; }
   header, nav, main, footer { padding-inline: 1rem; }
+  .wide table.slices { min-width: 46rem; }
+  .roomy { display: none; }
+  .slices th.name { width: 6.75rem; padding-left: .75rem; }
+  .slices .plotted { width: 8.75rem; padding-inline: .25rem; }
+  .slices .delta { width: 5.25rem; }
+  .slices td span { display: block; text-align: right; }
+  .latency :is(th, td):nth-child(2) { display: none; }
+  .agreed { display: block; }
   .example, .panel { padding: 1rem; }
   .change { white-space: normal; }
 }
@@ -222,8 +241,12 @@ p.agreed::before { content: "\\2713  "; color: var(--good); }
   header, main, footer { max-width: none; padding-inline: 0; }
   h2 { margin-top: 1.5rem; break-after: avoid; }
   .wide { overflow: visible; }
-  .wide table { min-width: 0; font-size: .8rem; }
-  .slices .plotted { min-width: 6rem; }
+  .wide table.slices { min-width: 0; font-size: .72rem; }
+  .slices .delta { width: 7rem; }
+  .slices .bounds { width: 8rem; }
+  .slices th.name { width: 7rem; position: static; }
+  .slices thead th:nth-last-child(-n + 5) { width: 3.3rem; }
+  thead button { border: 0; }
   tr, .gate, .panel { break-inside: avoid; }
 }
 """.replace("HEAT_LEVELS", "\n".join(f".h{level} {{ background-size: 100% {level * 10}%; }}" for level in range(1, 11)))

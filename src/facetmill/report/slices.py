@@ -7,7 +7,7 @@ from typing import Any
 
 from facetmill.report.marked_text import shortened
 from facetmill.report.numbers import A_MINUS_B, INTERVAL, count, is_number, score, signed
-from facetmill.report.page import text
+from facetmill.report.page import scrolling, text
 from facetmill.report.plots import Estimate, difference, difference_axis
 
 Slice = Mapping[str, Any]
@@ -44,7 +44,7 @@ def slices_html(slices: Sequence[Slice]) -> str:
         members = sorted((each for each in slices if each["kind"] == kind), key=_order)
         if members:
             parts.append(
-                f'<h3>{heading} <span class="said">{metric}</span></h3>' + _tables(kind, what, metric, members, limit)
+                f'<h3>{heading} <span class="said">{metric}</span></h3>' + _tables(what, metric, members, limit)
             )
     return said + "".join(parts)
 
@@ -69,7 +69,7 @@ def _limit(slices: Sequence[Slice]) -> float:
     return min(max([end for end in ends if is_number(end)], default=0.0) * 1.15 + 0.01, 1.0)
 
 
-def _tables(kind: str, what: str, metric: str, members: Sequence[Slice], limit: float) -> str:
+def _tables(what: str, metric: str, members: Sequence[Slice], limit: float) -> str:
     kept = members[:MAX_ROWS]
     sure = [each for each in kept if shown_to_differ(each)]
     rest = [each for each in kept if not shown_to_differ(each)]
@@ -78,35 +78,35 @@ def _tables(kind: str, what: str, metric: str, members: Sequence[Slice], limit: 
     else:
         shown, folded = sure, rest
     caption = f"{metric} of A and B by {what.lower()}"
-    html = _table(kind, what, caption, shown, limit) if shown else ""
+    html = _table(what, caption, shown, limit) if shown else ""
     if folded:
         html += (
             f"<details><summary>Not shown to differ: {len(folded)}</summary>"
-            f"{_table(f'{kind}-muted', what, f'{caption}, not shown to differ', folded, limit)}</details>"
+            f"{_table(what, f'{caption}, not shown to differ', folded, limit)}</details>"
         )
     if left := len(members) - len(kept):
         html += f'<p class="said">{count(left, "more slice")} not on this page, none shown to differ for the worse.</p>'
     return html
 
 
-def _table(name: str, what: str, caption: str, rows: Sequence[Slice], limit: float) -> str:
+def _table(what: str, caption: str, rows: Sequence[Slice], limit: float) -> str:
     columns = (
         f'<th scope="col" class="name" data-sort="text">{what}</th>'
         '<th scope="col" class="plotted"><span class="unseen">Plot of the difference</span>'
         f"{difference_axis(limit)}</th>"
-        f'<th scope="col" data-sort="number">{A_MINUS_B}</th>'
-        f'<th scope="col">{INTERVAL}</th>'
+        f'<th scope="col" class="delta" data-sort="number">{A_MINUS_B}</th>'
+        f'<th scope="col" class="bounds">{INTERVAL}</th>'
         '<th scope="col" data-sort="number"><abbr title="p-value">p</abbr></th>'
         '<th scope="col" data-sort="number"><b class="key a">A</b></th>'
         '<th scope="col" data-sort="number"><b class="key b">B</b></th>'
         '<th scope="col" data-sort="number">Facets</th>'
         '<th scope="col" data-sort="number">Products</th>'
     )
-    return (
-        f'<div class="wide" role="region" tabindex="0" aria-labelledby="caption-{name}">'
-        f'<table class="slices" data-sortable><caption id="caption-{name}" class="unseen">{caption}</caption>'
-        f"<thead><tr>{columns}</tr></thead><tbody>{''.join(_row(each, limit) for each in rows)}</tbody></table></div>"
+    listed = (
+        f'<table class="slices" data-sortable><caption class="unseen">{caption}</caption>'
+        f"<thead><tr>{columns}</tr></thead><tbody>{''.join(_row(each, limit) for each in rows)}</tbody></table>"
     )
+    return scrolling(listed, caption)
 
 
 def _row(each: Slice, limit: float) -> str:
