@@ -20,6 +20,7 @@ Entries = Sequence[Mapping[str, Any]]
 MAX_EXAMPLES = 200
 MAX_PICTURE_CHARACTERS = 3_000_000  # of all data URIs together, so that the page can be mailed
 
+_WORDS = 'type="search" autocomplete="off" placeholder="title, value, id"'
 _KINDS = {
     "regression": ("Regressions", "A does worse than B here, worst first."),
     "improvement": ("Improvements", "A does better than B here, best first."),
@@ -230,14 +231,19 @@ def _filter(
         + _select("Show", "kind", "All", kinds)
         + _select("A and B differ on", "attribute", "Any attribute", _options(attributes))
         + _select("Category", "category", "Any category", _options(categories))
-        + '<label>Text <input type="search" name="words" autocomplete="off" placeholder="title, value, id"></label>'
-        '<button type="reset">Show all</button>'
+        + _field("Text", "words", f'<input id="filter-words" name="words" {_WORDS}>')
+        + '<button type="reset">Show all</button>'
         f'<p class="said" role="status">{shown} products</p></form>'
     )
 
 
 def _select(label: str, name: str, everything: str, options: str) -> str:
-    return f'<label>{label} <select name="{name}"><option value="">{everything}</option>{options}</select></label>'
+    choices = f'<option value="">{everything}</option>{options}'
+    return _field(label, name, f'<select id="filter-{name}" name="{name}">{choices}</select>')
+
+
+def _field(label: str, name: str, control: str) -> str:
+    return f'<div class="field"><label for="filter-{name}">{label}</label>{control}</div>'
 
 
 def _options(names: Sequence[str]) -> str:

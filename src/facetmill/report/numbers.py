@@ -54,7 +54,7 @@ def plain(value: Any) -> str:
     """Any cell of a table: counts with thousands, other numbers with four digits, text as it is."""
     if not is_number(value):
         return NONE if value is None else str(value)
-    return f"{int(value):,}" if value == int(value) else f"{value:.4g}".replace("-", "\N{MINUS SIGN}")
+    return (f"{int(value):,}" if value == int(value) else f"{value:.4g}").replace("-", "\N{MINUS SIGN}")
 
 
 def typeset(said: str) -> str:

@@ -97,31 +97,32 @@ def estimates(a: Estimate, b: Estimate, bounds: Point, label: str) -> str:
     return f'<svg class="plot" height="98" role="img" aria-label="{text(label)}">{grid}{"".join(parts)}</svg>'
 
 
-def difference(estimate: Estimate, limit: float) -> str:
+def difference(estimate: Estimate, bounds: Point) -> str:
     """One row of a diverging plot: where A stands against B, with its interval; hidden from screen readers."""
-    scale = Scale(-limit, limit)
+    scale = Scale(*bounds)
     shown = "better" if estimate.low > 0 else "worse" if estimate.high < 0 else "same"
     return (
         '<svg class="plot row" height="24" aria-hidden="true" focusable="false">'
-        f'<line class="zero" x1="50%" x2="50%" y1="0" y2="24"/>'
+        f'<line class="zero" x1="{scale.at(0)}" x2="{scale.at(0)}" y1="0" y2="24"/>'
         f'<line class="whisker {shown}" x1="{scale.at(estimate.low)}" x2="{scale.at(estimate.high)}" y1="12" y2="12"/>'
         + marker("b" if shown == "worse" else "a", scale.at(estimate.value), 12, shown)
         + "</svg>"
     )
 
 
-def difference_axis(limit: float) -> str:
+def difference_axis(bounds: Point) -> str:
     """The axis above rows of `difference`; hidden from screen readers."""
-    scale = Scale(-limit, limit)
-    marks = [tick for tick in ticks(-limit, limit, 4) if abs(tick) <= limit * 0.9]
+    scale = Scale(*bounds)
+    zero = scale.number(0)
     return (
         '<svg class="plot row" height="34" aria-hidden="true" focusable="false">'
-        '<text class="text-b" x="48%" y="12" text-anchor="end">'
+        f'<text class="text-b" x="{zero - 2:.2f}%" y="12" text-anchor="end">'
         '\N{LEFTWARDS ARROW} B<tspan class="roomy"> better</tspan></text>'
-        '<text class="text-a" x="52%" y="12">A<tspan class="roomy"> better</tspan> \N{RIGHTWARDS ARROW}</text>'
+        f'<text class="text-a" x="{zero + 2:.2f}%" y="12">A<tspan class="roomy"> better</tspan> '
+        "\N{RIGHTWARDS ARROW}</text>"
         + "".join(
             f'<text class="tick" x="{scale.at(tick)}" y="30" text-anchor="middle">{_signed_tick(tick)}</text>'
-            for tick in marks
+            for tick in ticks(*bounds, most=4)
         )
         + "</svg>"
     )
@@ -129,6 +130,14 @@ def difference_axis(limit: float) -> str:
 
 def _signed_tick(value: float) -> str:
     return ("+" if value > 0 else "") + tick_text(value)
+
+
+def diverging(values: Sequence[float]) -> Point:
+    """Bounds that hold every value and zero, with room for words on either side of zero."""
+    low, high = min([0.0, *values]), max([0.0, *values])
+    air = 0.08 * (high - low) or 0.05
+    low, high = low - air, high + air
+    return min(low, -0.4 * high), max(high, -0.4 * low)
 
 
 def bars(a: float, b: float) -> str:

@@ -250,11 +250,20 @@ def _data(comparison: Json) -> str:
     if diff is None:
         return '<p class="said">Both were trained on the same data, or what differs is not known.</p>'
     rows = [
-        [text(row["what"]), text(plain(row["first"])), text(plain(row["second"])), _change(row["first"], row["second"])]
+        [
+            text(shortened(row["what"], 80)),
+            _fact(row["first"]),
+            _fact(row["second"]),
+            _change(row["first"], row["second"]),
+        ]
         for row in diff["rows"]
     ]
     caption = f"What differs between the datasets: {text(shortened(str(diff['name']), 120))}"
     return scrolling(table(["What", _key("a"), _key("b"), A_MINUS_B], rows, caption), "What differs in the data")
+
+
+def _fact(value: Any) -> str:
+    return text(shortened(plain(value), 40))
 
 
 def _change(a: Any, b: Any) -> str:

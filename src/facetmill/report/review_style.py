@@ -109,10 +109,11 @@ thead th { border-top: 0; vertical-align: bottom; }
 .wide { overflow-x: auto; position: relative; border-radius: var(--radius); }
 .slices :is(th, td) { padding-inline: .55rem; }
 .slices .name { padding-left: 1rem; }
+.wide th[scope=row] { min-width: 7.5rem; overflow-wrap: break-word; }
 .wide table.slices { table-layout: fixed; min-width: 62rem; }
 .slices .delta { width: 9.25rem; }
 .slices .bounds { width: 9.75rem; }
-.slices th.name { width: 10rem; }
+.slices th.name { width: 11.5rem; }
 .slices thead th:nth-last-child(-n + 5) { width: 4.1rem; }
 .slices thead th:last-child { width: 6.25rem; }
 .wide td, .wide thead th:not(:first-child) { text-align: right; white-space: nowrap; }
@@ -145,13 +146,14 @@ thead button:focus-visible { outline: 3px solid var(--a); outline-offset: 2px; }
 .gate p { margin: .1rem 0 0; }
 .badge.note { background: var(--faint); color: var(--ink); }
 
-.legend { line-height: 2.4; max-width: 52rem; }
+.legend { line-height: 2.4; }
 .legend > span { margin-right: .75em; white-space: nowrap; }
 .filter {
   display: flex; flex-wrap: wrap; gap: .75rem 1rem; align-items: end; padding: 1rem 1.25rem; margin: 1rem 0;
   background: var(--card); border: 1px solid var(--line); border-radius: var(--radius);
 }
-.filter label { display: grid; gap: .2rem; font-size: .85rem; color: var(--soft); flex: 1 1 11rem; min-width: 0; }
+.field { display: grid; gap: .2rem; flex: 1 1 11rem; min-width: 0; }
+.field label { font-size: .85rem; color: var(--soft); }
 .filter :is(select, input, button) {
   font: inherit; font-size: .95rem; color: var(--ink); background: var(--ground); border: 1px solid var(--muted);
   border-radius: .4rem; padding: 0 .6rem; width: 100%; min-width: 0; height: 2.5rem;

@@ -8,7 +8,7 @@ from typing import Any
 from facetmill.report.marked_text import shortened
 from facetmill.report.numbers import A_MINUS_B, INTERVAL, count, is_number, score, signed
 from facetmill.report.page import scrolling, text
-from facetmill.report.plots import Estimate, difference, difference_axis
+from facetmill.report.plots import Estimate, difference, difference_axis, diverging
 
 Slice = Mapping[str, Any]
 
@@ -33,7 +33,6 @@ def slices_html(slices: Sequence[Slice]) -> str:
     if not slices:
         return '<p class="said">No slices were compared.</p>'
     sure = sum(1 for each in slices if shown_to_differ(each))
-    limit = _limit(slices)
     said = (
         f'<p class="said">{sure} of {count(len(slices), "slice")} {"is" if sure == 1 else "are"} shown to differ: the '
         f"{INTERVAL} of the difference leaves out zero. By chance alone, with equal models, about "
@@ -43,9 +42,7 @@ def slices_html(slices: Sequence[Slice]) -> str:
     for kind, (heading, what, metric) in _KINDS.items():
         members = sorted((each for each in slices if each["kind"] == kind), key=_order)
         if members:
-            parts.append(
-                f'<h3>{heading} <span class="said">{metric}</span></h3>' + _tables(what, metric, members, limit)
-            )
+            parts.append(f'<h3>{heading} <span class="said">{metric}</span></h3>' + _tables(what, metric, members))
     return said + "".join(parts)
 
 
@@ -62,15 +59,16 @@ def _order(each: Slice) -> tuple[bool, float]:
     return not shown_to_differ(each), each["difference"]
 
 
-def _limit(slices: Sequence[Slice]) -> float:
-    """How far the plots reach: to every difference and every interval that leaves out zero."""
-    ends = [abs(each["difference"]) for each in slices]
-    ends += [abs(each[end]) for each in slices if shown_to_differ(each) for end in ("low", "high")]
-    return min(max([end for end in ends if is_number(end)], default=0.0) * 1.15 + 0.01, 1.0)
+def _bounds(slices: Sequence[Slice]) -> tuple[float, float]:
+    """How far a plot reaches: to every difference, and to every interval that leaves out zero; others may be cut."""
+    ends = [each["difference"] for each in slices]
+    ends += [each[end] for each in slices if shown_to_differ(each) for end in ("low", "high")]
+    return diverging([end for end in ends if is_number(end)])
 
 
-def _tables(what: str, metric: str, members: Sequence[Slice], limit: float) -> str:
+def _tables(what: str, metric: str, members: Sequence[Slice]) -> str:
     kept = members[:MAX_ROWS]
+    bounds = _bounds(kept)
     sure = [each for each in kept if shown_to_differ(each)]
     rest = [each for each in kept if not shown_to_differ(each)]
     if len(kept) <= _FULL_ROWS or not rest:
@@ -78,22 +76,22 @@ def _tables(what: str, metric: str, members: Sequence[Slice], limit: float) -> s
     else:
         shown, folded = sure, rest
     caption = f"{metric} of A and B by {what.lower()}"
-    html = _table(what, caption, shown, limit) if shown else ""
+    html = _table(what, caption, shown, bounds) if shown else ""
     if folded:
         html += (
             f"<details><summary>Not shown to differ: {len(folded)}</summary>"
-            f"{_table(what, f'{caption}, not shown to differ', folded, limit)}</details>"
+            f"{_table(what, f'{caption}, not shown to differ', folded, bounds)}</details>"
         )
     if left := len(members) - len(kept):
         html += f'<p class="said">{count(left, "more slice")} not on this page, none shown to differ for the worse.</p>'
     return html
 
 
-def _table(what: str, caption: str, rows: Sequence[Slice], limit: float) -> str:
+def _table(what: str, caption: str, rows: Sequence[Slice], bounds: tuple[float, float]) -> str:
     columns = (
         f'<th scope="col" class="name" data-sort="text">{what}</th>'
         '<th scope="col" class="plotted"><span class="unseen">Plot of the difference</span>'
-        f"{difference_axis(limit)}</th>"
+        f"{difference_axis(bounds)}</th>"
         f'<th scope="col" class="delta" data-sort="number">{A_MINUS_B}</th>'
         f'<th scope="col" class="bounds">{INTERVAL}</th>'
         '<th scope="col" data-sort="number"><abbr title="p-value">p</abbr></th>'
@@ -104,19 +102,19 @@ def _table(what: str, caption: str, rows: Sequence[Slice], limit: float) -> str:
     )
     listed = (
         f'<table class="slices" data-sortable><caption class="unseen">{caption}</caption>'
-        f"<thead><tr>{columns}</tr></thead><tbody>{''.join(_row(each, limit) for each in rows)}</tbody></table>"
+        f"<thead><tr>{columns}</tr></thead><tbody>{''.join(_row(each, bounds) for each in rows)}</tbody></table>"
     )
     return scrolling(listed, caption)
 
 
-def _row(each: Slice, limit: float) -> str:
+def _row(each: Slice, bounds: tuple[float, float]) -> str:
     sure = shown_to_differ(each)
     word = ("A better" if each["low"] > 0 else "A worse") if sure else "not shown"
     kind = ("better" if each["low"] > 0 else "worse") if sure else "muted"
     estimate = Estimate(each["difference"], each["low"], each["high"])
     cells = [
         f'<th scope="row" class="name" dir="auto">{_name(each)}</th>',
-        f'<td class="plotted">{difference(estimate, limit)}</td>',
+        f'<td class="plotted">{difference(estimate, bounds)}</td>',
         _cell(each["difference"], f"<strong>{signed(each['difference'])}</strong> <span>{word}</span>"),
         f"<td>{signed(each['low'])} to {signed(each['high'])}</td>",
         *(_cell(each[name], score(each[name])) for name in ("p_value", "first", "second")),
