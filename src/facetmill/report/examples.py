@@ -121,7 +121,7 @@ def _card(example: Mapping[str, Any], number: int, pictures: Pictures) -> str:
     sources = {"t": example["truth"], "a": example["first"], "b": example["second"]}
     over = gate_grid(gates["rows"], gates["columns"], gates["regions"]) if gates else ""
     facts = " \N{MIDDLE DOT} ".join(
-        f"<bdi>{text(fact)}</bdi>" for fact in (product["category"], product["product_id"]) if fact
+        f"<bdi>{text(shortened(fact, 60))}</bdi>" for fact in (product["category"], product["product_id"]) if fact
     )
     body = f'<p class="words title" dir="auto">{marked("title", product["title"], sources)}</p>'
     if product["text"]:

@@ -17,7 +17,7 @@ from facetmill.report.page import text
 
 SOURCES = {"t": "true", "a": "A", "b": "B"}
 
-MAX_CHARACTERS = 2_000  # of one field on the page
+MAX_CHARACTERS = {"title": 400, "text": 2_000}  # of each field on the page
 LEVELS = 10  # steps of the heat map
 
 
@@ -26,7 +26,7 @@ def marked(field: str, content: str, entries: Mapping[str, Sequence[Mapping[str,
 
     Places beyond `MAX_CHARACTERS` are left out together with the text, which the page then says.
     """
-    shown = content[:MAX_CHARACTERS]
+    shown = content[: MAX_CHARACTERS[field]]
     said_by: defaultdict[tuple[int, int, str], set[str]] = defaultdict(set)
     for source, facets in entries.items():
         for facet in facets:
@@ -61,7 +61,7 @@ def gate_map(product: Mapping[str, Any], tokens: Sequence[Mapping[str, Any]]) ->
     """The tokens of both fields, each filled from below as far as its gate (0..1) is open; the widest open in words."""
     fields = []
     for field in ("title", "text"):
-        content = product[field][:MAX_CHARACTERS]
+        content = product[field][: MAX_CHARACTERS[field]]
         here = sorted((t for t in tokens if t["field"] == field), key=lambda token: token["start"])
         parts, at = [], 0
         for token in here:

@@ -82,7 +82,7 @@ def review_page(comparison: Json, *, pictures_dir: Path = Path()) -> str:
     body = (
         '<a class="skip" href="#main">Skip to the decision</a>\n'
         f"<header>{_header(comparison, a, b)}</header>\n"
-        f'<main id="main" tabindex="-1">\n<div class="answer {kind}"><strong>{headline}</strong><p>{why}</p></div>\n'
+        f'<main id="main" tabindex="-1">\n<section class="answer {kind}"><h2>{headline}</h2><p>{why}</p></section>\n'
         f'{_models(comparison, a, b)}\n<nav aria-label="On this page"><ul>{links}</ul></nav>\n'
         + "\n".join(section(heading, inside, name) for name, (heading, inside) in sections.items())
         + f"\n</main>\n<footer>{_footer()}</footer>"

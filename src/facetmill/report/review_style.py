@@ -65,7 +65,7 @@ nav a:hover { text-decoration-color: currentColor; }
 .answer { padding: 1.25rem 1.5rem; margin: 1.25rem 0; }
 .answer.a { color: var(--a); background: var(--a-ground); }
 .answer.b { color: var(--b); background: var(--b-ground); }
-.answer strong { font-size: clamp(1.25rem, 1rem + 1vw, 1.6rem); font-weight: 650; letter-spacing: -.01em; }
+.answer h2 { margin: 0 0 .25rem; font-size: clamp(1.25rem, 1rem + 1vw, 1.6rem); }
 .answer p { max-width: 52rem; }
 
 .panels + .said { margin-top: .75rem; }
@@ -229,6 +229,9 @@ HEAT_LEVELS
   .slices td span { display: block; text-align: right; }
   .latency :is(th, td):nth-child(2) { display: none; }
   .agreed { display: block; }
+  .facets { font-size: .8rem; }
+  .facets :is(th, td) { padding: .3rem .25rem; hyphens: auto; }
+  .facets thead th { font-size: .72rem; }
   .example, .panel { padding: 1rem; }
   .change { white-space: normal; }
 }
@@ -248,7 +251,11 @@ HEAT_LEVELS
   .slices .bounds { width: 8rem; }
   .slices th.name { width: 7rem; position: static; }
   .slices thead th:nth-last-child(-n + 5) { width: 3.3rem; }
+  .slices thead th:last-child { width: 5rem; }
+  .slices .plotted { width: 9rem; }
   thead button { border: 0; }
+  .panels { grid-template-columns: repeat(3, 1fr); }
+  .panel { padding: .75rem; }
   tr, .gate, .panel { break-inside: avoid; }
 }
 """.replace("HEAT_LEVELS", "\n".join(f".h{level} {{ background-size: 100% {level * 10}%; }}" for level in range(1, 11)))
