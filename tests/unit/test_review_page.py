@@ -120,26 +120,26 @@ def test_failed_gates_stand_before_warnings_before_passed_ones(comparison: dict[
     assert "Found\N{MINUS SIGN}0.061Required≥ \N{MINUS SIGN}0.02" in page.text
 
 
-def test_a_slice_is_muted_exactly_when_its_interval_holds_zero(comparison: dict[str, Any]) -> None:
+def test_a_slice_is_muted_unless_its_p_shows_a_difference(comparison: dict[str, Any]) -> None:
     base = comparison["slices"][0] | {"kind": "category"}
     comparison["slices"] = [
-        base | {"name": "touches", "low": 0.0, "high": 0.2, "difference": 0.1},
-        base | {"name": "up", "low": 0.01, "high": 0.2, "difference": 0.1},
-        base | {"name": "down", "low": -0.2, "high": -0.01, "difference": -0.1},
+        base | {"name": "chance", "p_value": 0.05, "low": 0.01, "high": 0.2, "difference": 0.1},
+        base | {"name": "up", "p_value": 0.049, "low": 0.01, "high": 0.2, "difference": 0.1},
+        base | {"name": "down", "p_value": 0.001, "low": -0.2, "high": -0.01, "difference": -0.1},
     ]
     page = review_page(comparison)
     rows = dict(re.findall(r'<tr class="(\w+)"><th scope="row" class="name"[^>]*>(\w+)<', page))
-    assert {name: kind for kind, name in rows.items()} == {"touches": "muted", "up": "better", "down": "worse"}
+    assert {name: kind for kind, name in rows.items()} == {"chance": "muted", "up": "better", "down": "worse"}
     text = Outline(page).text
-    assert text.index("down") < text.index("up") < text.index("touches")
+    assert text.index("down") < text.index("up") < text.index("chance")
     assert "2 of 3 slices are shown to differ" in text
-    assert text.count("not shown") > 1  # in words too
+    assert "+0.100 not shown" in text  # in words too
 
 
 def test_a_long_table_folds_what_is_not_shown_to_differ(comparison: dict[str, Any]) -> None:
-    base = comparison["slices"][0] | {"kind": "attribute", "low": -0.1, "high": 0.1}
+    base = comparison["slices"][0] | {"kind": "attribute", "p_value": 0.5}
     comparison["slices"] = [base | {"name": f"a{index}"} for index in range(400)]
-    comparison["slices"].append(base | {"name": "sure", "low": 0.05})
+    comparison["slices"].append(base | {"name": "sure", "p_value": 0.01})
     text = Outline(review_page(comparison)).text
     assert "Not shown to differ: 299" in text
     assert "101 more slices" in text

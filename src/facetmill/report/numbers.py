@@ -7,7 +7,6 @@ import re
 from typing import Any, TypeGuard
 
 NONE = "\N{EN DASH}"
-INTERVAL = "95\N{NO-BREAK SPACE}% interval"
 A_MINUS_B = "A \N{MINUS SIGN} B"
 
 

@@ -97,15 +97,15 @@ def estimates(a: Estimate, b: Estimate, bounds: Point, label: str) -> str:
     return f'<svg class="plot" height="98" role="img" aria-label="{text(label)}">{grid}{"".join(parts)}</svg>'
 
 
-def difference(estimate: Estimate, bounds: Point) -> str:
-    """One row of a diverging plot: where A stands against B, with its interval; hidden from screen readers."""
+def difference(estimate: Estimate, bounds: Point, kind: str) -> str:
+    """One row of a diverging plot: where A stands against B, with its interval; hidden from screen readers. `kind` is
+    better, worse or muted."""
     scale = Scale(*bounds)
-    shown = "better" if estimate.low > 0 else "worse" if estimate.high < 0 else "same"
     return (
         '<svg class="plot row" height="24" aria-hidden="true" focusable="false">'
         f'<line class="zero" x1="{scale.at(0)}" x2="{scale.at(0)}" y1="0" y2="24"/>'
-        f'<line class="whisker {shown}" x1="{scale.at(estimate.low)}" x2="{scale.at(estimate.high)}" y1="12" y2="12"/>'
-        + marker("b" if shown == "worse" else "a", scale.at(estimate.value), 12, shown)
+        f'<line class="whisker {kind}" x1="{scale.at(estimate.low)}" x2="{scale.at(estimate.high)}" y1="12" y2="12"/>'
+        + marker("b" if kind == "worse" else "a", scale.at(estimate.value), 12, kind)
         + "</svg>"
     )
 

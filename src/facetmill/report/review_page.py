@@ -17,7 +17,6 @@ from facetmill.report.examples import examples_html
 from facetmill.report.marked_text import shortened
 from facetmill.report.numbers import (
     A_MINUS_B,
-    INTERVAL,
     count,
     duration,
     is_number,
@@ -155,7 +154,7 @@ def _seen(paired: Json | None) -> str:
         return ""
     return (
         f"Value F1 is {score(paired['first'])} for A and {score(paired['second'])} for B: {_word(paired)} "
-        f"({signed(paired['difference'])}, {INTERVAL} {_interval(paired)}, {p_text(paired['p_value'])})."
+        f"({signed(paired['difference'])}, interval {_interval(paired)}, {p_text(paired['p_value'])})."
     )
 
 
@@ -183,7 +182,7 @@ def _scores(comparison: Json) -> str:
     listed = table(["Score", _key("a"), _key("b"), A_MINUS_B], rows, '<span class="unseen">Other scores, 0 to 1</span>')
     others = f"<details><summary>Other scores</summary>{scrolling(listed, 'Other scores')}</details>" if rows else ""
     said = (
-        f'<p class="said">Lines are {INTERVAL}s. The difference is taken product by product, '
+        '<p class="said">Lines are 95\N{NO-BREAK SPACE}% intervals. The difference is taken product by product, '
         "so it can be certain although the two lines overlap.</p>"
     )
     return f'<div class="panels">{panels}</div>{said}{others}'
@@ -192,14 +191,14 @@ def _scores(comparison: Json) -> str:
 def _panel(name: str, paired: Json, a: Estimate, b: Estimate, bounds: tuple[float, float]) -> str:
     title, meaning = METRICS.get(name, (name, ""))
     label = (
-        f"{title}: A {score(a.value)}, {INTERVAL} {score(a.low)} to {score(a.high)}; "
+        f"{title}: A {score(a.value)}, 95\N{NO-BREAK SPACE}% interval {score(a.low)} to {score(a.high)}; "
         f"B {score(b.value)}, interval {score(b.low)} to {score(b.high)}"
     )
     kind = "better" if paired["low"] > 0 else "worse" if paired["high"] < 0 else "same"
     return (
         f'<div class="panel card"><h3>{text(title)}</h3><p class="said">{text(meaning)}</p>'
         f'<p class="difference {kind}"><strong>{signed(paired["difference"])}</strong> {_word(paired)}</p>'
-        f'<p class="said numbers">{INTERVAL} {_interval(paired)}, {p_text(paired["p_value"])}</p>'
+        f'<p class="said numbers">Interval {_interval(paired)}, {p_text(paired["p_value"])}</p>'
         f"{estimates(a, b, bounds, label)}</div>"
     )
 
@@ -322,6 +321,7 @@ def _examples(examples: Sequence[Json], pictures_dir: Path) -> str:
 
 def _footer() -> str:
     return (
-        "<p>F1 is the harmonic mean of precision and recall, 0 to 1. Intervals and p-values come from a paired "
-        "bootstrap over products. This file is complete: it loads nothing and sends nothing.</p>"
+        "<p>F1 is the harmonic mean of precision and recall, 0 to 1. Intervals and p-values come from resampling "
+        "the products; intervals of differences are 95\N{NO-BREAK SPACE}% unless <code>promotion.significance</code> "
+        "asks for another level. This file is complete: it loads nothing and sends nothing.</p>"
     )

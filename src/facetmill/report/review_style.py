@@ -96,8 +96,8 @@ nav a:hover { text-decoration-color: currentColor; }
 .whisker { stroke-width: 2; }
 .whisker.better { stroke: var(--a); }
 .whisker.worse { stroke: var(--b); stroke-dasharray: 5 3; }
-.whisker.same { stroke: var(--muted); stroke-width: 1; }
-.mark-a.same { fill: var(--card); stroke: var(--muted); r: 3.5px; }
+.whisker.muted { stroke: var(--muted); stroke-width: 1; }
+.mark-a.muted { fill: var(--card); stroke: var(--muted); r: 3.5px; }
 .bar-a { fill: var(--a); }
 .bar-b { fill: var(--b-ground); stroke: var(--b); }
 

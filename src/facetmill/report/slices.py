@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from facetmill.report.marked_text import shortened
-from facetmill.report.numbers import A_MINUS_B, INTERVAL, count, is_number, score, signed
+from facetmill.report.numbers import A_MINUS_B, count, is_number, score, signed
 from facetmill.report.page import scrolling, text
 from facetmill.report.plots import Estimate, difference, difference_axis, diverging
 
@@ -24,6 +24,7 @@ _NAMES = {
     ("values", "seen"): "Seen in training",
     ("values", "unseen"): "Not seen in training",
 }
+SIGNIFICANT = 0.05
 _FULL_ROWS = 24  # longer tables fold away slices that are not shown to differ
 MAX_ROWS = 300
 
@@ -34,9 +35,9 @@ def slices_html(slices: Sequence[Slice]) -> str:
         return '<p class="said">No slices were compared.</p>'
     sure = sum(1 for each in slices if shown_to_differ(each))
     said = (
-        f'<p class="said">{sure} of {count(len(slices), "slice")} {"is" if sure == 1 else "are"} shown to differ: the '
-        f"{INTERVAL} of the difference leaves out zero. By chance alone, with equal models, about "
-        f"{round(len(slices) * 0.05) or 1} of {len(slices):,} would be. Muted rows are not shown to differ.</p>"
+        f'<p class="said">{sure} of {count(len(slices), "slice")} {"is" if sure == 1 else "are"} shown to differ: p, '
+        f"which allows for looking at all of them at once, is below {SIGNIFICANT}. The rest is muted. Lines are "
+        "intervals of each slice alone.</p>"
     )
     parts = []
     for kind, (heading, what, metric) in _KINDS.items():
@@ -47,7 +48,8 @@ def slices_html(slices: Sequence[Slice]) -> str:
 
 
 def shown_to_differ(each: Slice) -> bool:
-    return bool(each["low"] > 0 or each["high"] < 0)
+    """By p and not by the interval: of many intervals some leave out zero by chance, and the gates go by p too."""
+    return bool(each["p_value"] < SIGNIFICANT)
 
 
 def _name(each: Slice) -> str:
@@ -60,7 +62,7 @@ def _order(each: Slice) -> tuple[bool, float]:
 
 
 def _bounds(slices: Sequence[Slice]) -> tuple[float, float]:
-    """How far a plot reaches: to every difference, and to every interval that leaves out zero; others may be cut."""
+    """How far a plot reaches: to every difference, and to the intervals of what is shown to differ. Others are cut."""
     ends = [each["difference"] for each in slices]
     ends += [each[end] for each in slices if shown_to_differ(each) for end in ("low", "high")]
     return diverging([end for end in ends if is_number(end)])
@@ -93,7 +95,7 @@ def _table(what: str, caption: str, rows: Sequence[Slice], bounds: tuple[float, 
         '<th scope="col" class="plotted"><span class="unseen">Plot of the difference</span>'
         f"{difference_axis(bounds)}</th>"
         f'<th scope="col" class="delta" data-sort="number">{A_MINUS_B}</th>'
-        f'<th scope="col" class="bounds">{INTERVAL}</th>'
+        '<th scope="col" class="bounds">Interval</th>'
         '<th scope="col" data-sort="number"><abbr title="p-value">p</abbr></th>'
         '<th scope="col" data-sort="number"><b class="key a">A</b></th>'
         '<th scope="col" data-sort="number"><b class="key b">B</b></th>'
@@ -108,13 +110,16 @@ def _table(what: str, caption: str, rows: Sequence[Slice], bounds: tuple[float, 
 
 
 def _row(each: Slice, bounds: tuple[float, float]) -> str:
-    sure = shown_to_differ(each)
-    word = ("A better" if each["low"] > 0 else "A worse") if sure else "not shown"
-    kind = ("better" if each["low"] > 0 else "worse") if sure else "muted"
+    if not shown_to_differ(each):
+        kind, word = "muted", "not shown"
+    elif each["difference"] > 0:
+        kind, word = "better", "A better"
+    else:
+        kind, word = "worse", "A worse"
     estimate = Estimate(each["difference"], each["low"], each["high"])
     cells = [
         f'<th scope="row" class="name" dir="auto">{_name(each)}</th>',
-        f'<td class="plotted">{difference(estimate, bounds)}</td>',
+        f'<td class="plotted">{difference(estimate, bounds, kind)}</td>',
         _cell(each["difference"], f"<strong>{signed(each['difference'])}</strong> <span>{word}</span>"),
         f"<td>{signed(each['low'])} to {signed(each['high'])}</td>",
         *(_cell(each[name], score(each[name])) for name in ("p_value", "first", "second")),
