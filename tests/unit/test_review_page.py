@@ -1,0 +1,445 @@
+"""The review page: what it says about two models, and that neither hostile text nor hostile pictures harm it."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import io
+import math
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from facetmill.report import examples as examples_module
+from facetmill.report.marked_text import MAX_CHARACTERS, gate_grid, gate_map, marked
+from facetmill.report.numbers import duration, p_text, plain, score, signed, typeset
+from facetmill.report.pictures import MAX_SIDE, Thumbnail, thumbnail
+from facetmill.report.plots import Scale, curves, diverging, ticks
+from facetmill.report.review_page import review_page, write_review
+from tests.fake_comparison import fake_comparison
+
+VOID = {"meta", "br", "img", "input", "link", "hr"}
+ATTACK = "</script></code><script>alert(1)</script><img src=http://evil.example onerror=\"alert('2')\"> \u202egpj \x00"
+
+
+class Outline(HTMLParser):
+    """Tags with their attributes, visible text, headings in order; fails where a tag is not closed in turn."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.headings: list[tuple[int, str]] = []
+        self.text = ""
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append((int(tag[1]), ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if any(re.fullmatch("h[1-6]", tag) for tag in self.open):
+            level, text = self.headings[-1]
+            self.headings[-1] = (level, text + data)
+        if not {"style", "script"} & set(self.open):
+            self.text += data.replace("\N{NO-BREAK SPACE}", " ")
+
+    def all(self, tag: str, class_: str = "") -> list[dict[str, str | None]]:
+        return [
+            attrs for name, attrs in self.tags if name == tag and (not class_ or class_ in (attrs.get("class") or ""))
+        ]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return fake_comparison(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture
+def comparison(made: dict[str, Any]) -> dict[str, Any]:
+    return copy.deepcopy(made)
+
+
+def answer(page: str) -> str:
+    (said,) = re.findall(r'<section class="answer.*?</section>', page, re.S)
+    return Outline(said).text
+
+
+def test_every_part_is_there_and_headings_step_down_one_at_a_time(comparison: dict[str, Any]) -> None:
+    page = Outline(review_page(comparison))
+    assert [text for level, text in page.headings if level == 2] == [
+        "Promote A jave 4", "Scores", "Gates", "Where they differ", "Data", "Training", "Latency", "Example products"
+    ]  # fmt: skip
+    levels = [level for level, _ in page.headings]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    for wanted in ("Value F1", "Flavor", "Shoes", "Not seen in training", "12,450", "validation/value_f1", "12.1 ms"):
+        assert wanted in page.text
+
+
+def test_gates_decide_and_the_reason_holds_the_numbers(comparison: dict[str, Any]) -> None:
+    paired = comparison["paired"]["value_f1"]
+    said = answer(review_page(comparison))
+    assert said.startswith("Promote A jave 4")
+    assert f"{paired['first']:.3f} for A and {paired['second']:.3f} for B: A is better" in said
+    assert "All 5 gates passed." in said
+
+    comparison["verdicts"][3]["passed"] = False  # a warning alone keeps nobody
+    assert "No gate is against it; 1 warning is worth a look." in answer(review_page(comparison))
+
+    comparison["verdicts"][2].update(passed=False, reason="value_f1 0.8 does not beat 0.9 of champion 3")
+    said = answer(review_page(comparison))
+    assert said.startswith("Keep B jave 3")
+    assert "1 of 5 gates is against A. value_f1 0.8 does not beat 0.9 of champion 3." in said
+
+    comparison["verdicts"] = []
+    assert answer(review_page(comparison)).startswith("No decision: no gate was asked")
+
+
+def test_failed_gates_stand_before_warnings_before_passed_ones(comparison: dict[str, Any]) -> None:
+    comparison["verdicts"][4]["passed"] = False
+    comparison["verdicts"][3]["passed"] = False
+    page = Outline(review_page(comparison))
+    badges = re.findall(r"(Failed|Warning|Passed)(?=[A-Z])", page.text)
+    assert badges == ["Failed", "Warning", "Passed", "Passed", "Passed"]
+    assert "Found\N{MINUS SIGN}0.061Required≥ \N{MINUS SIGN}0.02" in page.text
+
+
+def test_a_slice_is_muted_unless_its_p_shows_a_difference(comparison: dict[str, Any]) -> None:
+    base = comparison["slices"][0] | {"kind": "category"}
+    comparison["slices"] = [
+        base | {"name": "chance", "p_value": 0.05, "low": 0.01, "high": 0.2, "difference": 0.1},
+        base | {"name": "up", "p_value": 0.049, "low": 0.01, "high": 0.2, "difference": 0.1},
+        base | {"name": "down", "p_value": 0.001, "low": -0.2, "high": -0.01, "difference": -0.1},
+    ]
+    page = review_page(comparison)
+    rows = dict(re.findall(r'<tr class="(\w+)"><th scope="row" class="name"[^>]*>(\w+)<', page))
+    assert {name: kind for kind, name in rows.items()} == {"chance": "muted", "up": "better", "down": "worse"}
+    text = Outline(page).text
+    assert text.index("down") < text.index("up") < text.index("chance")
+    assert "2 of 3 slices are shown to differ" in text
+    assert "+0.100 not shown" in text  # in words too
+
+
+def test_a_long_table_folds_what_is_not_shown_to_differ(comparison: dict[str, Any]) -> None:
+    base = comparison["slices"][0] | {"kind": "attribute", "p_value": 0.5}
+    comparison["slices"] = [base | {"name": f"a{index}"} for index in range(400)]
+    comparison["slices"].append(base | {"name": "sure", "p_value": 0.01})
+    text = Outline(review_page(comparison)).text
+    assert "Not shown to differ: 299" in text
+    assert "101 more slices" in text
+    assert "sure" in text
+
+
+def test_examples_go_from_the_worst_regression_to_the_best_improvement(comparison: dict[str, Any]) -> None:
+    page = review_page(comparison)
+    changes = [
+        float(x.replace("\N{MINUS SIGN}", "-")) for x in re.findall(r"</span> ([+\N{MINUS SIGN}][.\d]+)</strong>", page)
+    ]
+    worse, better = [c for c in changes if c < 0], [c for c in changes if c > 0]
+    assert changes == sorted(worse) + sorted(better, reverse=True)
+    assert worse
+    assert better
+
+
+def example(**changes: Any) -> dict[str, Any]:
+    entry = {"attribute": "Color", "value": "Rose", "field": "title", "start": 0, "end": 4, "confidence": None}
+    product = {"product_id": "p1", "title": "Rose cup", "text": "", "category": "Mugs", "image": None}
+    return {
+        "product": product, "truth": [entry], "first": [], "second": [entry | {"confidence": 0.75}],
+        "first_f1": 0.0, "second_f1": 1.0, "change": -1.0, "gates": None,
+    } | changes  # fmt: skip
+
+
+def facets_of(comparison: dict[str, Any], **changes: Any) -> str:
+    comparison["examples"] = [example(**changes)]
+    page = review_page(comparison)
+    return Outline(
+        page[page.index('<table class="facets">') : page.index("</article>")].rsplit("</div></div>", 1)[0]
+    ).text
+
+
+def test_each_answer_is_called_right_wrong_elsewhere_or_missed(comparison: dict[str, Any]) -> None:
+    entry = example()["truth"][0]
+    missed = facets_of(comparison)
+    assert "ColorRose– missedRose 0.75 \N{CHECK MARK} right" in missed
+    other_place = facets_of(comparison, first=[entry | {"start": 5, "end": 8}])
+    assert "\N{BALLOT X} other place" in other_place
+    wrong = facets_of(comparison, first=[entry | {"value": "Red", "field": None, "start": None, "end": None}])
+    assert "Red \N{BALLOT X} wrong" in wrong
+    twice = [entry, entry | {"start": 5, "end": 8}]
+    half = facets_of(comparison, truth=twice, first=twice[:1], second=twice)
+    assert "\N{CHECK MARK} right– 1 missed" in half
+    implicit = {"attribute": "Type", "value": "Mug", "field": None, "start": None, "end": None, "confidence": None}
+    folded = facets_of(comparison, truth=[entry, implicit], first=[implicit | {"value": "MUG"}], second=[implicit])
+    assert "Both right:Type Mug" in folded  # case does not matter for values that stand in no text
+
+
+def test_a_mark_says_who_found_it_without_colour() -> None:
+    entry = {"attribute": "Color", "field": "title", "start": 0, "end": 4}
+    html = marked("title", "Rose <cup>", {"t": [entry], "a": [], "b": [entry]})
+    assert html.startswith('<mark class="t b">Rose</mark>')
+    assert '<b class="key t">T</b><b class="key b">B</b>' in html
+    assert '<span class="unseen"> (Color: true, B) </span>' in html
+    assert html.endswith(" &lt;cup&gt;")
+
+
+def test_overlapping_spans_are_cut_into_pieces() -> None:
+    def entry(start: int, end: int) -> dict[str, Any]:
+        return {"attribute": "Color", "field": "title", "start": start, "end": end}
+
+    html = marked("title", "abcdef", {"t": [entry(0, 4)], "a": [entry(2, 6)], "b": []})
+    assert re.findall(r'<mark class="([^"]+)">(\w+)</mark>', html) == [("t", "ab"), ("t a", "cd"), ("a", "ef")]
+
+
+def test_text_of_any_length_is_cut_and_says_so() -> None:
+    beyond = {"attribute": "Color", "field": "text", "start": 9_000, "end": 9_004}
+    html = marked("text", "x" * 10_000, {"t": [beyond], "a": [], "b": []})
+    assert html.count("x") == MAX_CHARACTERS["text"]
+    assert "8,000 more characters are not shown" in html
+    assert "<mark" not in html
+
+
+def test_hostile_text_stays_text_everywhere(made: dict[str, Any], comparison: dict[str, Any]) -> None:
+    def poison(value: Any, key: str = "") -> Any:
+        if isinstance(value, dict):
+            return {name: poison(each, name) for name, each in value.items()}
+        if isinstance(value, list):
+            return [poison(each, key) for each in value]
+        keep = key in {"severity", "kind", "field", "image"} or not isinstance(value, str)
+        return value if keep else ATTACK + value
+
+    poisoned = poison(comparison)
+    poisoned["slices"] = [each | {"name": ATTACK} for each in poisoned["slices"]]
+    for side in ("first", "second"):
+        poisoned["curves"][side] = {ATTACK + name: points for name, points in comparison["curves"][side].items()}
+    page = review_page(poisoned)
+    harmless, outline = Outline(review_page(made)), Outline(page)
+    assert {tag for tag, _ in outline.tags} <= {tag for tag, _ in harmless.tags}
+    assert len(outline.all("script")) == 1
+    names = {name for _, attrs in outline.tags for name in attrs}
+    assert names <= {name for _, attrs in harmless.tags for name in attrs}
+    assert not any(name.startswith("on") for name in names)
+    assert "\u202e" not in page
+    assert "\x00" not in page
+    assert "<script>alert(1)</script>" in outline.text
+
+
+def test_nothing_is_loaded_from_anywhere(comparison: dict[str, Any]) -> None:
+    page = review_page(comparison)
+    outline = Outline(page)
+    assert not {"link", "iframe", "object", "base", "embed"} & {tag for tag, _ in outline.tags}
+    assert all((attrs["src"] or "").startswith("data:image/jpeg;base64,") for attrs in outline.all("img"))
+    assert all((attrs["href"] or "").startswith("#") for attrs in outline.all("a"))
+    assert "url(" not in page
+    assert "http:" not in page
+    assert "https:" not in page
+    (policy,) = (attrs["content"] or "" for attrs in outline.all("meta") if "http-equiv" in attrs)
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+    assert not any("style" in attrs for _, attrs in outline.tags)  # the policy would switch them off
+
+
+def test_every_picture_and_plot_is_told_in_words_or_hidden(comparison: dict[str, Any]) -> None:
+    outline = Outline(review_page(comparison))
+    assert all(attrs.get("alt") for attrs in outline.all("img"))
+    plots = [attrs for attrs in outline.all("svg") if "plot" in (attrs.get("class") or "")]
+    assert len(plots) > 20
+    assert all(attrs.get("aria-label") or attrs.get("aria-hidden") == "true" for attrs in plots)
+    assert all(attrs.get("scope") in {"row", "col"} for attrs in outline.all("th"))
+    assert len(outline.all("caption")) == len(outline.all("table"))
+
+
+def test_the_same_comparison_gives_the_same_page(made: dict[str, Any]) -> None:
+    assert review_page(made) == review_page(made)
+
+
+def test_what_is_not_known_is_said_and_breaks_nothing(comparison: dict[str, Any]) -> None:
+    comparison.update(slices=[], verdicts=[], examples=[], dataset_diff=None, paired={})
+    comparison["curves"] = {"first": {"loss": [[1, math.nan], [2, 0.5]]}, "second": {}}
+    for side in ("first", "second"):
+        comparison[side].update(version=None, run_id=None, model="same", latency={"p50": None, "p95": 0.0, "load": 0.1})
+    text = Outline(review_page(comparison)).text
+    for wanted in (
+        "No decision", "No gate was asked", "No slices were compared", "what differs is not known",
+        "B has no learning curve", "said the same about every product", "models:/facets-candidates/4 against",
+    ):  # fmt: skip
+        assert wanted in text
+
+
+def test_a_model_without_a_name_of_its_own_is_called_by_its_reference(comparison: dict[str, Any]) -> None:
+    comparison["second"].update(ref="dictionary", model="dictionary", version=None, run_id=None)
+    assert "jave 4 against dictionary" in Outline(review_page(comparison)).text
+
+
+def test_writing_is_all_or_nothing(comparison: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "review.html"
+    write_review(comparison, path)
+    whole = path.read_text(encoding="utf-8")
+    assert whole.endswith("</html>\n")
+    del comparison["verdicts"]
+    with pytest.raises(KeyError):
+        write_review(comparison, path)
+    assert path.read_text(encoding="utf-8") == whole
+    assert [each.name for each in path.parent.iterdir()] == ["review.html"]
+
+
+# Pictures
+
+
+def save(path: Path, image: Image.Image, **options: Any) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def opened(made: Thumbnail | str) -> Image.Image:
+    assert isinstance(made, Thumbnail), made
+    image = Image.open(io.BytesIO(base64.b64decode(made.uri.removeprefix("data:image/jpeg;base64,"))))
+    assert image.size == (made.width, made.height)
+    assert image.mode == "RGB"
+    return image
+
+
+def near(color: Any, wanted: tuple[int, int, int]) -> bool:
+    return all(abs(one - other) < 16 for one, other in zip(color, wanted, strict=True))
+
+
+def test_a_large_picture_is_made_small(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", Image.new("RGB", (2000, 500), (10, 200, 10)))
+    assert opened(thumbnail(path)).size == (MAX_SIDE, MAX_SIDE // 4)
+
+
+def test_print_colours_transparency_and_palettes_become_rgb_on_white(tmp_path: Path) -> None:
+    cmyk = save(tmp_path / "a.jpg", Image.new("CMYK", (40, 40), (255, 0, 0, 0)))
+    assert near(opened(thumbnail(cmyk)).getpixel((20, 20)), (0, 255, 255))
+    clear = save(tmp_path / "b.png", Image.new("RGBA", (40, 40), (0, 0, 0, 0)))
+    assert near(opened(thumbnail(clear)).getpixel((20, 20)), (255, 255, 255))
+    gif = save(tmp_path / "c.gif", Image.new("P", (40, 40), 0))
+    opened(thumbnail(gif))
+
+
+def test_a_turned_picture_stands_upright_and_its_own_data_is_gone(tmp_path: Path) -> None:
+    image = Image.new("RGB", (80, 40), (255, 0, 0))
+    image.paste((0, 0, 255), (0, 0, 40, 40))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees: what was left is now on top
+    exif[0x010E] = "secret place"
+    made = thumbnail(save(tmp_path / "a.jpg", image, exif=exif))
+    upright = opened(made)
+    assert upright.size == (40, 80)
+    assert near(upright.getpixel((20, 10)), (0, 0, 255))
+    assert isinstance(made, Thumbnail)
+    assert b"secret" not in base64.b64decode(made.uri.split(",")[1])
+
+
+def test_what_cannot_be_shown_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert thumbnail(tmp_path / "none.jpg") == "The picture file is missing"
+    assert thumbnail(tmp_path / "\0") == "The picture file is missing"
+    assert thumbnail(tmp_path) == "The picture cannot be read"
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8\xff\xe0 not a picture")
+    assert thumbnail(broken) == "The picture cannot be read"
+    whole = save(tmp_path / "whole.png", Image.effect_noise((100, 100), 50))
+    cut = tmp_path / "cut.png"
+    cut.write_bytes(whole.read_bytes()[:2000])
+    assert thumbnail(cut) == "The picture cannot be read"
+    bomb = save(tmp_path / "bomb.png", Image.new("1", (8000, 8000)))
+    assert bomb.stat().st_size < 100_000
+    assert thumbnail(bomb) == "The picture is too large to open"
+
+
+def test_pictures_are_left_out_once_the_page_is_full(
+    comparison: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examples_module, "MAX_PICTURE_CHARACTERS", 10_000)
+    page = review_page(comparison)
+    uris = re.findall(r"data:image/jpeg;base64,[^\"]+", page)
+    assert uris
+    assert sum(map(len, uris)) <= 10_000
+    assert "left out to keep this page small" in page
+
+
+def test_a_relative_picture_is_looked_for_in_the_given_folder(comparison: dict[str, Any], tmp_path: Path) -> None:
+    save(tmp_path / "cup.png", Image.new("RGB", (20, 20)))
+    product = example()["product"] | {"image": "cup.png"}
+    comparison["examples"] = [example(product=product)]
+    assert 'alt="Picture of Rose cup"' in review_page(comparison, pictures_dir=tmp_path)
+    assert "The picture file is missing" in review_page(comparison, pictures_dir=tmp_path / "elsewhere")
+
+
+# Gates
+
+
+def test_the_gate_map_fills_each_token_by_its_gate_and_names_the_widest() -> None:
+    product = {"title": "Rose & cup", "text": ""}
+    tokens = [
+        {"field": "title", "start": 0, "end": 4, "gate": 0.91},
+        {"field": "title", "start": 5, "end": 6, "gate": math.nan},
+        {"field": "title", "start": 7, "end": 10, "gate": 7.0},
+    ]
+    html = gate_map(product, tokens)
+    assert (
+        '<span class="heat h9">Rose</span> <span class="heat h0">&amp;</span> <span class="heat h10">cup</span>' in html
+    )
+    assert "Widest open at <bdi>cup</bdi> 1.00, <bdi>Rose</bdi> 0.91" in html
+
+
+def test_the_gate_grid_says_where_it_is_widest_and_fits_its_numbers() -> None:
+    html = gate_grid(2, 3, [0.0, 0.2, 0.0, 0.0, 0.0, 0.81])
+    assert "widest open at row 2 of 2, column 3 of 3: 0.81" in html
+    (small, large) = (float(r) for r in re.findall(r' r="([\d.]+)"', html))
+    assert large / small == pytest.approx(math.sqrt(0.81 / 0.2), abs=0.01)
+    assert gate_grid(2, 3, [0.5]) == ""
+
+
+# Numbers and plots
+
+
+def test_numbers_are_printed_one_way() -> None:
+    assert (signed(0.0412), signed(-0.0412), signed(0.0001), signed(math.nan)) == ("+0.041", "−0.041", "0.000", "–")
+    assert (score(0.5), score(None), score(True)) == ("0.500", "–", "–")
+    assert (p_text(0.0004), p_text(0.5)) == ("p\xa0<\xa00.001", "p\xa0=\xa00.500")
+    assert [duration(x) for x in (0.00421, 0.0121, 0.183, 2.4, None)] == ["4.21 ms", "12.1 ms", "183 ms", "2.40 s", "–"]
+    assert (plain(12450), plain(0.2411), plain(-3.0), plain("x"), plain(None)) == ("12,450", "0.2411", "−3", "x", "–")
+    assert typeset(">= -0.02 of x-1") == "≥ −0.02 of x-1"
+
+
+def test_ticks_are_round_and_within_bounds() -> None:
+    assert ticks(0.73, 1.0) == [0.8, 0.9, 1.0]
+    assert ticks(-0.5, 0.5, 4) == [-0.5, 0.0, 0.5]
+    assert ticks(3, 3) == [3]
+
+
+def test_a_scale_maps_ends_to_ends_and_clips_beyond() -> None:
+    scale = Scale(0.0, 2.0, left=10.0, right=90.0)
+    assert [scale.number(x) for x in (0.0, 1.0, 2.0, 9.0, -9.0)] == [10.0, 50.0, 90.0, 90.0, 10.0]
+
+
+def test_a_diverging_plot_always_has_room_on_both_sides_of_zero() -> None:
+    low, high = diverging([0.1, 0.5])
+    assert low == pytest.approx(-0.4 * 0.54)
+    assert high == pytest.approx(0.54)
+    assert diverging([]) == (-0.05, 0.05)
+
+
+def test_a_long_curve_is_thinned_and_keeps_its_last_point() -> None:
+    html = curves([(float(epoch), epoch / 9_999) for epoch in range(10_000)], [], "x")
+    (points,) = re.findall(r'points="([^"]+)"', html)
+    assert len(points.split()) <= 200
+    assert points.split()[-1].startswith("1000,")
+    assert "A 1<" in html
