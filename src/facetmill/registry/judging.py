@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from facetmill.dataset.version import Dataset
-from facetmill.dataset.workspace import read_split
-from facetmill.errors import GateFailed, PlatformError
-from facetmill.evaluation import seen_values
-from facetmill.metrics.score import Scorer, Scores
-from facetmill.records import Product
+from facetmill.errors import GateFailed
+from facetmill.params import to_mapping
 from facetmill.registry import versions
-from facetmill.registry.gates import Decision, Evidence, decide
+from facetmill.registry.gates import Decision, decide
+from facetmill.registry.measuring import SEED_RUNS, measure
 from facetmill.registry.promotion import promote, smoke_test
-from facetmill.serving.ask import ask
+from facetmill.tracking import Run
 from facetmill.training.final import TrainedRun, best_run, describe_run
 from facetmill.workbench import Workbench
+
+COMPARISON = "comparison.json"  # artifact of the candidate's run
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,8 @@ def register_candidate(
     run = best_run(runs)
     version = versions.version_of_run(bench.tracker, run.run_id)
     if version is None:
-        tags = describe_run(dataset, run.key, "candidate") | {versions.DICTIONARY_RUN: dictionary.run_id}
+        tags = describe_run(dataset, run.key, "candidate")
+        tags |= {versions.DICTIONARY_RUN: dictionary.run_id, SEED_RUNS: ",".join(each.run_id for each in runs)}
         version = versions.register(bench.tracker, run.run_id, tags)
     return CandidateVersion(version, run.run_id, tuple(runs), dictionary)
 
@@ -65,50 +64,29 @@ class Outcome:
         return {**asdict(self), "accepted": self.accepted}
 
 
-def find_dataset(bench: Workbench, version: str) -> Dataset:
-    """The dataset of this version among those built here. Raises `PlatformError` when none is."""
-    for manifest in sorted(bench.layout.data_dir.glob("*/dataset/manifest.json")):
-        dataset = Dataset.open(manifest.parent.parent)
-        if dataset.version == version:
-            return dataset
-    raise PlatformError(f"no dataset of version {version[:12]} in {bench.layout.data_dir}: build it again first")
-
-
 def judge(bench: Workbench, candidate_version: int) -> Decision:
     """Every gate's verdict on one candidate, on the frozen test split of the data it was trained on.
 
-    Candidate, champion and dictionary are loaded from the registry, each in a process of its own, and scored anew:
-    what is judged is what would be served, not what a training run once wrote down.
+    What it was decided by is kept as `comparison.json` with the candidate's run. Raises `PlatformError` when the
+    champion itself does not answer; a candidate that does not is rejected.
     """
     candidate = versions.resolve(bench.tracker, f"{versions.CANDIDATES}/{candidate_version}")
-    dataset = find_dataset(bench, candidate.tags["facetmill.dataset_version"])
-    dictionary = versions.resolve(bench.tracker, candidate.tags[versions.DICTIONARY_RUN])
     live = versions.champion(bench.tracker)
     champion = None if live is None else versions.resolve(bench.tracker, f"{versions.LIVE}/{live.version}")
-    products = read_split(dataset, "test")
-    dictionary_value_f1 = _score(bench, dictionary, dataset, products).value_f1
-
-    def evidence(model: versions.Resolved) -> Evidence:
-        scores = _score(bench, model, dataset, products)
-        return Evidence(
-            model=model.tags["facetmill.model"],
-            version=model.version,
-            value_f1=scores.value_f1,
-            interval=scores.intervals["value_f1"],
-            dictionary_value_f1=dictionary_value_f1,
-            dataset_passed=bool(dataset.verdict and dataset.verdict.get("passed")),
-            dataset_version=dataset.version,
-            has_signature=model.has_signature,
-        )
-
-    return decide(evidence(candidate), evidence(champion) if champion else None, bench.params.promotion)
+    measured = measure(bench, candidate, champion)
+    decision = decide(measured.evidence, bench.params.promotion)
+    run_id = candidate.tags.get(versions.RUN) or candidate.run_id
+    if measured.comparison is not None and run_id is not None:
+        comparison = replace(measured.comparison, verdicts=decision.verdicts)
+        Run(bench.tracker.client, run_id).log_json(COMPARISON, comparison.to_json())
+    return decision
 
 
 def settle(bench: Workbench, version: int, *, who: str, why: str, dry_run: bool = False) -> Outcome:
     """Judge a candidate and promote it when every gate says yes; a rejected one changes nothing live.
 
-    A candidate that is live already, or that was rejected against today's champion, is not judged again (but in a dry
-    run): nothing has happened since that could change the answer.
+    A candidate that is live already, or that was rejected against today's champion by today's limits, is not judged
+    again (but in a dry run): nothing has happened since that could change the answer.
     """
     settled = None if dry_run else _settled_before(bench, version)
     if settled is not None:
@@ -137,19 +115,10 @@ def _settled_before(bench: Workbench, version: int) -> Outcome | None:
     if live is not None and live.source == f"models:/{versions.CANDIDATES}/{version}":
         message = f"candidate {version} is the champion already, as {versions.LIVE}/{champion_version}"
         return Outcome("already_champion", version, champion_version, message, [])
+    question = (version, champion_version, to_mapping(bench.params.promotion))
     for entry in bench.ledger.history():
-        if entry.state == "rejected" and (entry.candidate_version, entry.from_version) == (version, champion_version):
+        asked = (entry.candidate_version, entry.from_version, entry.decision.get("limits"))
+        if entry.state == "rejected" and asked == question:
             message = f"candidate {version} was rejected against this champion before (ledger row {entry.id})"
             return Outcome("kept_champion", version, champion_version, message, list(entry.decision["verdicts"]))
     return None
-
-
-def _score(bench: Workbench, model: versions.Resolved, dataset: Dataset, products: Sequence[Product]) -> Scores:
-    """Scores of what the package answers when it is served."""
-    with tempfile.TemporaryDirectory() as folder:
-        package = versions.fetch_package(bench.tracker, model, Path(folder))
-        answers = ask(str(package), products, tracking_uri=bench.tracker.uri)
-    scorer = Scorer(seen=seen_values(dataset.schema))
-    for product, facets in zip(products, answers.facets, strict=True):
-        scorer.add(product, facets)
-    return scorer.result(bootstrap=bench.params.promotion.bootstrap)
