@@ -6,6 +6,7 @@ Importing this module imports all that models need; `platform.isolated` does so 
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def write_answers(model_uri: str, tracking_uri: str, requests: str, answers: str
     The last line holds the seconds that loading took, and those of one request each of the first `num_timed` rows: the
     fastest of `REPEATS`, since whatever else the machine does can only add to them.
     """
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"  # this process was forked from one that may be old
     mlflow.set_tracking_uri(tracking_uri)
     mlflow.set_registry_uri(tracking_uri)
     rows = pd.DataFrame([json.loads(line) for line in Path(requests).read_text(encoding="utf-8").splitlines()])
