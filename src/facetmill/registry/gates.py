@@ -199,6 +199,9 @@ GATES: tuple[Gate, ...] = (
     fast_enough,
 )
 
+#: Gates whose answer may be another when asked again, since the machine may have been short of time or memory.
+OF_THE_MOMENT = frozenset({answers.__name__, fast_enough.__name__})
+
 
 def decide(evidence: Evidence, params: PromotionParams) -> Decision:
     """Every gate's verdict, and whether none of them blocks."""

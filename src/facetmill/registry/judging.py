@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from facetmill.dataset.version import Dataset
 from facetmill.errors import GateFailed
+from facetmill.gates.verdict import NOT_MEASURED
 from facetmill.params import to_mapping
 from facetmill.registry import versions
-from facetmill.registry.gates import Decision, decide
+from facetmill.registry.gates import OF_THE_MOMENT, Decision, decide
 from facetmill.registry.measuring import SEED_RUNS, measure
 from facetmill.registry.promotion import promote, smoke_test
 from facetmill.tracking import Run
@@ -86,7 +87,8 @@ def settle(bench: Workbench, version: int, *, who: str, why: str, dry_run: bool 
     """Judge a candidate and promote it when every gate says yes; a rejected one changes nothing live.
 
     A candidate that is live already, or that was rejected against today's champion by today's limits, is not judged
-    again (but in a dry run): nothing has happened since that could change the answer.
+    again (but in a dry run): nothing has happened since that could change the answer. One that did not answer or was
+    too slow may have met a busy machine, and is.
     """
     settled = None if dry_run else _settled_before(bench, version)
     if settled is not None:
@@ -118,7 +120,15 @@ def _settled_before(bench: Workbench, version: int) -> Outcome | None:
     question = (version, champion_version, to_mapping(bench.params.promotion))
     for entry in bench.ledger.history():
         asked = (entry.candidate_version, entry.from_version, entry.decision.get("limits"))
-        if entry.state == "rejected" and asked == question:
+        if entry.state == "rejected" and asked == question and _is_final(entry.decision["verdicts"]):
             message = f"candidate {version} was rejected against this champion before (ledger row {entry.id})"
             return Outcome("kept_champion", version, champion_version, message, list(entry.decision["verdicts"]))
     return None
+
+
+def _is_final(verdicts: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether something was measured and is not good enough, however the machine was doing."""
+    return any(
+        not verdict["passed"] and verdict["gate"] not in OF_THE_MOMENT and verdict["observed"] != NOT_MEASURED
+        for verdict in verdicts
+    )

@@ -25,7 +25,7 @@ MAX_BYTES_PER_PRODUCT = 1_000_000  # of an answer
 @dataclass(frozen=True)
 class Answers:
     """What a model found in each product, in their order; how long it took to load, and how long single requests of
-    the first `NUM_TIMED` products took, in seconds."""
+    the first `NUM_TIMED` products took (the fastest of three each), in seconds."""
 
     facets: list[tuple[Facet, ...]]
     load_seconds: float
