@@ -84,7 +84,8 @@ def answers(evidence: Evidence, params: PromotionParams) -> Verdict:
     """The candidate, loaded as a server loads it, answered about every test product."""
     required = f"an answer for each of {evidence.num_products} test products"
     if evidence.no_answer is not None:
-        return _verdict("answers", False, "no answer", required, f"the candidate does not answer: {evidence.no_answer}")
+        said = " ".join(evidence.no_answer.split())  # a traceback has lines, a reason has none
+        return _verdict("answers", False, "no answer", required, f"the candidate does not answer: {said}")
     reason = f"the candidate answered for all {evidence.num_products} test products"
     return _verdict("answers", True, "answered", required, reason)
 
