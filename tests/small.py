@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facetmill.params import JaveConfig
+from facetmill.params import JaveConfig, PromotionParams
 
 JAVE = JaveConfig(
     encoder="bilstm",
@@ -21,4 +21,15 @@ JAVE = JaveConfig(
     kl_reduction="sum",
     dropout=0.0,
     threshold=0.5,
+)
+
+PROMOTION = PromotionParams(
+    min_gain=0.0,
+    significance=0.05,
+    bootstrap=200,
+    protected=["attribute", "category", "image"],
+    max_slice_loss=0.02,
+    max_latency_ratio=3.0,
+    max_latency_seconds=1.0,
+    max_load_seconds=60.0,
 )

@@ -19,3 +19,7 @@ class GateFailed(FacetmillError):
 
 class PlatformError(FacetmillError):
     """A part around the models (server, store, registry entry) is missing or not answering."""
+
+
+class NoAnswer(PlatformError):
+    """A packaged model does not load, dies, takes too long, or what it answers is not an answer."""

@@ -133,7 +133,13 @@ class SweepParams:
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class PromotionParams:
     min_gain: Share
-    bootstrap: Count
+    significance: Annotated[float, Field(gt=0, lt=1)] | None
+    bootstrap: Annotated[int, Field(ge=100)]  # with fewer no small p-value exists, and nothing could be shown
+    protected: list[Literal["attribute", "category", "image", "values"]]
+    max_slice_loss: Share
+    max_latency_ratio: Annotated[float, Field(gt=0)] | None
+    max_latency_seconds: Annotated[float, Field(gt=0)] | None
+    max_load_seconds: Annotated[float, Field(gt=0)]
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

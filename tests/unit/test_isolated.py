@@ -39,3 +39,12 @@ def test_what_sleeps_for_ever_is_killed(tmp_path: Path) -> None:
         run_isolated(signal.pause, what="a nap", timeout=0.5)
     assert time.monotonic() - started < 30
     assert {process.pid for process in psutil.Process().children(recursive=True)} <= before
+
+
+def test_what_it_has_started_ends_with_it(tmp_path: Path) -> None:
+    run_isolated(os.getpid, what="warming up", timeout=60)
+    note = tmp_path / "pid"
+    with pytest.raises(PlatformError, match="not done"):
+        run_isolated(os.system, f"sleep 600 & echo $! > {note}; wait", what="a busy one", timeout=5)
+    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid := int(note.read_text())) else [], 10)
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE

@@ -7,12 +7,15 @@ forkserver), so the seconds of importing are spent once; after `warm_up` they pa
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import forkserver, get_context
 from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +34,33 @@ def warm_up() -> None:
 def run_isolated(function: Callable[..., None], *args: Any, what: str, timeout: float) -> None:
     """Call a function of a module in a fresh process. Arguments must be plain values.
 
-    Raises `PlatformError` that begins with `what` when it raises, dies, or has not ended after `timeout` seconds; it
-    is killed then, with nothing left running.
+    Raises `PlatformError` that begins with `what` when it raises, dies, or has not ended after `timeout` seconds. It
+    and all that it has started are killed then, and also when this process is told to stop meanwhile.
     """
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         process = _context().Process(target=_call, args=(function, args, str(log)), daemon=True)
         process.start()
-        process.join(timeout)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
+        try:
+            process.join(timeout)
+            ended = process.exitcode
+        finally:
+            _kill(process)
+        if ended is None:
             raise PlatformError(f"{what}: not done in {timeout:g} s")
-        if process.exitcode != 0:
+        if ended != 0:
             said = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-            ended = f"signal {-process.exitcode}" if process.exitcode < 0 else f"exit code {process.exitcode}"
-            raise PlatformError("\n  ".join([f"{what}: failed ({ended})", *said[-_ERROR_LINES:]]))
+            how = f"signal {-ended}" if ended < 0 else f"exit code {ended}"
+            raise PlatformError("\n  ".join([f"{what}: failed ({how})", *said[-_ERROR_LINES:]]))
+
+
+def _kill(process: BaseProcess) -> None:
+    """End a process and the session that it leads, whatever is left of them."""
+    assert process.pid is not None
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # fails while it has not come to lead a session, or when none is left
+    process.kill()
+    process.join()
 
 
 def _context() -> ForkServerContext:
@@ -57,6 +71,7 @@ def _context() -> ForkServerContext:
 
 def _call(function: Callable[..., None], args: tuple[Any, ...], log: str) -> None:
     """In the new process: what is printed goes to the log, of which the caller shows the end."""
+    os.setsid()  # so that what it starts can be found and ended with it
     target = os.open(log, os.O_WRONLY | os.O_CREAT, 0o600)
     os.dup2(target, 1)
     os.dup2(target, 2)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from facetmill.dataset.version import Dataset
-from facetmill.dataset.workspace import find, read_split
-from facetmill.errors import GateFailed, PlatformError
-from facetmill.evaluation import seen_values
-from facetmill.metrics.score import Scorer, Scores
-from facetmill.records import Product
+from facetmill.errors import GateFailed
+from facetmill.gates.verdict import NOT_MEASURED
+from facetmill.params import to_mapping
 from facetmill.registry import versions
-from facetmill.registry.gates import Decision, Evidence, decide
+from facetmill.registry.gates import OF_THE_MOMENT, Decision, decide
+from facetmill.registry.measuring import SEED_RUNS, measure
 from facetmill.registry.promotion import promote
-from facetmill.serving.ask import ask
 from facetmill.serving.smoke import smoke_test
+from facetmill.tracking import Run
 from facetmill.training.final import TrainedRun, best_run, describe_run
 from facetmill.workbench import Workbench
+
+COMPARISON = "comparison.json"  # artifact of the candidate's run
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,8 @@ def register_candidate(
     run = best_run(runs)
     version = versions.version_of_run(bench.tracker, run.run_id)
     if version is None:
-        tags = describe_run(dataset, run.key, "candidate") | {versions.DICTIONARY_RUN: dictionary.run_id}
+        tags = describe_run(dataset, run.key, "candidate")
+        tags |= {versions.DICTIONARY_RUN: dictionary.run_id, SEED_RUNS: ",".join(each.run_id for each in runs)}
         version = versions.register(bench.tracker, run.run_id, tags)
     return CandidateVersion(version, run.run_id, tuple(runs), dictionary)
 
@@ -66,52 +66,30 @@ class Outcome:
         return {**asdict(self), "accepted": self.accepted}
 
 
-def find_dataset(bench: Workbench, version: str) -> Dataset:
-    """The dataset of this version among those built here. Raises `PlatformError` when none is."""
-    dataset = find(bench.layout.root, version)
-    if dataset is None:
-        raise PlatformError(
-            f"no dataset of version {version[:12]} in {bench.layout.data_dir}; "
-            f"bring it back with: facetmill dataset checkout {version[:12]}"
-        )
-    return dataset
-
-
 def judge(bench: Workbench, candidate_version: int) -> Decision:
     """Every gate's verdict on one candidate, on the frozen test split of the data it was trained on.
 
-    Candidate, champion and dictionary are loaded from the registry, each in a process of its own, and scored anew:
-    what is judged is what would be served, not what a training run once wrote down.
+    What it was decided by is kept as `comparison.json` with the candidate's run. Raises `PlatformError` when the
+    champion itself does not answer; a candidate that does not is rejected.
     """
     candidate = versions.resolve(bench.tracker, f"{versions.CANDIDATES}/{candidate_version}")
-    dataset = find_dataset(bench, candidate.tags["facetmill.dataset_version"])
-    dictionary = versions.resolve(bench.tracker, candidate.tags[versions.DICTIONARY_RUN])
     live = versions.champion(bench.tracker)
     champion = None if live is None else versions.resolve(bench.tracker, f"{versions.LIVE}/{live.version}")
-    products = read_split(dataset, "test")
-    dictionary_value_f1 = _score(bench, dictionary, dataset, products).value_f1
-
-    def evidence(model: versions.Resolved) -> Evidence:
-        scores = _score(bench, model, dataset, products)
-        return Evidence(
-            model=model.tags["facetmill.model"],
-            version=model.version,
-            value_f1=scores.value_f1,
-            interval=scores.intervals["value_f1"],
-            dictionary_value_f1=dictionary_value_f1,
-            dataset_passed=bool(dataset.verdict and dataset.verdict.get("passed")),
-            dataset_version=dataset.version,
-            has_signature=model.has_signature,
-        )
-
-    return decide(evidence(candidate), evidence(champion) if champion else None, bench.params.promotion)
+    measured = measure(bench, candidate, champion)
+    decision = decide(measured.evidence, bench.params.promotion)
+    run_id = candidate.tags.get(versions.RUN) or candidate.run_id
+    if measured.comparison is not None and run_id is not None:
+        comparison = replace(measured.comparison, verdicts=decision.verdicts)
+        Run(bench.tracker.client, run_id).log_json(COMPARISON, comparison.to_json())
+    return decision
 
 
 def settle(bench: Workbench, version: int, *, who: str, why: str, dry_run: bool = False) -> Outcome:
     """Judge a candidate and promote it when every gate says yes; a rejected one changes nothing live.
 
-    A candidate that is live already, or that was rejected against today's champion, is not judged again (but in a dry
-    run): nothing has happened since that could change the answer.
+    A candidate that is live already, or that was rejected against today's champion by today's limits, is not judged
+    again (but in a dry run): nothing has happened since that could change the answer. One that did not answer or was
+    too slow may have met a busy machine, and is.
     """
     settled = None if dry_run else _settled_before(bench, version)
     if settled is not None:
@@ -140,19 +118,18 @@ def _settled_before(bench: Workbench, version: int) -> Outcome | None:
     if live is not None and live.source == f"models:/{versions.CANDIDATES}/{version}":
         message = f"candidate {version} is the champion already, as {versions.LIVE}/{champion_version}"
         return Outcome("already_champion", version, champion_version, message, [])
+    question = (version, champion_version, to_mapping(bench.params.promotion))
     for entry in bench.ledger.history():
-        if entry.state == "rejected" and (entry.candidate_version, entry.from_version) == (version, champion_version):
+        asked = (entry.candidate_version, entry.from_version, entry.decision.get("limits"))
+        if entry.state == "rejected" and asked == question and _is_final(entry.decision["verdicts"]):
             message = f"candidate {version} was rejected against this champion before (ledger row {entry.id})"
             return Outcome("kept_champion", version, champion_version, message, list(entry.decision["verdicts"]))
     return None
 
 
-def _score(bench: Workbench, model: versions.Resolved, dataset: Dataset, products: Sequence[Product]) -> Scores:
-    """Scores of what the package answers when it is served."""
-    with tempfile.TemporaryDirectory() as folder:
-        package = versions.fetch_package(bench.tracker, model, Path(folder))
-        answers = ask(str(package), products, tracking_uri=bench.tracker.uri)
-    scorer = Scorer(seen=seen_values(dataset.schema))
-    for product, facets in zip(products, answers.facets, strict=True):
-        scorer.add(product, facets)
-    return scorer.result(bootstrap=bench.params.promotion.bootstrap)
+def _is_final(verdicts: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether something was measured and is not good enough, however the machine was doing."""
+    return any(
+        not verdict["passed"] and verdict["gate"] not in OF_THE_MOMENT and verdict["observed"] != NOT_MEASURED
+        for verdict in verdicts
+    )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from facetmill.dataset.version import Dataset
 from facetmill.errors import PlatformError
 from facetmill.registry import lineage, versions
 from facetmill.training.final import RECIPE, Recipe, code_digest, train_anew
@@ -46,8 +46,8 @@ def reproduce(bench: Workbench, ref: str) -> Reproduction:
     if kept.pop("code") != code_digest():
         commit = then.tags.get("mlflow.source.git.commit", "unknown")
         raise PlatformError(f"{ref}: the code that trains has changed since; check out commit {commit} and try again")
-    recipe = TypeAdapter(Recipe).validate_python(kept)
-    dataset: Dataset = lineage.bring_back(bench, then.tags["facetmill.dataset_version"])
+    recipe = TypeAdapter(Recipe).validate_json(json.dumps(kept))
+    dataset = lineage.bring_back(bench, then.tags["facetmill.dataset_version"])
     made = train_anew(bench, dataset, recipe, kind="reproduction", tags={"facetmill.reproduction_of": run_id})
     now = bench.tracker.run_info(made.run_id).metrics
     compared = [name for name in then.metrics if name.startswith(("test/", "validation/", "train/"))]

@@ -1,0 +1,118 @@
+"""Where a model is good and where it is not: the products, or their gold units, of one kind are a slice.
+
+attribute   units of one attribute                          value F1
+category    products of one category                        value F1
+image       products with a picture, and those without      value F1
+values      gold units whose value training has seen or not recall
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from scipy.sparse import coo_array, csr_array
+
+from facetmill.metrics.chunks import Unit, fold, units
+from facetmill.metrics.resampling import Rows
+from facetmill.metrics.score import NO_CATEGORY
+from facetmill.metrics.tally import Tally
+from facetmill.records import Facet, Product
+
+SliceKind = Literal["attribute", "category", "image", "values"]
+SLICE_KINDS: tuple[SliceKind, ...] = get_args(SliceKind)
+
+_Slice = tuple[SliceKind, str]
+_Pair = tuple[Tally, Tally]  # of the first model and of the second
+_WIDTH = 6  # columns of a slice: 2 models x (correct, predicted, gold)
+
+
+@dataclass(frozen=True)
+class SliceCounts:
+    """What two models said in every slice.
+
+    `rows` are sparse counts [products, slices x 2 models x 3] with (correct, predicted, gold) of each; for `values`
+    slices "predicted" is "gold", so that their F1 is recall. `num_products` and `support` (gold units) are by slice.
+    """
+
+    names: tuple[_Slice, ...]
+    rows: csr_array
+    num_products: tuple[int, ...]
+    support: tuple[int, ...]
+
+    def of(self, sums: Rows) -> Rows:
+        """Sums [..., columns of `rows`] as [..., slices, 2 models, 3]."""
+        return np.reshape(sums, (*sums.shape[:-1], len(self.names), 2, 3))
+
+
+def count_slices(
+    gold: Sequence[Product],
+    first: Sequence[Sequence[Facet]],
+    second: Sequence[Sequence[Facet]],
+    seen: Mapping[str, Collection[str]] | None = None,
+) -> SliceCounts:
+    """Count every slice that has gold units, in the order of `SLICE_KINDS` and by name.
+
+    `seen` maps an attribute to its values in training (compared without case); without it there are no `values`
+    slices. Raises `ValueError` if the lengths differ.
+    """
+    folded = None if seen is None else {name: frozenset(map(fold, values)) for name, values in seen.items()}
+    counted: dict[_Slice, dict[int, _Pair]] = {}
+    for place, (product, facets_1, facets_2) in enumerate(zip(gold, first, second, strict=True)):
+        true, said = units(product.facets), (units(facets_1).keys(), units(facets_2).keys())
+        for each, pair in _count(product, true, said, folded):
+            counted.setdefault(each, {})[place] = pair
+    support = {each: sum(pair[0].gold for pair in pairs.values()) for each, pairs in counted.items()}
+    names = sorted((each for each in counted if support[each]), key=lambda e: (SLICE_KINDS.index(e[0]), e[1]))
+    return SliceCounts(
+        names=tuple(names),
+        rows=_sparse(len(gold), [counted[each] for each in names]),
+        num_products=tuple(sum(_belongs(each, pair) for pair in counted[each].values()) for each in names),
+        support=tuple(support[each] for each in names),
+    )
+
+
+def _count(
+    product: Product,
+    true: Mapping[Unit, Facet],
+    said: tuple[AbstractSet[Unit], AbstractSet[Unit]],
+    seen: Mapping[str, AbstractSet[str]] | None,
+) -> Iterator[tuple[_Slice, _Pair]]:
+    """What one product adds to each of its slices."""
+    whole = (Tally.of(true.keys(), said[0]), Tally.of(true.keys(), said[1]))
+    yield ("category", product.category or NO_CATEGORY), whole
+    yield ("image", "present" if product.images else "missing"), whole
+    for attribute in {unit[0] for group in (true, *said) for unit in group}:
+        gold, first, second = ({unit for unit in group if unit[0] == attribute} for group in (true, *said))
+        yield ("attribute", attribute), (Tally.of(gold, first), Tally.of(gold, second))
+    if seen is not None:
+        known = {unit for unit, facet in true.items() if fold(facet.value) in seen.get(facet.attribute, ())}
+        for name, gold in (("seen", known), ("unseen", true.keys() - known)):
+            yield ("values", name), (_recall(gold, said[0]), _recall(gold, said[1]))
+
+
+def _recall(gold: AbstractSet[Unit], said: AbstractSet[Unit]) -> Tally:
+    """A tally whose F1 is recall: nobody can say how many of the false units would have been seen values."""
+    return Tally(len(gold & said), len(gold), len(gold))
+
+
+def _belongs(each: _Slice, pair: _Pair) -> bool:
+    """A product is of a category or has a picture whatever is said of it; of an attribute it must have a true value."""
+    return each[0] in ("category", "image") or pair[0].gold > 0
+
+
+def _sparse(num_products: int, counted: Sequence[Mapping[int, _Pair]]) -> csr_array:
+    places, columns, numbers = [], [], []
+    for index, products in enumerate(counted):
+        for place, pair in products.items():
+            for model, tally in enumerate(pair):
+                for offset, number in enumerate((tally.correct, tally.predicted, tally.gold)):
+                    if number:
+                        places.append(place)
+                        columns.append(index * _WIDTH + 3 * model + offset)
+                        numbers.append(number)
+    shape = (num_products, _WIDTH * len(counted))
+    return coo_array((np.array(numbers, np.int64), (places, columns)), shape=shape, dtype=np.int64).tocsr()

@@ -1,0 +1,272 @@
+"""Everything that a promotion is decided by, measured: a candidate, the champion and the dictionary, each loaded from
+the registry in a process of its own and asked about the same frozen test split.
+
+What is judged is what would be served, not what a training run once wrote down.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mlflow.models import ModelSignature
+
+from facetmill.dataset.version import Dataset
+from facetmill.dataset.workspace import read_split
+from facetmill.errors import DataError, GateFailed, NoAnswer, PlatformError
+from facetmill.evaluation import seen_values
+from facetmill.metrics.resampling import LEVEL
+from facetmill.params import PromotionParams
+from facetmill.records import Product
+from facetmill.registry import versions
+from facetmill.registry.comparison import Answered, Comparison, Curves, Latency, compare
+from facetmill.registry.gates import Evidence
+from facetmill.registry.lineage import DATASET_VERSION, bring_back
+from facetmill.registry.package import SIGNATURE
+from facetmill.serving.ask import NUM_TIMED, ask
+from facetmill.tracking import Tracker
+from facetmill.workbench import Workbench
+
+SEED_RUNS = "facetmill.seed_runs"  # tag of a candidate: the runs of its training, one a seed, with commas between
+TEST_METRIC = "test/value_f1"
+MODEL = "facetmill.model"
+
+#: What a package may be made of. Weights are safetensors and code is one Python file: nothing to unpickle.
+PLAIN = frozenset({".json", ".model", ".py", ".safetensors", ".txt", ".yaml"})
+PLAIN_NAMES = frozenset({"MLmodel", "registered_model_meta"})
+
+_TIMING_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`comparison` is with the champion, or with the dictionary while nothing is live; None without an answer."""
+
+    evidence: Evidence
+    comparison: Comparison | None
+
+
+@dataclass(frozen=True)
+class _Served:
+    """A version and its package on this machine."""
+
+    model: versions.Resolved
+    package: Path
+
+    @property
+    def run_id(self) -> str | None:
+        return self.model.tags.get(versions.RUN) or self.model.run_id
+
+
+def measure(bench: Workbench, candidate: versions.Resolved, champion: versions.Resolved | None) -> Measured:
+    """Ask all three about the test split of the candidate's data, and compare what they said.
+
+    A candidate that does not answer is evidence. Raises `PlatformError` when it is the champion or the dictionary that
+    does not: there is nothing to compare with then, and a person has to look.
+    """
+    for tag in (DATASET_VERSION, versions.DICTIONARY_RUN, MODEL):
+        if tag not in candidate.tags:
+            raise PlatformError(
+                f"{candidate.ref} has no tag {tag}: it was not registered by Facetmill, and is not judged"
+            )
+    dataset = bring_back(bench, candidate.tags[DATASET_VERSION])
+    products = _test_products(dataset)
+    dictionary = versions.resolve(bench.tracker, candidate.tags[versions.DICTIONARY_RUN])
+    with tempfile.TemporaryDirectory() as folder:
+
+        def fetch(model: versions.Resolved, name: str) -> _Served:
+            return _Served(model, versions.fetch_package(bench.tracker, model, Path(folder) / name))
+
+        challenger = fetch(candidate, "candidate")
+        evidence = Evidence(
+            candidate_version=candidate.version,
+            champion_version=champion.version if champion else None,
+            dataset_version=dataset.version,
+            dataset_passed=_passed(dataset),
+            num_products=len(products),
+            signature_as_published=_signature(challenger.package) == SIGNATURE,
+            seed_scores=_seed_scores(bench.tracker, candidate),
+        )
+        try:
+            _require_plain(challenger.package)
+            first = _answered(bench, challenger, products)
+            baseline = _answered(bench, fetch(dictionary, "dictionary"), products, needed="the dictionary")
+            second = baseline
+            if champion is not None:
+                live = fetch(champion, "champion")
+                second = _answered(bench, live, products, needed=f"champion {champion.version}")
+                first, second = _timed_again(bench, (challenger, first), (live, second), products)
+        except NoAnswer as error:  # of the candidate: the others raise what no one here catches
+            return Measured(replace(evidence, no_answer=_without_path(error, challenger)), None)
+
+    limits = bench.params.promotion
+    with_dictionary = _compare(dataset, products, first, baseline, limits)
+    comparison = with_dictionary if champion is None else _compare(dataset, products, first, second, limits)
+    comparison = replace(comparison, dataset_diff=_dataset_diff(bench.tracker, candidate, champion or dictionary))
+    evidence = replace(
+        evidence,
+        against_dictionary=with_dictionary.paired["value_f1"],
+        against_champion=comparison.paired["value_f1"] if champion else None,
+        slices=comparison.slices if champion else (),
+        latency=first.latency,
+        champion_latency=second.latency if champion else None,
+    )
+    return Measured(evidence, comparison)
+
+
+def _test_products(dataset: Dataset) -> list[Product]:
+    """The frozen test split, its pictures by absolute path, since models are asked from other folders."""
+    products = [
+        replace(product, images=tuple(str(dataset.image_path(product, i)) for i in range(len(product.images))))
+        for product in read_split(dataset, "test")
+    ]
+    if not products:
+        raise DataError(f"{dataset.dir}: the test split has no product, so no model can be judged on it")
+    return products
+
+
+def _passed(dataset: Dataset) -> bool:
+    try:
+        dataset.require_passed()
+    except GateFailed:
+        return False
+    return True
+
+
+def _answered(bench: Workbench, served: _Served, products: Sequence[Product], *, needed: str | None = None) -> Answered:
+    """What a package answers. Raises `NoAnswer`; for one that is `needed`, a `PlatformError` that says what to do."""
+    load_seconds = bench.params.promotion.max_load_seconds
+    try:
+        answers = ask(str(served.package), products, tracking_uri=bench.tracker.uri, load_seconds=load_seconds)
+    except NoAnswer as error:
+        if needed is None:
+            raise
+        raise PlatformError(
+            f"{needed} ({served.model.ref}) does not answer, so nothing can be compared with it, and nothing was "
+            f"changed. Mend that first; the candidate is not at fault: {_without_path(error, served)}"
+        ) from error
+    return Answered(
+        ref=served.model.ref,
+        model=served.model.tags[MODEL],
+        version=served.model.version,
+        run_id=served.run_id,
+        facets=answers.facets,
+        latency=Latency.of(answers.latencies, answers.load_seconds),
+        curves=_curves(bench.tracker, served.run_id),
+    )
+
+
+def _timed_again(
+    bench: Workbench,
+    candidate: tuple[_Served, Answered],
+    champion: tuple[_Served, Answered],
+    products: Sequence[Product],
+) -> tuple[Answered, Answered]:
+    """Both answers, with new latencies where the candidate seems too slow for the champion.
+
+    The two were measured one after the other, and the machine may have been busy in only one of those moments. Before
+    a candidate is called slow both are asked again, in turn, and of each the fastest round counts: what else goes on
+    can make a model slower, never faster.
+    """
+    (served_1, first), (served_2, second) = candidate, champion
+    ratio, timed = bench.params.promotion.max_latency_ratio, products[:NUM_TIMED]
+    for _ in range(_TIMING_ROUNDS):
+        if ratio is None or first.latency.p95 <= ratio * second.latency.p95:
+            break
+        second = _faster(second, _answered(bench, served_2, timed, needed=second.ref))
+        first = _faster(first, _answered(bench, served_1, timed))
+    return first, second
+
+
+def _faster(model: Answered, again: Answered) -> Answered:
+    return replace(model, latency=min(model.latency, again.latency, key=lambda latency: latency.p95))
+
+
+def _compare(
+    dataset: Dataset, products: Sequence[Product], first: Answered, second: Answered, limits: PromotionParams
+) -> Comparison:
+    return compare(
+        products,
+        first,
+        second,
+        dataset=dataset.name,
+        dataset_version=dataset.version,
+        seen=seen_values(dataset.schema),
+        resamples=limits.bootstrap,
+        level=LEVEL if limits.significance is None else 1 - limits.significance,
+    )
+
+
+def _seed_scores(tracker: Tracker, candidate: versions.Resolved) -> tuple[float, ...]:
+    """Test value_f1 of each run of the candidate's training; empty where a run is gone or logged none."""
+    run_ids = [run_id for run_id in candidate.tags.get(SEED_RUNS, "").split(",") if run_id]
+    try:
+        return tuple(tracker.run_info(run_id).metrics[TEST_METRIC] for run_id in run_ids)
+    except (KeyError, PlatformError):
+        return ()
+
+
+def _signature(package: Path) -> ModelSignature | None:
+    """What the package itself says that goes in and comes out; a tag could say anything."""
+    try:
+        said = yaml.safe_load((package / "MLmodel").read_text(encoding="utf-8"))
+        signature: ModelSignature = ModelSignature.from_dict(said["signature"])
+    except Exception:  # whatever stands there is no signature, and MLflow's readers raise as they like
+        return None
+    return signature
+
+
+def _require_plain(package: Path) -> None:
+    """Refuse a package with a file that could hold a pickle, before anything of it is loaded."""
+    for path in sorted(package.rglob("*")):
+        if path.is_symlink() or (path.is_file() and path.suffix not in PLAIN and path.name not in PLAIN_NAMES):
+            kinds = ", ".join(sorted(PLAIN))
+            raise NoAnswer(
+                f"{path.relative_to(package)} was not loaded: a package holds only {kinds} files and MLmodel"
+            )
+
+
+def _without_path(error: NoAnswer, served: _Served) -> str:
+    """The message by the version's name: where its copy lay for a moment tells nobody anything."""
+    return str(error).replace(str(served.package), served.model.ref)
+
+
+def _curves(tracker: Tracker, run_id: str | None) -> Curves:
+    """What the training logged by epoch."""
+    if run_id is None:
+        return {}
+    names = [name for name in tracker.run_info(run_id).metrics if name.startswith(("train/", "validation/"))]
+    curves = {}
+    for name in sorted(names):
+        history = tracker.client.get_metric_history(run_id, name)
+        curves[name] = sorted({point.step: point.value for point in history if math.isfinite(point.value)}.items())
+    return curves
+
+
+def _dataset_diff(tracker: Tracker, candidate: versions.Resolved, other: versions.Resolved) -> dict[str, Any] | None:
+    """How the data that the two models were trained on differ: None for the same version, else its counts."""
+    mine, its = (model.tags.get(DATASET_VERSION, "") for model in (candidate, other))
+    if mine == its:
+        return None
+    rows: list[dict[str, Any]] = [{"what": "version", "first": mine[:12], "second": its[:12]}]
+    first, second = (_dataset_counts(tracker, model) for model in (candidate, other))
+    for what in sorted(first.keys() | second.keys()):
+        rows.append({"what": what, "first": first.get(what, ""), "second": second.get(what, "")})
+    return {"name": candidate.tags.get("facetmill.dataset", ""), "rows": rows}
+
+
+def _dataset_counts(tracker: Tracker, model: versions.Resolved) -> Mapping[str, int]:
+    """Counts of the verdict that is kept with the model's run; empty where none is."""
+    run_id = model.tags.get(versions.RUN) or model.run_id
+    if run_id is None:
+        return {}
+    try:
+        counts = tracker.read_json(run_id, "dataset/checked/verdict.json")["counts"]
+        return {str(what): int(number) for what, number in counts.items()}
+    except (PlatformError, AttributeError, KeyError, TypeError, ValueError):
+        return {}

@@ -1,0 +1,336 @@
+"""Judging and promoting against real servers: the better model goes live, and nothing poisoned ever does."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product as cross
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+import yaml
+from mlflow.models import ModelSignature
+from mlflow.types.schema import ColSpec, DataType, Schema
+
+from facetmill.dataset.splitting import split_shards
+from facetmill.dataset.version import Dataset
+from facetmill.errors import PlatformError
+from facetmill.evaluation import evaluate
+from facetmill.files import hash_file, read_json, write_json
+from facetmill.models import MODELS
+from facetmill.params import DictionaryConfig, SplitParams, load_params
+from facetmill.records import Facet, Product, Span, to_batch
+from facetmill.registry import package as packaging
+from facetmill.registry import versions
+from facetmill.registry.gates import GATES
+from facetmill.registry.judging import COMPARISON, Outcome, judge, settle
+from facetmill.registry.measuring import SEED_RUNS
+from facetmill.serving import ask
+from facetmill.training.checkpoint import save_model, save_tensors
+from facetmill.workbench import Workbench
+from tests.small import PROMOTION
+
+from .conftest import Platform
+
+pytestmark = pytest.mark.pipeline
+
+COLORS, MATERIALS = ("red", "blue", "green", "grey"), ("oak", "wool", "steel", "linen")
+VALUES = {"Color": COLORS, "Material": MATERIALS}
+CONFIG = DictionaryConfig(min_reliability=0.1, match="longest")
+
+
+def listing(number: int, color: str, material: str) -> Product:
+    title = f"{color} {material} thing {number}"
+    facets = [Facet(a, v, (Span("title", (at := title.index(v)), at + len(v)),)) for a, v in
+              (("Color", color), ("Material", material))]  # fmt: skip
+    return Product(f"p{number:03}", "test", title, category="Things", facets=tuple(facets))
+
+
+@dataclass(frozen=True)
+class World:
+    """A workbench with one dataset of 96 listings, half of them test, and a dictionary run to judge against."""
+
+    bench: Workbench
+    dataset: Dataset
+    dictionary_run: str
+
+    def champion(self) -> int | None:
+        live = versions.champion(self.bench.tracker)
+        return None if live is None else int(live.version)
+
+    def save(self, folder: Path, known: Sequence[str]) -> float:
+        """Save a dictionary that knows some values, and return its value F1 on the test split."""
+        schema = self.dataset.schema
+        train = [
+            Product(v, "t", v, facets=(Facet(a, v),)) for a, values in VALUES.items() for v in values if v in known
+        ]
+        model = MODELS["dictionary"].fit_vocabulary(CONFIG, schema, train)
+        save_model(model, folder)
+        return evaluate(model, self.dataset.read("test")).value_f1
+
+    def candidate(
+        self, folder: Path, value_f1: float, *, change: Callable[[str], None] | None = None, seeds: int = 1
+    ) -> int:
+        """Register a saved model; `change` may spoil the package, by its model id, before."""
+        tracker = self.bench.tracker
+        tags = {"facetmill.model": "dictionary", "facetmill.dataset_version": self.dataset.version}
+        with tracker.run("candidate", tags=tags) as run:
+            run.log_metrics({"test/value_f1": value_f1, "validation/value_f1": value_f1})
+            uri = packaging.package(folder, run, tracker, tags=tags)
+        if change is not None:
+            change(uri.removeprefix("models:/"))
+        runs = ",".join([run.run_id] * seeds)
+        tags |= {versions.DICTIONARY_RUN: self.dictionary_run or run.run_id, SEED_RUNS: runs}
+        return versions.register(tracker, run.run_id, tags)
+
+    def settle(self, version: int, **options: Any) -> Outcome:
+        return settle(self.bench, version, who="ada", why="spring", **options)
+
+    def comparison(self, version: int, folder: Path) -> Any:
+        run_id = versions.resolve(self.bench.tracker, f"{versions.CANDIDATES}/{version}").run_id
+        return read_json(self.bench.tracker.download(run_id or "", COMPARISON, folder / COMPARISON))
+
+
+def failed(outcome: Outcome) -> dict[str, str]:
+    return {verdict["gate"]: verdict["reason"] for verdict in outcome.verdicts if not verdict["passed"]}
+
+
+@pytest.fixture(scope="module")
+def world(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> World:
+    limits = replace(PROMOTION, max_latency_ratio=50.0, max_latency_seconds=30.0)  # of a machine that may be busy
+    bench = Workbench(platform.layout, replace(load_params(platform.layout.root / "params.yaml"), promotion=limits))
+    workspace = platform.layout.data_dir / "things"
+    (workspace / "matched").mkdir(parents=True)
+    pairs = list(cross(COLORS, MATERIALS)) * 6
+    listings = [listing(number, *pair) for number, pair in enumerate(pairs)]
+    pq.write_table(pa.Table.from_batches([to_batch(listings)]), workspace / "matched" / "part-00000.parquet")
+    split_shards(workspace / "matched", workspace / "dataset", SplitParams(seed=0, validation=0.1, test=0.5))
+    version = Dataset.open(workspace).version
+    write_json(workspace / "checked" / "verdict.json", {"passed": True, "dataset_version": version})
+    empty = World(bench, Dataset.open(workspace), "")
+    folder = tmp_path_factory.mktemp("baseline") / "model"
+    baseline = empty.candidate(folder, empty.save(folder, ["red"]))
+    run_id = versions.resolve(bench.tracker, f"{versions.CANDIDATES}/{baseline}").run_id
+    return replace(empty, dictionary_run=run_id or "")
+
+
+@pytest.fixture(scope="module")
+def champion(world: World, tmp_path_factory: pytest.TempPathFactory) -> int:
+    """The first champion: it knows every color and no material."""
+    folder = tmp_path_factory.mktemp("champion")
+    version = world.candidate(folder / "model", world.save(folder / "model", COLORS))
+    outcome = world.settle(version)
+    assert outcome.outcome == "promoted", outcome
+    said = world.comparison(version, folder)
+    assert (said["first"]["ref"], said["second"]["model"]) == (f"facets-candidates/{version}", "dictionary")
+    assert said["second"]["version"] is None
+    live = world.champion()
+    assert live is not None
+    return live
+
+
+def test_as_good_as_the_champion_is_not_better(world: World, champion: int, tmp_path: Path) -> None:
+    """Materials instead of colors: the same value F1 to the third digit, but every color is lost."""
+    outcome = world.settle(world.candidate(tmp_path / "m", world.save(tmp_path / "m", MATERIALS)))
+    assert outcome.outcome == "kept_champion"
+    assert failed(outcome).keys() == {"beats_champion", "no_slice_worse", "seeds_agree"}
+    assert "+0.000" in failed(outcome)["beats_champion"]
+    assert "not shown to be better" in failed(outcome)["beats_champion"]
+    assert "attribute 'Color' -1.000" in failed(outcome)["no_slice_worse"]
+    assert world.champion() == champion
+
+
+def test_a_gain_on_one_product_is_noise(world: World, champion: int, tmp_path: Path) -> None:
+    """A better candidate by a hair is kept out by the interval, and let in when its owner wants points to decide."""
+    rare = next(p for p in world.dataset.read("test") if "oak" in p.title)
+    folder = tmp_path / "m"
+    value_f1 = world.save(folder, COLORS)
+    entries = read_json(folder / "assets" / "entries.json")
+    entries.append(
+        {"words": rare.title.split()[1:], "category": "", "attribute": "Material", "count": 1, "reliability": 1.0}
+    )
+    write_json(folder / "assets" / "entries.json", entries)
+    described = read_json(folder / "model.json")
+    described["hashes"]["assets/entries.json"] = hash_file(folder / "assets" / "entries.json")
+    write_json(folder / "model.json", described)
+    version = world.candidate(folder, value_f1 + 0.001)
+    outcome = world.settle(version)
+    assert outcome.outcome == "kept_champion"
+    assert failed(outcome).keys() == {"beats_champion"}
+    rows = len(world.bench.ledger.history())
+    assert "before" in world.settle(version).message  # by the same limits there is nothing new to find
+    assert len(world.bench.ledger.history()) == rows
+
+
+def test_every_gate_is_asked_and_the_comparison_is_kept(world: World, champion: int, tmp_path: Path) -> None:
+    known = (*COLORS, "oak", "wool")
+    version = world.candidate(tmp_path / "m", world.save(tmp_path / "m", known), seeds=2)
+    outcome = world.settle(version, dry_run=True)
+    assert outcome.outcome == "dry_run", failed(outcome)
+    assert [verdict["gate"] for verdict in outcome.verdicts] == [gate.__name__ for gate in GATES]
+    said = world.comparison(version, tmp_path)
+    assert said["dataset"] == {"name": "things", "version": world.dataset.version}
+    assert (said["second"]["ref"], said["second"]["version"]) == (f"facets/{champion}", champion)
+    assert said["num_products"] == 48
+    assert said["paired"]["value_f1"]["low"] > 0
+    assert {(each["kind"], each["name"]) for each in said["slices"]} >= {
+        ("attribute", "Color"), ("attribute", "Material"), ("category", "Things"), ("image", "missing"),
+    }  # fmt: skip
+    assert [verdict["gate"] for verdict in said["verdicts"]] == [gate.__name__ for gate in GATES]
+    assert [example["change"] > 0 for example in said["examples"]] == [True] * 12
+    assert said["curves"]["first"]["validation/value_f1"][0][0] == 0
+    assert 0 < said["first"]["latency"]["p50"] <= said["first"]["latency"]["p95"]
+
+
+def test_a_candidate_without_its_seeds_is_not_promoted(world: World, champion: int, tmp_path: Path) -> None:
+    version = world.candidate(tmp_path / "m", world.save(tmp_path / "m", (*COLORS, *MATERIALS)), seeds=0)
+    assert failed(world.settle(version)) == {"seeds_agree": "seeds_agree: could not be measured"}
+
+
+MODEL_FILE = packaging.MODEL_FILE.read_text()
+
+
+def other_code(monkeypatch: pytest.MonkeyPatch, folder: Path, line: str) -> None:
+    """Package a model file in which `predict` begins with a line of an attacker, or of a fool."""
+    start = "        products = [to_product(row)"
+    assert start in MODEL_FILE
+    path = folder / "model_file.py"
+    path.write_text(MODEL_FILE.replace(start, f"        if len(model_input) > 2: {line}\n{start}"))
+    monkeypatch.setattr(packaging, "MODEL_FILE", path)
+
+
+class Payload:
+    """Unpickled, it leaves a mark."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.mark),)
+
+
+def pickled(world: World, folder: Path, name: str) -> Callable[[str], None]:
+    """Make a package's model a pickle of that name, as MLflow itself once wrote them."""
+
+    def change(model_id: str) -> None:
+        place = world.bench.tracker.client.get_logged_model(model_id).artifact_location
+        described = world.bench.tracker.download_uri(f"{place}/MLmodel", folder / "evil" / "MLmodel")
+        text = yaml.safe_load(described.read_text())
+        flavor = text["flavors"]["python_function"]
+        del flavor["model_code_path"]
+        flavor["python_model"] = name
+        described.write_text(yaml.safe_dump(text))
+        (folder / "evil" / name).write_bytes(pickle.dumps(Payload(folder / "mark")))
+        world.bench.tracker.client.log_model_artifacts(model_id, str(folder / "evil"))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("poison", "gate", "message"),
+    [
+        ("NaN weights", "answers", "not finite"),
+        ("sleeps", "answers", "not done in"),
+        ("dies", "answers", "exit code 9"),
+        ("answers for other products", "answers", "asked for product"),
+        ("another signature", "signature_as_published", "another signature"),
+        ("pickle.pkl", "answers", "pickle.pkl was not loaded"),
+        ("pickle.txt", "answers", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"),
+    ],
+)
+def test_a_poisoned_candidate_never_goes_live(
+    world: World, champion: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poison: str, gate: str, message: str
+) -> None:
+    """Each would be far better than the champion."""
+    folder, change = tmp_path / "model", None
+    value_f1 = world.save(folder, (*COLORS, *MATERIALS))
+    if poison == "NaN weights":
+        save_tensors({"weights": torch.tensor([float("nan")])}, folder / "weights.safetensors")
+        described = read_json(folder / "model.json")
+        described["hashes"]["weights.safetensors"] = hash_file(folder / "weights.safetensors")
+        write_json(folder / "model.json", described)
+    elif poison == "sleeps":
+        other_code(monkeypatch, tmp_path, "import time; time.sleep(3600)")
+        monkeypatch.setattr(ask, "SECONDS_PER_PRODUCT", 0.0)
+        limits = replace(world.bench.params.promotion, max_load_seconds=10.0)
+        world = replace(world, bench=Workbench(world.bench.layout, replace(world.bench.params, promotion=limits)))
+    elif poison == "dies":
+        other_code(monkeypatch, tmp_path, "import os; os._exit(9)")
+    elif poison == "answers for other products":
+        other_code(monkeypatch, tmp_path, "model_input = model_input.iloc[::-1]")
+    elif poison == "another signature":
+        columns = [ColSpec(DataType.string, name) for name in ("product_id", "title", "text")]
+        monkeypatch.setattr(packaging, "SIGNATURE", ModelSignature(Schema(columns), packaging.SIGNATURE.outputs))
+    else:
+        change = pickled(world, tmp_path, poison)
+    version = world.candidate(folder, value_f1, change=change)
+    outcome = world.settle(version)
+    assert outcome.outcome == "kept_champion"
+    assert message in failed(outcome)[gate], failed(outcome)
+    assert str(tmp_path.parent) not in failed(outcome)[gate]
+    assert world.champion() == champion
+    row = world.bench.ledger.history()[-1]
+    assert (row.state, row.candidate_version) == ("rejected", version)
+    assert not (tmp_path / "mark").exists()
+
+
+def test_a_champion_that_does_not_answer_is_told_to_a_person(
+    world: World, champion: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The candidate is not blamed: no row is written, and nothing changes."""
+    version = world.candidate(tmp_path / "m", world.save(tmp_path / "m", (*COLORS, *MATERIALS)))
+    rows = len(world.bench.ledger.history())
+    fetched = versions.fetch_package
+
+    def broken(tracker: Any, model: versions.Resolved, target: Path) -> Path:
+        folder = fetched(tracker, model, target)
+        if model.ref == f"{versions.LIVE}/{champion}":
+            (folder / "model_file.py").write_text("raise RuntimeError('written for another Python')\n")
+        return folder
+
+    monkeypatch.setattr(versions, "fetch_package", broken)
+    with pytest.raises(PlatformError, match=rf"(?s)champion {champion} .*does not answer.*another Python"):
+        world.settle(version)
+    assert (world.champion(), len(world.bench.ledger.history())) == (champion, rows)
+
+
+def test_a_candidate_that_died_once_may_try_again(
+    world: World, champion: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full machine may have killed it; the code that dies here looks for a file that is gone the second time."""
+    (tmp_path / "full").touch()
+    line = f"import os; os.path.exists({str(tmp_path / 'full')!r}) and os._exit(9)"
+    other_code(monkeypatch, tmp_path, line)
+    version = world.candidate(tmp_path / "m", world.save(tmp_path / "m", (*COLORS, "oak")))
+    assert "exit code 9" in failed(world.settle(version))["answers"]
+    (tmp_path / "full").unlink()
+    assert "answers" not in failed(world.settle(version, dry_run=True))
+    assert "before" not in world.settle(version).message
+    assert world.champion() != champion
+
+
+def test_what_was_not_registered_by_us_is_not_judged(world: World, champion: int, tmp_path: Path) -> None:
+    world.save(tmp_path / "m", COLORS)
+    with world.bench.tracker.run("stray") as run:
+        packaging.package(tmp_path / "m", run, world.bench.tracker, tags={})
+    version = versions.register(world.bench.tracker, run.run_id, {})
+    with pytest.raises(PlatformError, match=r"no tag facetmill\.dataset_version"):
+        judge(world.bench, version)
+
+
+def test_the_better_model_goes_live(world: World, champion: int, tmp_path: Path) -> None:
+    before = world.champion()
+    version = world.candidate(tmp_path / "m", world.save(tmp_path / "m", (*COLORS, *MATERIALS)), seeds=2)
+    outcome = world.settle(version)
+    assert outcome.outcome == "promoted", failed(outcome)
+    assert world.champion() == outcome.champion_version != before
+    row = world.bench.ledger.history()[-1]
+    assert (row.state, row.from_version, row.to_version) == ("done", before, outcome.champion_version)
+    json.dumps(row.decision, allow_nan=False)
