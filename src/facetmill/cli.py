@@ -209,6 +209,35 @@ def promote(
 
 
 @app.command()
+def compare(
+    first: Ref,
+    second: Ref,
+    out: Annotated[Path, typer.Option(help="The page to write, one HTML file that needs nothing else.")] = Path(
+        "review.html"
+    ),
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two models on a frozen test split, that of --data or of the data that the first was trained on."""
+    layout = _layout()
+    from facetmill.dataset.version import Dataset
+    from facetmill.dataset.workspace import workspace_dir
+    from facetmill.registry.lineage import bring_back, dataset_version_of
+    from facetmill.registry.measuring import compare_references
+    from facetmill.report.review_page import write_review
+    from facetmill.workbench import open_workbench
+
+    bench = open_workbench(data, start=layout.root)
+    if data is None:
+        dataset = bring_back(bench, dataset_version_of(bench, first))
+    else:
+        dataset = Dataset.open(workspace_dir(layout.root, bench.params))
+    comparison = compare_references(bench, first, second, dataset).to_json()
+    write_review(comparison, out)
+    _show({"page": str(out.resolve()), "paired": comparison["paired"]} if not as_json else comparison, as_json)
+
+
+@app.command()
 def rollback(
     who: Who,
     to: Annotated[int | None, typer.Option(help="Version of facets; without it, the champion before this one.")] = None,

@@ -142,6 +142,21 @@ def test_a_dry_run_asks_every_gate_and_changes_nothing(platform: Platform, first
     assert (answer(platform, "history"), answer(platform, "status")["champion"]) == before
 
 
+def test_compare_writes_one_page_about_two_models(platform: Platform, first: Any, tmp_path: Path) -> None:
+    page = tmp_path / "review.html"
+    compared = answer(platform, "compare", "facets@champion", "dictionary", "--out", str(page))
+    assert compared["paired"]["value_f1"]["difference"] > 0
+    assert compared["num_products"] == first["dataset"]["products"]["test"]
+    html = page.read_text()
+    assert "facets@champion" in html
+    assert not re.search(r"(src|href)=[\"']https?:", html)
+
+
+def test_the_review_page_of_a_promotion_lies_in_the_candidates_run(first: Any, tracker: Tracker) -> None:
+    page = tracker.read_text(first["candidate"]["run_id"], "review.html")
+    assert all(verdict["gate"] in page for verdict in first["outcome"]["verdicts"])
+
+
 def test_lineage_goes_both_ways(platform: Platform, first: Any) -> None:
     up = answer(platform, "lineage", "facets@champion")
     assert up["run"] == first["candidate"]["run_id"]

@@ -14,12 +14,13 @@ from facetmill.registry import versions
 from facetmill.registry.gates import OF_THE_MOMENT, Decision, decide
 from facetmill.registry.measuring import SEED_RUNS, measure
 from facetmill.registry.promotion import promote
+from facetmill.report.review_page import review_page
 from facetmill.serving.smoke import smoke_test
 from facetmill.tracking import Run
 from facetmill.training.final import TrainedRun, best_run, describe_run
 from facetmill.workbench import Workbench
 
-COMPARISON = "comparison.json"  # artifact of the candidate's run
+COMPARISON, REVIEW = "comparison.json", "review.html"  # artifacts of the candidate's run
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ class Outcome:
 def judge(bench: Workbench, candidate_version: int) -> Decision:
     """Every gate's verdict on one candidate, on the frozen test split of the data it was trained on.
 
-    What it was decided by is kept as `comparison.json` with the candidate's run. Raises `PlatformError` when the
-    champion itself does not answer; a candidate that does not is rejected.
+    What it was decided by is kept with the candidate's run, as `comparison.json` and as the page `review.html`.
+    Raises `PlatformError` when the champion itself does not answer; a candidate that does not is rejected.
     """
     candidate = versions.resolve(bench.tracker, f"{versions.CANDIDATES}/{candidate_version}")
     live = versions.champion(bench.tracker)
@@ -79,8 +80,10 @@ def judge(bench: Workbench, candidate_version: int) -> Decision:
     decision = decide(measured.evidence, bench.params.promotion)
     run_id = candidate.tags.get(versions.RUN) or candidate.run_id
     if measured.comparison is not None and run_id is not None:
-        comparison = replace(measured.comparison, verdicts=decision.verdicts)
-        Run(bench.tracker.client, run_id).log_json(COMPARISON, comparison.to_json())
+        comparison = replace(measured.comparison, verdicts=decision.verdicts).to_json()
+        run = Run(bench.tracker.client, run_id)
+        run.log_json(COMPARISON, comparison)
+        run.log_text(REVIEW, review_page(comparison))
     return decision
 
 

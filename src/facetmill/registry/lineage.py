@@ -14,6 +14,14 @@ from facetmill.workbench import Workbench
 DATASET_VERSION = "facetmill.dataset_version"
 
 
+def dataset_version_of(bench: Workbench, ref: str) -> str:
+    """The version of the dataset that a model was trained on. Raises `PlatformError` where that is not known."""
+    tags = versions.resolve(bench.tracker, ref).tags
+    if DATASET_VERSION not in tags:
+        raise PlatformError(f"{ref}: what it was trained on is not known; say --data")
+    return tags[DATASET_VERSION]
+
+
 def of_model(bench: Workbench, ref: str) -> dict[str, Any]:
     """From a model to its run, code, parameters, sweep, dataset and that dataset's gate, and when it was live."""
     resolved = versions.resolve(bench.tracker, ref)

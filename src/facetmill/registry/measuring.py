@@ -119,6 +119,23 @@ def measure(bench: Workbench, candidate: versions.Resolved, champion: versions.R
     return Measured(evidence, comparison)
 
 
+def compare_references(bench: Workbench, first: str, second: str, dataset: Dataset) -> Comparison:
+    """Two models of the registry on the test split of a dataset; no gate is asked, nothing is kept.
+
+    Raises `PlatformError` when either does not answer.
+    """
+    products = _test_products(dataset)
+    with tempfile.TemporaryDirectory() as folder:
+
+        def answered(ref: str, name: str) -> Answered:
+            model = versions.resolve(bench.tracker, ref)
+            package = versions.fetch_package(bench.tracker, model, Path(folder) / name)
+            return _answered(bench, _Served(model, package), products, needed=ref)
+
+        one, other = answered(first, "first"), answered(second, "second")
+    return _compare(dataset, products, one, other, bench.params.promotion)
+
+
 def _test_products(dataset: Dataset) -> list[Product]:
     """The frozen test split, its pictures by absolute path, since models are asked from other folders."""
     products = [
