@@ -86,20 +86,36 @@ class JaveConfig:
     window: Annotated[int, Field(ge=8)]
     attention_size: Count
     attn_norm: Literal["softmax", "none"]
+    tasks: Literal["joint", "separate", "values_given", "attributes_given"]
     use_attributes: bool
     kl_weight: Annotated[float, Field(ge=0)]
     kl_reduction: Literal["sum", "mean"]
+    kl_form: Literal["printed", "bernoulli"]
     dropout: Share
     threshold: Share
 
 
-ModelConfig: TypeAlias = DictionaryConfig | JaveConfig
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class MJaveConfig(JaveConfig):
+    image_encoder: str
+    freeze_image_encoder: bool
+    image_size: Annotated[int, Field(ge=16, le=1024)]
+    image_hidden_size: Count
+    image_num_stages: Annotated[int, Field(ge=1, le=5)]
+    global_attention: bool
+    global_gate: bool
+    regional_attention: bool
+    regional_gate: bool
+
+
+ModelConfig: TypeAlias = DictionaryConfig | JaveConfig | MJaveConfig
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class ModelsParams:
     dictionary: DictionaryConfig
     jave: JaveConfig
+    m_jave: MJaveConfig
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

@@ -113,10 +113,13 @@ def train(bench: Workbench, dataset: Dataset, recipe: Recipe) -> TrainedRun:
             read_split(dataset, "validation"),
             recipe.training,
             state_dir=state_dir,
+            features_dir=bench.layout.features_dir,
             on_epoch=lambda epoch: log_epoch(run, epoch),
             progress=True,
         )
-        test = evaluate(model, read_split(dataset, "test"), bootstrap=bench.params.promotion.bootstrap)
+        test_products = read_split(dataset, "test")
+        model.prepare(test_products, bench.layout.features_dir)
+        test = evaluate(model, test_products, bootstrap=bench.params.promotion.bootstrap)
         run.log_metrics({f"test/{metric}": value for metric, value in test.flat().items()})
         run.log_metrics({"validation/best_value_f1": result.value_f1})
         run.log_json("test_scores.json", test.to_json())
