@@ -38,13 +38,17 @@ class Encoder(Protocol):
 
 
 def encoder_identity(encoder: Encoder) -> str:
-    """Hash over an encoder's shape, every one of its weights, and what else decides the digits that it gives."""
+    """Hash over an encoder's shape, every one of its weights, and what else decides the last digits of what it gives:
+    libraries, device, and how this process multiplies matrices now."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(encoder.state_dict().items()):
+    weights = encoder.state_dict()
+    for name, tensor in sorted(weights.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     versions = {name: version(name) for name in LIBRARIES}
-    return hash_json([FORMAT, versions, encoder.describe(), digest.hexdigest()])
+    devices = sorted({tensor.device.type for tensor in weights.values()})
+    computing = [devices, torch.get_num_threads(), torch.get_float32_matmul_precision()]
+    return hash_json([FORMAT, versions, computing, encoder.describe(), digest.hexdigest()])
 
 
 def digest_of(*parts: bytes) -> bytes:
@@ -78,7 +82,10 @@ class FeatureCache:
     def get(self, digest: bytes) -> Tensor:
         """The rows of one input [rows,E]. Raises `KeyError` for one that was never filled in."""
         part, start, end = self._places[digest]
-        return torch.from_numpy(part.get_slice("rows")[start:end])
+        rows = part.get_slice("rows")
+        if start == end:  # which safetensors refuses to slice at the end of a file
+            return torch.zeros(0, rows.get_shape()[1])
+        return torch.from_numpy(rows[start:end])
 
     def fill(self, inputs: Iterable[tuple[bytes, Callable[[], NDArray[np.float32]]]]) -> int:
         """Encode the inputs that are not here, and write them as one part. Returns how many those were.
@@ -96,7 +103,8 @@ class FeatureCache:
                     {
                         "digests": np.frombuffer(b"".join(fresh), dtype=np.uint8).reshape(-1, 32),
                         "ends": np.cumsum([len(rows) for rows in fresh.values()], dtype=np.int64),
-                        "rows": np.concatenate(list(fresh.values())).astype(np.float32, copy=False),
+                        # in the order of rows, for safetensors writes the memory as it lies
+                        "rows": np.ascontiguousarray(np.concatenate(list(fresh.values())), dtype=np.float32),
                     },
                     temporary,
                 )

@@ -90,7 +90,7 @@ class ImageEncoder(nn.Module):
         self.size = size
         self.pretrained = pretrained
         self.frozen = frozen and pretrained
-        self._mean, self._std = tuple(mean), tuple(std)
+        self._mean, self._std = list(mean), list(std)
         self.register_buffer("mean_C11", torch.tensor(self._mean)[:, None, None], persistent=False)
         self.register_buffer("std_C11", torch.tensor(self._std)[:, None, None], persistent=False)
         if self.frozen:

@@ -25,6 +25,7 @@ from facetmill.records import Product
 from facetmill.registry.package import package
 from facetmill.tracking import Run
 from facetmill.training.checkpoint import save_model
+from facetmill.training.device import compute_settings
 from facetmill.training.loop import EpochResult, fit
 from facetmill.training.seeding import seed_everything
 from facetmill.workbench import Workbench
@@ -118,7 +119,8 @@ def train(bench: Workbench, dataset: Dataset, recipe: Recipe) -> TrainedRun:
             progress=True,
         )
         test_products = read_split(dataset, "test")
-        model.prepare(test_products, bench.layout.features_dir)
+        with compute_settings(recipe.training.threads):
+            model.prepare(test_products, bench.layout.features_dir)
         test = evaluate(model, test_products, bootstrap=bench.params.promotion.bootstrap)
         run.log_metrics({f"test/{metric}": value for metric, value in test.flat().items()})
         run.log_metrics({"validation/best_value_f1": result.value_f1})
