@@ -49,7 +49,7 @@ def head_row(config: JaveConfig) -> dict[str, Any]:
     """A training step of the head on given features: our fp32 setting against torch's."""
     seed_everything(0)
     size = config.attention_size
-    gathering = Gathering(WIDTH, None, size, config.attn_norm, use_in_text=False, use_gate=False)
+    gathering = Gathering(WIDTH, size, config.attn_norm)
     attribute_head = AttributeHead(WIDTH, ATTRIBUTES, size)
     value_head = ValueHead(WIDTH, ATTRIBUTES, size, use_attributes=config.use_attributes)
     parameters = [p for part in (gathering, attribute_head, value_head) for p in part.parameters()]

@@ -65,7 +65,7 @@ class Toy:
     norm: Any = "softmax"
 
     def __post_init__(self) -> None:
-        self.gathering = Gathering(2, None, 1, self.norm, use_in_text=False, use_gate=False)
+        self.gathering = Gathering(2, 1, self.norm)
         self.attribute_head = AttributeHead(2, 2, 1)
         self.value_head = ValueHead(2, 2, 1, use_attributes=True)
         set_weight(self.gathering.text.query, [[1.0, 0.0]])

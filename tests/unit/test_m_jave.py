@@ -21,7 +21,7 @@ from facetmill.encoders.text import TransformerEncoder
 from facetmill.encoders.vision import ImageEncoder, ImageStates
 from facetmill.models.jave import Jave
 from facetmill.models.m_jave import MJave
-from facetmill.models.parts.joint import AttributeHead, Gathering, ValueHead
+from facetmill.models.parts.joint import AttributeHead, Gathering, ImageTerms, ValueHead
 from facetmill.params import JaveConfig, MJaveConfig, TrainingParams
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
 from facetmill.registry.package import MODEL_FILE, SIGNATURE
@@ -118,12 +118,10 @@ REGIONS = torch.tensor([[[1.0, 0.0], [0.0, 2.0]]])  # v of two regions
 
 def toy(**switches: bool) -> tuple[Gathering, AttributeHead, ValueHead]:
     """Two attributes, both widths 2, attention size 1; the text weights are those of test_jave."""
-    use = {"in_text": True, "global_gate": True, "in_tags": True, "regional_gate": True} | switches
-    gathering = Gathering(2, 2, 1, "softmax", use_in_text=use["in_text"], use_gate=use["global_gate"])
+    terms = ImageTerms(2, **switches)
+    gathering = Gathering(2, 1, "softmax", terms)
     attribute_head = AttributeHead(2, 2, 1)
-    value_head = ValueHead(
-        2, 2, 1, use_attributes=True, image_width=2 if use["in_tags"] else None, use_gate=use["regional_gate"]
-    )
+    value_head = ValueHead(2, 2, 1, use_attributes=True, terms=terms)
     assert gathering.image is not None
     assert value_head.attributes is not None
     set_weight(gathering.text.query, [[1.0, 0.0]])
@@ -152,7 +150,7 @@ def toy(**switches: bool) -> tuple[Gathering, AttributeHead, ValueHead]:
 
 @pytest.mark.parametrize(
     "switches",
-    [{}, {"in_text": False}, {"global_gate": False}, {"in_tags": False}, {"regional_gate": False}],
+    [{}, {"in_text": False}, {"gate_in_text": False}, {"in_tags": False}, {"gate_in_tags": False}],
     ids=["full", "wo_global_crossmatt", "wo_global_gate", "wo_regional_crossmatt", "wo_regional_gate"],
 )
 def test_image_terms_by_hand(switches: dict[str, bool]) -> None:
@@ -163,7 +161,7 @@ def test_image_terms_by_hand(switches: dict[str, bool]) -> None:
     weights = [[1 - late, late], [0.5, 0.5]]
     torch.testing.assert_close(read.look.weight_BTK, torch.tensor([weights]))
     # (6) vG = (0.5, 1): gG = s(h w1 + 1 + 0.5); (5) the text term is 1 for both tokens
-    gates = [sigmoid(2.5), sigmoid(1.5)] if switches.get("global_gate", True) else [1.0, 1.0]
+    gates = [sigmoid(2.5), sigmoid(1.5)] if switches.get("gate_in_text", True) else [1.0, 1.0]
     seen = [(1 - late) + 2 * late, 1.5] if switches.get("in_text", True) else [0.0, 0.0]
     gathered = [1 + gate * value for gate, value in zip(gates, seen, strict=True)]
     torch.testing.assert_close(read.gathered_BTD, torch.tensor([gathered])[..., None])
@@ -174,7 +172,7 @@ def test_image_terms_by_hand(switches: dict[str, bool]) -> None:
     # (10) gR = s(ya_1 - ya_2 + v w10), and u = sum gR Av (v Wvv)
     told = (sigmoid(pooled), sigmoid(0.5 - pooled))
     regional = [sigmoid(told[0] - told[1] + 1), sigmoid(told[0] - told[1])]
-    if not switches.get("regional_gate", True):
+    if not switches.get("gate_in_tags", True):
         regional = [1.0, 1.0]
     used = float(switches.get("in_tags", True))
     unions = [used * (regional[0] * row[0] + 2 * regional[1] * row[1]) for row in weights]
@@ -187,7 +185,7 @@ def test_image_terms_by_hand(switches: dict[str, bool]) -> None:
 
 
 def test_without_softmax_the_scores_of_regions_are_their_weights() -> None:
-    gathering = Gathering(2, 2, 1, "none", use_in_text=True, use_gate=True)
+    gathering = Gathering(2, 1, "none", ImageTerms(2))
     assert gathering.image is not None
     set_weight(gathering.image.query, [[1.0, 0.0]])
     set_weight(gathering.image.key, [[0.0, 1.0]])

@@ -64,6 +64,7 @@ from facetmill.models.parts.joint import (
     AttributeHead,
     Gathered,
     Gathering,
+    ImageTerms,
     ValueHead,
     agreement_loss,
     attribute_loss,
@@ -125,14 +126,8 @@ class Trunk(nn.Module):
         self.encoder = encoder
         self.image_encoder = image_encoder
         self.dropout = nn.Dropout(config.dropout)
-        self.gathering = Gathering(
-            encoder.width,
-            None if image_encoder is None else image_encoder.width,
-            config.attention_size,
-            config.attn_norm,
-            use_in_text=isinstance(config, MJaveConfig) and config.global_attention,
-            use_gate=isinstance(config, MJaveConfig) and config.global_gate,
-        )
+        terms = image_terms(config, image_encoder)
+        self.gathering = Gathering(encoder.width, config.attention_size, config.attn_norm, terms)
 
     def forward(self, text: TextBatch, pictures: PictureBatch | None) -> Gathered:
         states_BTE, text_BE = text_states(text, self.encoder)
@@ -145,11 +140,25 @@ class Trunk(nn.Module):
 
     def another(self, config: JaveConfig) -> Trunk:
         """A trunk that learns apart from this one; only frozen encoders are shared."""
-        apart = [None if e is None else e if e.frozen else copy.deepcopy(e) for e in (self.encoder, self.image_encoder)]
-        encoder, image_encoder = apart
-        assert isinstance(encoder, TextEncoder)
-        assert image_encoder is None or isinstance(image_encoder, ImageEncoder)
+        encoder, image_encoder = self.encoder, self.image_encoder
+        if not encoder.frozen:
+            encoder = copy.deepcopy(encoder)
+        if image_encoder is not None and not image_encoder.frozen:
+            image_encoder = copy.deepcopy(image_encoder)
         return Trunk(encoder, image_encoder, config)
+
+
+def image_terms(config: JaveConfig, image_encoder: ImageEncoder | None) -> ImageTerms | None:
+    """The image terms that a config asks for: none in JAVE."""
+    if not isinstance(config, MJaveConfig) or image_encoder is None:
+        return None
+    return ImageTerms(
+        image_encoder.width,
+        in_text=config.global_attention,
+        gate_in_text=config.global_gate,
+        in_tags=config.regional_attention,
+        gate_in_tags=config.regional_gate,
+    )
 
 
 class Jave(Model):
@@ -171,25 +180,16 @@ class Jave(Model):
         self.config = config
         self.schema = schema
         self.tokenizer = tokenizer
-        size, num_attributes = config.attention_size, len(schema.names)
+        width, size, num_attributes = encoder.width, config.attention_size, len(schema.names)
+        terms = image_terms(config, image_encoder)
         self.trunk = Trunk(encoder, image_encoder, config)
         self.attribute_trunk = self.trunk.another(config) if config.tasks == "separate" else None
-        self.attribute_head = (
-            None if config.tasks == "attributes_given" else AttributeHead(encoder.width, num_attributes, size)
-        )
-        use_image = isinstance(config, MJaveConfig) and config.regional_attention and image_encoder is not None
-        self.value_head = (
-            None
-            if config.tasks == "values_given"
-            else ValueHead(
-                encoder.width,
-                num_attributes,
-                size,
-                use_attributes=config.use_attributes,
-                image_width=image_encoder.width if use_image and image_encoder is not None else None,
-                use_gate=isinstance(config, MJaveConfig) and config.regional_gate,
-            )
-        )
+        self.attribute_head: AttributeHead | None = None
+        self.value_head: ValueHead | None = None
+        if config.tasks != "attributes_given":
+            self.attribute_head = AttributeHead(width, num_attributes, size)
+        if config.tasks != "values_given":
+            self.value_head = ValueHead(width, num_attributes, size, use_attributes=config.use_attributes, terms=terms)
         self._numbers = {name: number for number, name in enumerate(schema.names)}
         self._counts = dict(counts)
         self._text_cache: FeatureCache | None = None

@@ -51,6 +51,17 @@ class TextAttention(nn.Module):
         return gathered
 
 
+@dataclass(frozen=True)
+class ImageTerms:
+    """Which image terms there are, of regions `width` wide: those of (5) and (9), and their gates (6) and (10)."""
+
+    width: int
+    in_text: bool = True
+    gate_in_text: bool = True
+    in_tags: bool = True
+    gate_in_tags: bool = True
+
+
 class ImageAttention(nn.Module):
     """(3), (4): how much each token looks at each region, and what each region has to give."""
 
@@ -119,20 +130,15 @@ class Gathered:
 
 
 class Gathering(nn.Module):
-    """(1) to (6): what each token gathers from its text and, where `image_width` is given, its picture.
+    """(1) to (6): what each token gathers from its text and, where there are image terms, its picture."""
 
-    `use_in_text` is the image term of (5), `use_gate` the gate before it.
-    """
-
-    def __init__(
-        self, width: int, image_width: int | None, size: int, norm: AttnNorm, *, use_in_text: bool, use_gate: bool
-    ) -> None:
+    def __init__(self, width: int, size: int, norm: AttnNorm, terms: ImageTerms | None = None) -> None:
         super().__init__()
         self.text = TextAttention(width, size, norm)
-        self.image = None if image_width is None else ImageAttention(width, image_width, size, norm)
-        gated = image_width is not None and use_in_text and use_gate
-        self.gate = GlobalGate(width, image_width) if gated and image_width is not None else None
-        self._use_in_text = use_in_text
+        self.image = None if terms is None else ImageAttention(width, terms.width, size, norm)
+        gated = terms is not None and terms.in_text and terms.gate_in_text
+        self.gate = GlobalGate(width, terms.width) if terms is not None and gated else None
+        self._in_text = terms is not None and terms.in_text
 
     def forward(self, states_BTE: Tensor, text_BE: Tensor, mask_BT: Tensor, image: ImageStates | None) -> Gathered:
         gathered_BTD = self.text(states_BTE, mask_BT)
@@ -140,7 +146,7 @@ class Gathering(nn.Module):
             return Gathered(states_BTE, text_BE, mask_BT, gathered_BTD, None)
         weight_BTK, value_BKD = self.image(states_BTE, image)
         gate_BT = None if self.gate is None else self.gate(states_BTE, image)
-        if self._use_in_text:
+        if self._in_text:
             seen_BTD = weight_BTK @ value_BKD
             gathered_BTD = gathered_BTD + (seen_BTD if gate_BT is None else gate_BT[..., None] * seen_BTD)  # (5)
         return Gathered(states_BTE, text_BE, mask_BT, gathered_BTD, Look(image, weight_BTK, value_BKD, gate_BT))
@@ -167,35 +173,25 @@ class AttributeHead(nn.Module):
 
 
 class ValueHead(nn.Module):
-    """(9) before its softmax: tag logits [B,T,G] from what was gathered and attributes [B,A] (0..1).
-
-    `image_width` is None where (9) has no image term u; `use_gate` is the gate (10) in it.
-    """
+    """(9) before its softmax: tag logits [B,T,G] from what was gathered and attributes [B,A] (0..1)."""
 
     def __init__(
-        self,
-        width: int,
-        num_attributes: int,
-        size: int,
-        *,
-        use_attributes: bool,
-        image_width: int | None = None,
-        use_gate: bool = True,
+        self, width: int, num_attributes: int, size: int, *, use_attributes: bool, terms: ImageTerms | None = None
     ) -> None:
         super().__init__()
         self.token = nn.Linear(width, size, bias=False)  # W6
         self.gathered = nn.Linear(size, size, bias=False)  # W7
         self.attributes = nn.Linear(num_attributes, size, bias=False) if use_attributes else None  # W8
         self.tags = nn.Linear(size, num_tags(num_attributes))  # Wo_v, b_v
-        gated = image_width is not None and use_gate
-        self.gate = RegionalGate(num_attributes, image_width, use_attributes) if gated and image_width else None
-        self._use_image = image_width is not None
+        gated = terms is not None and terms.in_tags and terms.gate_in_tags
+        self.gate = RegionalGate(num_attributes, terms.width, use_attributes) if terms is not None and gated else None
+        self._in_tags = terms is not None and terms.in_tags
 
     def forward(self, read: Gathered, attribute_BA: Tensor) -> Tensor:
         inner_BTD = self.token(read.states_BTE) + self.gathered(read.gathered_BTD)  # (9)
         if self.attributes is not None:
             inner_BTD = inner_BTD + self.attributes(attribute_BA)[:, None]
-        if self._use_image and read.look is not None:
+        if self._in_tags and read.look is not None:
             weight_BTK = read.look.weight_BTK
             if self.gate is not None:
                 weight_BTK = weight_BTK * self.gate(attribute_BA, read.look.image)[:, None]  # (10)
