@@ -26,7 +26,7 @@ from facetmill.params import JaveConfig, MJaveConfig, TrainingParams
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
 from facetmill.registry.package import MODEL_FILE, SIGNATURE
 from facetmill.serving.ask import ask
-from facetmill.training.checkpoint import save_model
+from facetmill.training.checkpoint import load_model, save_model
 from facetmill.training.device import compute_settings
 from facetmill.training.loop import EpochResult, FitResult, fit
 from facetmill.training.predict import predict
@@ -280,6 +280,25 @@ def test_separate_tasks_have_image_encoders_of_their_own() -> None:
     model.loss(model.collate(SHOWN)).total.backward()
     assert model.attribute_trunk.image_encoder is not None
     assert any(p.grad is not None for p in model.attribute_trunk.image_encoder.parameters())
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"tasks": "separate"},
+        {"tasks": "values_given"},
+        {"tasks": "attributes_given"},
+        {"global_attention": False, "regional_attention": False},
+        {"use_attributes": False, "kl_form": "bernoulli"},
+    ],
+    ids=lambda switches: "-".join(map(str, switches.values())),
+)
+def test_every_variant_is_trained_saved_and_loaded(switches: dict[str, Any], tmp_path: Path) -> None:
+    model = built(config(**switches))
+    fit(model, [*SHOWN, *clear(4, 1)], SHOWN, dataclasses.replace(TRAINING, epochs=2))
+    expected = list(predict(model, SHOWN, 4))
+    save_model(model, tmp_path / "saved")
+    assert list(predict(load_model(tmp_path / "saved"), SHOWN, 4)) == expected
 
 
 def test_every_window_of_a_long_text_sees_the_picture() -> None:
