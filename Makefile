@@ -55,7 +55,7 @@ ui: $(STAMP) ## start the MLflow and Prefect servers, or find them running, and 
 clean: ## remove built datasets and caches; runs, models and the ledger stay. ALL=1 removes .venv too
 	@if [ -x $(BIN)/facetmill ]; then $(BIN)/facetmill down >/dev/null; fi
 	@for folder in data/*/; do if [ -d "$$folder.dvc" ]; then rm -rf "$$folder"; fi; done
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/bench/results .facetmill/dvc-cache
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/bench/results .facetmill/dvc-cache .facetmill/features
 	find src tests flows -name __pycache__ -type d -prune -exec rm -rf {} +
 	$(if $(filter 1,$(ALL)),rm -rf $(VENV))
 	@echo "Removed: built datasets and caches. 'facetmill dataset build' makes them again; a candidate can be promoted"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from facetmill.params import JaveConfig, PromotionParams
+import dataclasses
+
+from facetmill.params import JaveConfig, MJaveConfig, PromotionParams
 
 JAVE = JaveConfig(
     encoder="bilstm",
@@ -14,11 +16,13 @@ JAVE = JaveConfig(
     window=16,
     attention_size=8,
     attn_norm="softmax",
+    tasks="joint",
     use_attributes=True,
     category_attributes=True,
     kl_weight=0.5,
     kl_tags="both",
     kl_reduction="sum",
+    kl_form="printed",
     dropout=0.0,
     threshold=0.5,
 )
@@ -32,4 +36,17 @@ PROMOTION = PromotionParams(
     max_latency_ratio=3.0,
     max_latency_seconds=1.0,
     max_load_seconds=60.0,
+)
+
+M_JAVE = MJaveConfig(
+    **dataclasses.asdict(JAVE),
+    image_encoder="config",
+    freeze_image_encoder=False,
+    image_size=32,
+    image_hidden_size=8,
+    image_num_stages=2,
+    global_attention=True,
+    global_gate=True,
+    regional_attention=True,
+    regional_gate=True,
 )

@@ -86,22 +86,38 @@ class JaveConfig:
     window: Annotated[int, Field(ge=8)]
     attention_size: Count
     attn_norm: Literal["softmax", "none"]
+    tasks: Literal["joint", "separate", "values_given", "attributes_given"]
     use_attributes: bool
     category_attributes: bool
     kl_weight: Annotated[float, Field(ge=0)]
     kl_tags: Literal["both", "begin"]
     kl_reduction: Literal["sum", "mean"]
+    kl_form: Literal["printed", "bernoulli"]
     dropout: Share
     threshold: Share
 
 
-ModelConfig: TypeAlias = DictionaryConfig | JaveConfig
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class MJaveConfig(JaveConfig):
+    image_encoder: str
+    freeze_image_encoder: bool
+    image_size: Annotated[int, Field(ge=16, le=1024)]
+    image_hidden_size: Count
+    image_num_stages: Annotated[int, Field(ge=1, le=5)]
+    global_attention: bool
+    global_gate: bool
+    regional_attention: bool
+    regional_gate: bool
+
+
+ModelConfig: TypeAlias = DictionaryConfig | JaveConfig | MJaveConfig
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class ModelsParams:
     dictionary: DictionaryConfig
     jave: JaveConfig
+    m_jave: MJaveConfig
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -185,7 +201,9 @@ def to_mapping(params: Any) -> dict[str, Any]:
 
 #: By model, what a config field means to a model saved before there was one: an old champion must still load. A field
 #: added to a config gets its entry here.
-FIELDS_ADDED_LATER: Mapping[str, Mapping[str, Any]] = {"jave": {"category_attributes": False, "kl_tags": "both"}}
+FIELDS_ADDED_LATER: Mapping[str, Mapping[str, Any]] = {
+    "jave": {"category_attributes": False, "kl_tags": "both", "kl_form": "printed", "tasks": "joint"}
+}
 
 
 def model_config(params: Params, key: str) -> ModelConfig:

@@ -15,7 +15,16 @@ from typing import Any
 
 import torch
 
-from facetmill.models.jave import Jave, JaveHead, agreement_loss, attribute_loss, tagged_attributes, value_loss
+from facetmill.models.jave import Jave
+from facetmill.models.parts.joint import (
+    AttributeHead,
+    Gathering,
+    ValueHead,
+    agreement_loss,
+    attribute_loss,
+    tagged_attributes,
+    value_loss,
+)
 from facetmill.params import JaveConfig, TrainingParams, load_params
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
 from facetmill.training.device import compute_settings, fp32_precision
@@ -39,17 +48,22 @@ def rows() -> list[dict[str, Any]]:
 def head_row(config: JaveConfig) -> dict[str, Any]:
     """A training step of the head on given features: our fp32 setting against torch's."""
     seed_everything(0)
-    head = JaveHead(WIDTH, ATTRIBUTES, config)
-    optimizer = torch.optim.AdamW(head.parameters(), fused=True)
+    size = config.attention_size
+    gathering = Gathering(WIDTH, size, config.attn_norm)
+    attribute_head = AttributeHead(WIDTH, ATTRIBUTES, size)
+    value_head = ValueHead(WIDTH, ATTRIBUTES, size, use_attributes=config.use_attributes)
+    parameters = [p for part in (gathering, attribute_head, value_head) for p in part.parameters()]
+    optimizer = torch.optim.AdamW(parameters, fused=True)
     states, text = torch.randn(BATCH, TOKENS, WIDTH), torch.randn(BATCH, WIDTH)
     mask = torch.ones(BATCH, TOKENS, dtype=torch.bool)
     tags = torch.randint(0, 2 * ATTRIBUTES + 1, (BATCH, TOKENS))
     gold = torch.randint(0, 2, (BATCH, ATTRIBUTES)).float()
     agree = torch.ones_like(gold)
-    possible = torch.ones_like(gold, dtype=torch.bool)
 
     def step() -> None:
-        attribute_BA, tag_BTG = head(states, text, mask, possible)
+        gathered = gathering(states, text, mask, None)
+        attribute_BA = attribute_head(gathered)
+        tag_BTG = value_head(gathered, attribute_BA.sigmoid())
         tagged_BA = tagged_attributes(tag_BTG, mask, config.kl_tags)
         losses_B = (
             attribute_loss(attribute_BA, gold)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
+from facetmill.encoders.pictures import data_uri
 from facetmill.models import MODELS
 from facetmill.models.base import Model
 from facetmill.params import FIELDS_ADDED_LATER, load_params, model_config
@@ -19,8 +22,26 @@ from facetmill.training.loop import fit
 from facetmill.training.predict import predict
 from facetmill.training.seeding import seed_everything
 
-SMALL = {"encoder": "bilstm", "hidden_size": 16, "num_layers": 1, "window": 24, "attention_size": 16, "kl_weight": 0.1}
+SMALL = {
+    "encoder": "bilstm",
+    "hidden_size": 16,
+    "num_layers": 1,
+    "window": 24,
+    "attention_size": 16,
+    "kl_weight": 0.1,
+    "image_encoder": "config",
+    "image_size": 32,
+    "image_hidden_size": 16,
+    "image_num_stages": 2,
+}
 SCHEMA = AttributeSchema((Attribute("Brand", {}), Attribute("Colour", {}), Attribute("Material", {})))
+
+
+def picture(colour: str) -> str:
+    """A small picture of one colour, as a data URI."""
+    stream = BytesIO()
+    Image.new("RGB", (24, 16), colour).save(stream, "PNG")
+    return data_uri(stream.getvalue())
 
 
 def labelled(number: int, title: str, text: str = "", category: str | None = None, **values: str) -> Product:
@@ -40,6 +61,12 @@ TRAIN = [
     labelled(4, "Zed navy blue cotton shirt", "", "shirts", Brand="Zed", Colour="navy blue", Material="cotton"),
     labelled(5, "plain shirt", "", "shirts"),
 ] * 3
+TRAIN = [
+    dataclasses.replace(product, images=(picture("red" if "red" in product.title else "navy"),))
+    if "shirt" not in product.title
+    else product
+    for product in TRAIN
+]
 ODD = [
     labelled(90, ""),
     labelled(91, "", "red"),
@@ -47,6 +74,8 @@ ODD = [
     labelled(93, " \t\n"),
     labelled(94, "Ａｃｍｅ \u200b réd \U0001f45f 红色 \ud800", "\x00", "shoes"),
     dataclasses.replace(TRAIN[0], facets=(Facet("Size", "8"), *TRAIN[0].facets)),
+    dataclasses.replace(TRAIN[0], images=("/nowhere/picture.jpg",)),
+    dataclasses.replace(TRAIN[0], images=(data_uri(b"no picture"), picture("red"))),
 ]
 
 

@@ -95,7 +95,7 @@ class World:
 
     def comparison(self, version: int, folder: Path) -> Any:
         run_id = versions.resolve(self.bench.tracker, f"{versions.CANDIDATES}/{version}").run_id
-        return read_json(self.bench.tracker.download(run_id or "", COMPARISON, folder / COMPARISON))
+        return self.bench.tracker.read_json(run_id or "", COMPARISON)
 
 
 def failed(outcome: Outcome) -> dict[str, str]:

@@ -103,17 +103,17 @@ def test_broken_json_and_no_model_at_all_are_data_errors(saved: Path, tmp_path: 
 def test_weights_that_are_not_finite_are_refused(saved: Path, value: float) -> None:
     path = saved / "weights.safetensors"
     weights = load_file(path)
-    weights["head.tags.bias"][0] = value
+    weights["value_head.tags.bias"][0] = value
     save_file(weights, path)
     edit(saved / "model.json", lambda d: d["hashes"].update({path.name: hash_file(path)}))  # type: ignore[attr-defined]
-    with pytest.raises(DataError, match=r"weights\.safetensors: head\.tags\.bias"):
+    with pytest.raises(DataError, match=r"weights\.safetensors: value_head\.tags\.bias"):
         load_model(saved)
 
 
 def test_weights_of_another_shape_are_refused(saved: Path) -> None:
     path = saved / "weights.safetensors"
     weights = load_file(path)
-    weights["head.tags.bias"] = torch.zeros(99)
+    weights["value_head.tags.bias"] = torch.zeros(99)
     save_file(weights, path)
     edit(saved / "model.json", lambda d: d["hashes"].update({path.name: hash_file(path)}))  # type: ignore[attr-defined]
     with pytest.raises(DataError, match=r"weights\.safetensors"):

@@ -5,16 +5,19 @@ from __future__ import annotations
 import dataclasses
 import math
 import random
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from facetmill.models.dictionary import Dictionary
-from facetmill.models.jave import (
-    Jave,
-    JaveHead,
+from facetmill.models.jave import Jave
+from facetmill.models.parts.joint import (
+    AttributeHead,
+    Gathering,
     TextAttention,
+    ValueHead,
     agreement_loss,
     attribute_loss,
     tagged_attributes,
@@ -55,28 +58,38 @@ def set_weight(layer: torch.nn.Linear, weight: list[list[float]], bias: list[flo
             layer.bias.copy_(torch.tensor(bias))
 
 
-def toy_head(**changes: object) -> JaveHead:
+@dataclasses.dataclass
+class Toy:
     """Two attributes, width 2, attention size 1; small weights that differ everywhere."""
-    head = JaveHead(2, 2, config(attention_size=1, **changes))
-    set_weight(head.attention.query, [[1.0, 0.0]])
-    set_weight(head.attention.key, [[0.0, 2.0]])
-    set_weight(head.attention.value, [[1.0, 1.0]])
-    set_weight(head.pool_tokens, [[0.5, 0.0]])
-    set_weight(head.pool_gathered, [[0.25]])
-    set_weight(head.pool_text, [[0.0, 1.0]])
-    set_weight(head.attributes, [[1.0], [-1.0]], [0.0, 0.5])
-    set_weight(head.tag_token, [[1.0, -1.0]])
-    set_weight(head.tag_gathered, [[0.5]])
-    if head.tag_attributes is not None:
-        set_weight(head.tag_attributes, [[1.0, 2.0]])
-    set_weight(head.tags, [[0.0], [1.0], [-1.0], [2.0], [0.5]], [0.1, 0.0, 0.0, 0.0, 0.0])
-    return head
+
+    norm: Any = "softmax"
+
+    def __post_init__(self) -> None:
+        self.gathering = Gathering(2, 1, self.norm)
+        self.attribute_head = AttributeHead(2, 2, 1)
+        self.value_head = ValueHead(2, 2, 1, use_attributes=True)
+        set_weight(self.gathering.text.query, [[1.0, 0.0]])
+        set_weight(self.gathering.text.key, [[0.0, 2.0]])
+        set_weight(self.gathering.text.value, [[1.0, 1.0]])
+        set_weight(self.attribute_head.pool_tokens, [[0.5, 0.0]])
+        set_weight(self.attribute_head.pool_gathered, [[0.25]])
+        set_weight(self.attribute_head.pool_text, [[0.0, 1.0]])
+        set_weight(self.attribute_head.attributes, [[1.0], [-1.0]], [0.0, 0.5])
+        set_weight(self.value_head.token, [[1.0, -1.0]])
+        set_weight(self.value_head.gathered, [[0.5]])
+        assert self.value_head.attributes is not None
+        set_weight(self.value_head.attributes, [[1.0, 2.0]])
+        set_weight(self.value_head.tags, [[0.0], [1.0], [-1.0], [2.0], [0.5]], [0.1, 0.0, 0.0, 0.0, 0.0])
+
+    def __call__(self) -> tuple[Tensor, Tensor]:
+        gathered = self.gathering(STATES, TEXT, MASK, None)
+        attributes = self.attribute_head(gathered)
+        return attributes, self.value_head(gathered, attributes.sigmoid())
 
 
 STATES = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])  # h of two tokens
 TEXT = torch.tensor([[0.0, 0.3]])  # h0
 MASK = torch.tensor([[True, True]])
-ALL = torch.tensor([[True, True]])  # attributes are possible
 
 
 def sigmoid(x: float) -> float:
@@ -85,11 +98,11 @@ def sigmoid(x: float) -> float:
 
 def test_equations_1_to_9_by_hand() -> None:
     # (1) query (1, 0), key (0, 2), D = 1: E = [[0, 2], [0, 0]]; (2) rows softmax; every value vector is 1, so h' = 1
-    weights = toy_head().attention.weights(STATES, MASK)
+    weights = Toy().gathering.text.weights(STATES, MASK)
     first = math.exp(2) / (1 + math.exp(2))
     torch.testing.assert_close(weights, torch.tensor([[[1 - first, first], [0.5, 0.5]]]))
     # (7) z = 0.5 * (1 + 0) + 0.25 * (1 + 1) + 0.3 = 1.3; logits (1.3, -0.8)
-    attributes, tags = toy_head()(STATES, TEXT, MASK, ALL)
+    attributes, tags = Toy()()
     torch.testing.assert_close(attributes, torch.tensor([[1.3, -0.8]]))
     # (9) token terms 1 and -1, 0.5 h' = 0.5, W8 ya = s(1.3) + 2 s(-0.8)
     told = sigmoid(1.3) + 2 * sigmoid(-0.8)
@@ -98,21 +111,11 @@ def test_equations_1_to_9_by_hand() -> None:
     torch.testing.assert_close(tags, expected[None])
 
 
-def test_an_impossible_attribute_has_no_probability_and_tells_the_tags_nothing() -> None:
-    attributes, tags = toy_head()(STATES, TEXT, MASK, torch.tensor([[True, False]]))
-    torch.testing.assert_close(attributes.sigmoid(), torch.tensor([[sigmoid(1.3), 0.0]]))
-    inner = torch.tensor([[1.5 + sigmoid(1.3)], [-0.5 + sigmoid(1.3)]])
-    expected = inner * torch.tensor([0.0, 1.0, -1.0]) + torch.tensor([0.1, 0.0, 0.0])
-    torch.testing.assert_close(tags[0, :, :3], expected)
-    assert (tags.softmax(-1)[..., 3:] == 0).all()
-    assert torch.isfinite(attribute_loss(attributes, torch.tensor([[1.0, 0.0]]))).all()
-
-
 def test_attention_without_softmax_is_the_scores_themselves() -> None:
-    head = toy_head(attn_norm="none")
-    torch.testing.assert_close(head.attention.weights(STATES, MASK), torch.tensor([[[0.0, 2.0], [0.0, 0.0]]]))
+    toy = Toy("none")
+    torch.testing.assert_close(toy.gathering.text.weights(STATES, MASK), torch.tensor([[[0.0, 2.0], [0.0, 0.0]]]))
     # h' = (2, 0): z = 0.5 + 0.25 * 2 + 0.3
-    torch.testing.assert_close(head(STATES, TEXT, MASK, ALL)[0], torch.tensor([[1.3, -0.8]]))
+    torch.testing.assert_close(toy()[0], torch.tensor([[1.3, -0.8]]))
 
 
 def test_losses_8_and_11_by_hand() -> None:
@@ -145,6 +148,10 @@ def test_equation_13_by_hand() -> None:
     torch.testing.assert_close(agreement_loss(attribute, tagged, all_agree, "mean"), torch.tensor([expected / 2]))
     nothing = agreement_loss(attribute, torch.zeros(1, 2), all_agree, "sum")
     torch.testing.assert_close(nothing, torch.tensor([0.5 * math.log(0.5e8) + 0.75 * math.log(0.75e8)]))
+    complete = expected + 0.5 * math.log(0.5 / 0.75) + 0.25 * math.log(0.25 / 0.75)
+    bernoulli = agreement_loss(attribute, tagged, all_agree, "sum", "bernoulli")
+    torch.testing.assert_close(bernoulli, torch.tensor([complete]))
+    torch.testing.assert_close(agreement_loss(attribute, same, all_agree, "sum", "bernoulli"), torch.zeros(1))
     implicit = torch.tensor([[1.0, 0.0]])
     torch.testing.assert_close(agreement_loss(attribute, tagged, implicit, "sum"), torch.tensor([0.5 * math.log(2)]))
 
@@ -191,11 +198,17 @@ def test_neither_length_nor_content_of_padding_changes_the_result(encoder: str) 
 
 def test_a_product_of_a_known_category_has_only_attributes_of_that_category() -> None:
     schema = AttributeSchema((Attribute("Colour", {}, ("Shoes", "Hats")), Attribute("Heel", {}, ("Shoes",))))
-    products = [Product("1", "s", "red", category=name) for name in ("Hats", "Shoes", "Never seen", None)]
+    products = [Product(str(n), "s", "red", category=name) for n, name in enumerate(("Hats", "Shoes", "New", None))]
 
     def possible(**changes: object) -> list[list[bool]]:
-        model = Jave.fit_vocabulary(config(**changes), schema, products)
-        rows: list[list[bool]] = model.collate(products).possible_BA.tolist()
+        model = Jave.fit_vocabulary(config(**changes), schema, products).eval()
+        batch = model.collate(products)
+        attributes, tags = model(batch)
+        impossible = ~batch.possible_BA
+        assert (attributes.sigmoid()[impossible] < 1e-9).all()
+        assert (tags.softmax(-1)[:, :, 3:][impossible[:, 1]] == 0).all()
+        assert torch.isfinite(model.loss(batch).total)
+        rows: list[list[bool]] = batch.possible_BA.tolist()
         return rows
 
     everything = [True, True]
@@ -215,7 +228,7 @@ def test_each_switch_changes_its_own_terms_only() -> None:
 
     names, base, gradients = terms()
     without_attributes = terms(use_attributes=False)
-    assert names - without_attributes[0] == {"head.tag_attributes.weight"}
+    assert names - without_attributes[0] == {"value_head.attributes.weight"}
     assert torch.equal(without_attributes[1]["attribute"], base["attribute"])
     assert not torch.equal(without_attributes[1]["value"], base["value"])
 
@@ -223,11 +236,16 @@ def test_each_switch_changes_its_own_terms_only() -> None:
     assert without_kl[0] == names
     assert without_kl[1].keys() == {"attribute", "value"}
     assert all(torch.equal(without_kl[1][name], base[name]) for name in ("attribute", "value"))
-    assert not torch.equal(without_kl[2]["head.tags.weight"], gradients["head.tags.weight"])
+    assert not torch.equal(without_kl[2]["value_head.tags.weight"], gradients["value_head.tags.weight"])
 
     mean = terms(kl_reduction="mean")
     torch.testing.assert_close(mean[1]["kl"] * len(SCHEMA.names), base["kl"])
     assert torch.equal(mean[1]["value"], base["value"])
+
+    bernoulli = terms(kl_form="bernoulli")
+    assert bernoulli[1]["kl"] > 0
+    assert not torch.equal(bernoulli[1]["kl"], base["kl"])
+    assert torch.equal(bernoulli[1]["value"], base["value"])
 
     linear = terms(attn_norm="none")
     assert linear[0] == names
@@ -241,8 +259,72 @@ def test_without_w8_the_value_loss_does_not_reach_the_attribute_head() -> None:
         batch = model.collate(TRAIN)
         _, tags = model(batch)
         value_loss(tags, batch.tags_BT, batch.text.token_mask_BT).sum().backward()
-        gradient = model.head.attributes.weight.grad
+        assert model.attribute_head is not None
+        gradient = model.attribute_head.attributes.weight.grad
         assert (gradient is not None and bool(gradient.any())) == used
+
+
+def gradients_of(model: Jave, part: str) -> set[str]:
+    """The modules, by their first name, that a term of the loss reaches."""
+    batch = model.collate(TRAIN)
+    attributes, tags = model(batch)
+    if part == "attribute":
+        attribute_loss(attributes, batch.attributes_BA).sum().backward()
+    else:
+        value_loss(tags, batch.tags_BT, batch.text.token_mask_BT).sum().backward()
+    return {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None and bool(p.grad.any())}
+
+
+def test_joint_tasks_share_a_trunk_and_separate_ones_nothing() -> None:
+    assert gradients_of(built(), "attribute") == {"trunk", "attribute_head"}
+    assert gradients_of(built(), "value") == {"trunk", "attribute_head", "value_head"}  # through W8 ya
+    assert gradients_of(built(config(tasks="separate")), "attribute") == {"attribute_trunk", "attribute_head"}
+    assert gradients_of(built(config(tasks="separate")), "value") == {"trunk", "value_head"}
+    parts = built(config(tasks="separate")).loss(built().collate(TRAIN)).parts
+    assert parts.keys() == {"attribute", "value"}, "without (13)"
+
+
+def test_separate_tasks_still_tell_the_value_network_the_predicted_attributes() -> None:
+    model = built(config(tasks="separate")).eval()
+    batch = model.collate(TRAIN)
+    assert model.attribute_head is not None
+    before = model(batch)[1]
+    with torch.no_grad():
+        model.attribute_head.attributes.bias += 3
+    assert not torch.equal(model(batch)[1], before)
+
+
+def test_with_values_given_equation_12_sees_the_true_tags() -> None:
+    model = built(config(tasks="values_given")).eval()
+    assert not any(name.startswith("value_head") for name in model.state_dict())
+    batch = model.collate(TRAIN)
+    losses = model.loss(batch)
+    assert losses.parts.keys() == {"attribute", "kl"}
+    # red and Acme are one token each: a B and no I; the second product has no tag
+    tagged = torch.tensor([[0.5, 0.5], [0.0, 0.0]])
+    expected = agreement_loss(model(batch)[0], tagged, batch.agree_BA, "sum").mean()
+    torch.testing.assert_close(losses.parts["kl"], expected.detach())
+
+
+def test_with_values_given_it_answers_the_attribute_task() -> None:
+    model = built(config(tasks="values_given")).eval()
+    assert model.attribute_head is not None
+    set_weight(model.attribute_head.attributes, [[0.0] * 8] * 2, [2.0, -2.0])  # Brand, and no Colour, for all
+    red, green = model.predict(model.collate(TRAIN))
+    assert [(f.attribute, f.value) for f in red] == [("Brand", "Acme")]
+    assert [(f.attribute, f.value, f.spans) for f in green] == [("Brand", "", ())]
+
+
+def test_with_attributes_given_the_value_task_is_told_the_truth() -> None:
+    model = built(config(tasks="attributes_given")).eval()
+    assert not any(name.startswith("attribute_head") for name in model.state_dict())
+    batch = model.collate(TRAIN)
+    attributes, tags = model(batch)
+    torch.testing.assert_close(attributes.sigmoid(), torch.tensor([[1.0, 1.0], [0.0, 1.0]]))
+    assert model.loss(batch).parts.keys() == {"value", "kl"}
+    assert [set(told) for told in model.predict_attributes(batch)] == [{"Brand", "Colour"}, {"Colour"}]
+    unlabelled = [dataclasses.replace(product, facets=()) for product in TRAIN]
+    assert not torch.equal(model(model.collate(unlabelled))[1], tags)
 
 
 def test_an_implicit_facet_is_a_positive_that_the_tags_need_not_agree_with() -> None:
@@ -276,7 +358,8 @@ def test_a_short_text_predicts_the_same_whatever_the_window() -> None:
 
 def test_attributes_are_told_above_the_threshold_even_without_a_value() -> None:
     model = built().eval()
-    set_weight(model.head.attributes, [[0.0] * 8] * 2, [2.0, -2.0])
+    assert model.attribute_head is not None
+    set_weight(model.attribute_head.attributes, [[0.0] * 8] * 2, [2.0, -2.0])
     (told, _) = model.predict_attributes(model.collate(TRAIN))
     assert told == {"Brand": pytest.approx(sigmoid(2.0))}
 

@@ -99,7 +99,13 @@ def test_setup_without_python_says_what_to_install(project: Path) -> None:
 
 def test_clean_keeps_what_cannot_be_made_again(project: Path) -> None:
     kept = ["mlruns/mlflow.db", ".facetmill/ledger.db", "data/mine.csv", "data/notes/readme.txt"]
-    removed = ["data/demo-1a2b/.dvc/config", "data/demo-1a2b/dataset/x", ".facetmill/dvc-cache/x", ".mypy_cache/x"]
+    removed = [
+        "data/demo-1a2b/.dvc/config",
+        "data/demo-1a2b/dataset/x",
+        ".facetmill/dvc-cache/x",
+        ".facetmill/features/x",
+        ".mypy_cache/x",
+    ]
     for name in kept + removed:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).touch()

@@ -18,8 +18,11 @@ from facetmill.params import SplitParams
 from facetmill.records import SPLITS, Facet, Product, to_batch
 
 
-def make(workspace: Path, value: str = "red", products: list[Product] | None = None) -> Path:
-    products = products or [Product(f"p{i}", "s", "a red hat", facets=(Facet("colour", value),)) for i in range(30)]
+def make(
+    workspace: Path, value: str = "red", products: list[Product] | None = None, images: tuple[str, ...] = ()
+) -> Path:
+    facets = (Facet("colour", value),)
+    products = products or [Product(f"p{i}", "s", "a red hat", images=images, facets=facets) for i in range(30)]
     (workspace / "matched").mkdir(parents=True)
     pq.write_table(pa.Table.from_batches([to_batch(products)]), workspace / "matched" / "part-00000.parquet")
     split_shards(workspace / "matched", workspace / "dataset", SplitParams(seed=0, validation=0.1, test=0.2))
@@ -50,6 +53,18 @@ def test_reads_splits_and_nested_subsets(tmp_path: Path) -> None:
     assert len(everything) == 21
     assert 0 < len(half) < 21
     assert [product_id for product_id in everything if product_id in half] == half
+
+
+def test_pictures_are_read_by_absolute_paths_wherever_the_reader_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "ws", images=("ingested/images/a.png", "/elsewhere/b.png"))
+    monkeypatch.chdir(tmp_path)
+    product = next(Dataset.open(Path("ws")).read("train"))
+    assert product.images == (str(tmp_path / "ws" / "ingested/images/a.png"), "/elsewhere/b.png")
+    make(tmp_path / "bad", images=("../../c.png",))
+    with pytest.raises(DataError, match="leaves the dataset"):
+        next(Dataset.open(tmp_path / "bad").read("train"))
 
 
 def test_image_paths(tmp_path: Path) -> None:

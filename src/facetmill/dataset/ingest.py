@@ -10,7 +10,6 @@ import dataclasses
 import os
 import sqlite3
 import stat
-import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -21,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from facetmill.encoders.pictures import IMAGE_FORMATS, MAX_PIXELS, UNDECODABLE
 from facetmill.errors import DataError
 from facetmill.files import replace_file, replace_folder, write_json
 from facetmill.records import PRODUCT_SCHEMA, Product, to_batch
@@ -28,24 +28,6 @@ from facetmill.sources.base import IMAGE_REASONS, BadRow, Reason, Source, Source
 
 MAX_EXAMPLES = 10
 
-#: A picture with more pixels is taken for a decompression bomb; 50 megapixels is beyond what shops publish.
-MAX_PIXELS = 50_000_000
-
-#: Only formats that Pillow reads by itself: others start other programs (EPS) or are seldom exercised.
-IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")
-
-# What Pillow's readers are known to raise on damaged files; none of it is a bug of ours.
-_UNDECODABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    LookupError,
-    OverflowError,
-    TypeError,
-    struct.error,
-    Image.DecompressionBombError,
-)
 _BATCH_ROWS = 2_000  # a row group in the shards, which `match` shares out over processes
 
 
@@ -200,7 +182,7 @@ def image_fault(path: Path) -> Reason | None:
         with Image.open(path, formats=IMAGE_FORMATS) as image:
             image.draft("RGB", (64, 64))  # JPEG only: decode an eighth of each side, all that a check needs
             image.load()
-    except _UNDECODABLE:
+    except UNDECODABLE:
         return Reason.CORRUPT_IMAGE
     return None
 

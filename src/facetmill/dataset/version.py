@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,12 @@ class Dataset:
         return cls(workspace_dir, workspace_dir.resolve().name, version, schema, manifest, verdict)
 
     def read(self, split: Split, share: float = 1.0, seed: int = 0) -> Iterator[Product]:
-        """Stream the products of a split, or of the nested subset of `share` (0..1) of its groups."""
+        """Stream the products of a split, or of the nested subset of `share` (0..1) of its groups, the paths of their
+        pictures absolute. Raises `DataError` for a path that leaves the workspace."""
         for product in read_products(self.dir / "dataset" / split):
             if share >= 1 or in_subset(product.group_id, share, seed):
-                yield product
+                paths = (self.image_path(product, i) for i in range(len(product.images)))
+                yield replace(product, images=tuple(str(path.absolute()) for path in paths))
 
     def image_path(self, product: Product, i: int) -> Path:
         """Where picture `i` of a product lies. Raises `DataError` for a relative path that leaves the workspace."""

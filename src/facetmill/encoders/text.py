@@ -224,7 +224,7 @@ def _load_pretrained_tokenizer(source: str) -> PretrainedTokenizer:
 def _load_network(source: str, config: EncoderConfig, tokenizer: PretrainedTokenizer) -> TransformerEncoder:
     kept = {} if config.keep_layers is None else {"num_hidden_layers": config.keep_layers}
     try:
-        with _without_bars():
+        with without_bars():
             network = AutoModel.from_pretrained(
                 source, use_safetensors=True, trust_remote_code=False, dtype=torch.float32, **kept
             )
@@ -238,7 +238,7 @@ def _load_network(source: str, config: EncoderConfig, tokenizer: PretrainedToken
 
 
 @contextmanager
-def _without_bars() -> Iterator[None]:
+def without_bars() -> Iterator[None]:
     """Loading takes a second; the library's bars and its list of the unused pooler's weights would only alarm."""
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()

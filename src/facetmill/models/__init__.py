@@ -3,8 +3,10 @@
 from facetmill.models.base import Model
 from facetmill.models.dictionary import Dictionary
 from facetmill.models.jave import Jave
+from facetmill.models.m_jave import MJave
 
 MODELS: dict[str, type[Model]] = {
     "dictionary": Dictionary,
     "jave": Jave,
+    "m_jave": MJave,
 }

@@ -59,6 +59,10 @@ class Model(nn.Module, ABC):
     def collate(self, products: Sequence[Product]) -> Batch:
         """Products as one batch. Labels come from their facets; products without facets give all-empty labels."""
 
+    def prepare(self, products: Sequence[Product], features_dir: Path) -> None:
+        """Hear of products that will be collated again and again: a model with frozen encoders keeps what these give
+        for them below `features_dir`, and finds it there from then on. Without this call it works all the same."""
+
     @abstractmethod
     def loss(self, batch: Any) -> Losses:
         """Losses averaged over the products of the batch. A model with nothing to learn returns a zero total."""

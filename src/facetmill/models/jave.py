@@ -1,8 +1,16 @@
-"""JAVE: joint attribute and value extraction, the text-only form of M-JAVE.
+"""JAVE: joint attribute and value extraction from text. `m_jave.py` is the same model with pictures.
 
 Source: Zhu, Wang, Li, Wu, He, Zhou. "Multimodal Joint Attribute Prediction and Value Extraction for E-commerce
-Product." EMNLP 2020. Equation numbers are the paper's; (3), (4), (6), (10) and the image terms of (5) and (9) need an
-image and are not in this file.
+Product." EMNLP 2020. The equations stand in `parts/joint.py` under the paper's numbers.
+
+The rows of the paper's Tables 3, 5 and 6 are settings:
+
+    JAVE-LSTM, JAVE-BERT     encoder: bilstm; any other
+    w/o MTL                  tasks: separate
+    w/o AttrPred             use_attributes: false
+    w/o KL                   kl_weight: 0
+    UB attribute, UB value   tasks: values_given; attributes_given
+    M-JAVE and its rows      the model m_jave
 
 Differs from the paper:
  1. Output projections stand before the sigmoid of (7) and the softmax of (9), as in the authors' code: without them the
@@ -18,7 +26,11 @@ Differs from the paper:
  7. A decoded value that begins or ends inside a word is widened to the whole word; the paper tags Chinese characters.
  8. Tags are decoded by argmax, and attribute predictions do not filter them, as in the paper. What is predicted are
     facets, so an attribute without a value in the text is none; `predict_attributes` tells those.
- 9. A product of a known category can only have attributes that this category has in train (`category_attributes`); the
+ 9. The paper does not say how "w/o MTL" was trained. Here two networks, each with encoders of its own unless they are
+    frozen, learn side by side; the value network reads the other's predictions, sends nothing back, and (13) is out.
+10. With `values_given` the tags in (12) are the true ones, and what is predicted are the attributes found, each with
+    its true values, or with an empty value where it has none in the text. With `attributes_given` ya is the truth.
+11. A product of a known category can only have attributes that this category has in train (`category_attributes`); the
     paper's products are all clothing.
 
 Shapes: B windows, T tokens with specials and padding, E width of the encoder, D attention size, A attributes,
@@ -27,17 +39,18 @@ G = 2A + 1 tags, N tokens of all products. Masks: 1 = real.
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facetmill.encoders.cache import FeatureCache, encoder_identity
 from facetmill.encoders.text import (
     TextEncoder,
     build_text_encoder,
@@ -46,25 +59,48 @@ from facetmill.encoders.text import (
     save_text_encoder,
 )
 from facetmill.encoders.tokens import Tokenizer
+from facetmill.encoders.vision import ImageEncoder
 from facetmill.files import read_json, write_json
 from facetmill.models.base import Losses, Model
+from facetmill.models.parts.joint import (
+    AttributeHead,
+    Gathered,
+    Gathering,
+    ImageTerms,
+    ValueHead,
+    agreement_loss,
+    attribute_loss,
+    tagged_attributes,
+    value_loss,
+)
+from facetmill.models.parts.pictures import PictureBatch, image_states
 from facetmill.models.parts.tagging import OUTSIDE, begin, decode, num_tags, tag_tokens
-from facetmill.models.parts.windows import TextBatch, read, text_batch, windows
-from facetmill.params import JaveConfig
+from facetmill.models.parts.windows import (
+    TextBatch,
+    read,
+    store_states,
+    text_batch,
+    text_states,
+    windows,
+    with_stored_states,
+)
+from facetmill.params import JaveConfig, MJaveConfig
 from facetmill.records import AttributeSchema, Facet, Product
 
-IMPOSSIBLE = -1e4  # a logit whose probability is 0; an infinite one would make 0 * inf of its loss
-SMALLEST = 1e-8  # both sides of (13) are clipped to [SMALLEST, 1], as in the authors' code
+IMPOSSIBLE = -1e4  # a logit whose probability is 0; an infinite one would make its loss 0 * inf
+SURE = 30.0  # a logit whose probability is 1, and minus it 0, but for the thirteenth digit
 
 
 @dataclass(frozen=True)
 class JaveBatch:
     """`tags_BT` (int64) is O wherever there is no token. `attributes_BA` (0/1) marks the attributes of a window,
     `agree_BA` (0/1) those that (13) compares, `weight_B` the share of each window in its product (sums to products).
-    `possible_BA` (bool) is 0 on attributes that the product's category does not have."""
+    `possible_BA` (bool) is 0 on attributes that the product's category does not have. `pictures` is None where no
+    product has one, and always for JAVE."""
 
     products: tuple[Product, ...]
     text: TextBatch
+    pictures: PictureBatch | None
     tags_BT: Tensor
     attributes_BA: Tensor
     agree_BA: Tensor
@@ -79,6 +115,7 @@ class JaveBatch:
         return replace(
             self,
             text=self.text.to(device),
+            pictures=None if self.pictures is None else self.pictures.to(device),
             tags_BT=self.tags_BT.to(device),
             attributes_BA=self.attributes_BA.to(device),
             agree_BA=self.agree_BA.to(device),
@@ -87,99 +124,52 @@ class JaveBatch:
         )
 
 
-class TextAttention(nn.Module):
-    """(1), (2) and the text term of (5): each token gathers from all tokens of its window."""
+class Trunk(nn.Module):
+    """The encoders, and what each token gathers from their states."""
 
-    def __init__(self, width: int, size: int, norm: Literal["softmax", "none"]) -> None:
+    def __init__(self, encoder: TextEncoder, image_encoder: ImageEncoder | None, config: JaveConfig) -> None:
         super().__init__()
-        self.query = nn.Linear(width, size, bias=False)  # Wqt
-        self.key = nn.Linear(width, size, bias=False)  # Wkt
-        self.value = nn.Linear(width, size, bias=False)  # Wvt
-        self._norm = norm
+        self.encoder = encoder
+        self.image_encoder = image_encoder
+        self.dropout = nn.Dropout(config.dropout)
+        terms = image_terms(config, image_encoder)
+        self.gathering = Gathering(encoder.width, config.attention_size, config.attn_norm, terms)
 
-    def weights(self, states_BTE: Tensor, mask_BT: Tensor) -> Tensor:
-        """At [B,T,T]: rows sum to 1 over real tokens with softmax, and are 0 on padding with either norm."""
-        query_BTD, key_BTD = self.query(states_BTE), self.key(states_BTE)
-        score_BTT: Tensor = query_BTD @ key_BTD.transpose(1, 2) / sqrt(query_BTD.shape[-1])  # (1)
-        mask_B1T = mask_BT[:, None]
-        if self._norm == "none":
-            return score_BTT * mask_B1T
-        # multiplied as well, so that a window without tokens gathers nothing instead of an average of padding
-        return score_BTT.masked_fill(~mask_B1T, torch.finfo(score_BTT.dtype).min).softmax(-1) * mask_B1T  # (2)
+    def forward(self, text: TextBatch, pictures: PictureBatch | None) -> Gathered:
+        states_BTE, text_BE = text_states(text, self.encoder)
+        image = None
+        if self.image_encoder is not None and pictures is not None:
+            image = image_states(pictures, self.image_encoder)
+            image = replace(image, region_BKE=self.dropout(image.region_BKE))
+        read: Gathered = self.gathering(self.dropout(states_BTE), self.dropout(text_BE), text.token_mask_BT, image)
+        return read
 
-    def forward(self, states_BTE: Tensor, mask_BT: Tensor) -> Tensor:
-        gathered: Tensor = self.weights(states_BTE, mask_BT) @ self.value(states_BTE)  # (5)
-        return gathered
-
-
-class JaveHead(nn.Module):
-    """Everything after the encoder: attribute logits [B,A] and tag logits [B,T,G] from token and text states."""
-
-    def __init__(self, width: int, num_attributes: int, config: JaveConfig) -> None:
-        super().__init__()
-        size = config.attention_size
-        self.attention = TextAttention(width, size, config.attn_norm)
-        self.pool_tokens = nn.Linear(width, size, bias=False)  # W3
-        self.pool_gathered = nn.Linear(size, size, bias=False)  # W4
-        self.pool_text = nn.Linear(width, size, bias=False)  # W5
-        self.attributes = nn.Linear(size, num_attributes)  # Wo_a, b_a
-        self.tag_token = nn.Linear(width, size, bias=False)  # W6
-        self.tag_gathered = nn.Linear(size, size, bias=False)  # W7
-        self.tag_attributes = nn.Linear(num_attributes, size, bias=False) if config.use_attributes else None  # W8
-        self.tags = nn.Linear(size, num_tags(num_attributes))  # Wo_v, b_v
-
-    def forward(
-        self, states_BTE: Tensor, text_BE: Tensor, mask_BT: Tensor, possible_BA: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        gathered_BTD = self.attention(states_BTE, mask_BT)  # h'
-        mask_BT1 = mask_BT[..., None]
-        pooled_BD = (  # (7)
-            self.pool_tokens((states_BTE * mask_BT1).sum(1))
-            + self.pool_gathered((gathered_BTD * mask_BT1).sum(1))
-            + self.pool_text(text_BE)
-        )
-        attribute_BA = self.attributes(pooled_BD).masked_fill(~possible_BA, IMPOSSIBLE)
-        tag_BTD = self.tag_token(states_BTE) + self.tag_gathered(gathered_BTD)  # (9)
-        if self.tag_attributes is not None:
-            tag_BTD = tag_BTD + self.tag_attributes(attribute_BA.sigmoid())[:, None]
-        tag_BTG = self.tags(tag_BTD).masked_fill(~possible_tags(possible_BA)[:, None], IMPOSSIBLE)
-        return attribute_BA, tag_BTG
+    def another(self, config: JaveConfig) -> Trunk:
+        """A trunk that learns apart from this one; only frozen encoders are shared."""
+        encoder, image_encoder = self.encoder, self.image_encoder
+        if not encoder.frozen:
+            encoder = copy.deepcopy(encoder)
+        if image_encoder is not None and not image_encoder.frozen:
+            image_encoder = copy.deepcopy(image_encoder)
+        return Trunk(encoder, image_encoder, config)
 
 
-def possible_tags(possible_BA: Tensor) -> Tensor:
-    """O, and B and I of each possible attribute. [B,G]"""
-    outside_B1 = torch.ones_like(possible_BA[:, :1])
-    return torch.cat([outside_B1, possible_BA.repeat_interleave(2, dim=1)], dim=1)
-
-
-def attribute_loss(attribute_BA: Tensor, gold_BA: Tensor) -> Tensor:
-    """(8): binary cross-entropy of logits, averaged over attributes. [B]"""
-    return F.binary_cross_entropy_with_logits(attribute_BA, gold_BA, reduction="none").mean(1)
-
-
-def value_loss(tag_BTG: Tensor, gold_BT: Tensor, mask_BT: Tensor) -> Tensor:
-    """(11): cross-entropy of tag logits, averaged over the real tokens of each window. [B]"""
-    loss_BT = F.cross_entropy(tag_BTG.transpose(1, 2), gold_BT, reduction="none")
-    return (loss_BT * mask_BT).sum(1) / mask_BT.sum(1).clamp(min=1)
-
-
-def tagged_attributes(tag_BTG: Tensor, mask_BT: Tensor, asked: Literal["both", "begin"]) -> Tensor:
-    """(12): how surely the tags of a window hold each attribute: the mean of its best B and its best I, or the best B
-    alone. [B,A]"""
-    best_BG = (tag_BTG.softmax(-1) * mask_BT[..., None]).amax(1)
-    return best_BG[:, 1::2] if asked == "begin" else 0.5 * (best_BG[:, 1::2] + best_BG[:, 2::2])
-
-
-def agreement_loss(
-    attribute_BA: Tensor, tagged_BA: Tensor, agree_BA: Tensor, reduction: Literal["sum", "mean"]
-) -> Tensor:
-    """(13): KL(ya || q) as printed, without the complementary term, over the attributes to agree on. [B]"""
-    predicted_BA = attribute_BA.sigmoid().clamp(SMALLEST, 1)
-    terms_BA = predicted_BA * (predicted_BA.log() - tagged_BA.clamp(SMALLEST, 1).log()) * agree_BA
-    return terms_BA.sum(1) if reduction == "sum" else terms_BA.mean(1)
+def image_terms(config: JaveConfig, image_encoder: ImageEncoder | None) -> ImageTerms | None:
+    """The image terms that a config asks for: none in JAVE."""
+    if not isinstance(config, MJaveConfig) or image_encoder is None:
+        return None
+    return ImageTerms(
+        image_encoder.width,
+        in_text=config.global_attention,
+        gate_in_text=config.global_gate,
+        in_tags=config.regional_attention,
+        gate_in_tags=config.regional_gate,
+    )
 
 
 class Jave(Model):
+    """`attribute_trunk` is there with `tasks: separate` alone; a head is missing where its answers are given."""
+
     key: ClassVar[str] = "jave"
     config: JaveConfig
 
@@ -190,36 +180,59 @@ class Jave(Model):
         encoder: TextEncoder,
         tokenizer: Tokenizer,
         counts: Mapping[str, int],
+        image_encoder: ImageEncoder | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         self.schema = schema
-        self.encoder = encoder
         self.tokenizer = tokenizer
-        self.dropout = nn.Dropout(config.dropout)
-        self.head = JaveHead(encoder.width, len(schema.names), config)
+        width, size, num_attributes = encoder.width, config.attention_size, len(schema.names)
+        terms = image_terms(config, image_encoder)
+        self.trunk = Trunk(encoder, image_encoder, config)
+        self.attribute_trunk = self.trunk.another(config) if config.tasks == "separate" else None
+        self.attribute_head: AttributeHead | None = None
+        self.value_head: ValueHead | None = None
+        if config.tasks != "attributes_given":
+            self.attribute_head = AttributeHead(width, num_attributes, size)
+        if config.tasks != "values_given":
+            self.value_head = ValueHead(width, num_attributes, size, use_attributes=config.use_attributes, terms=terms)
         self._numbers = {name: number for number, name in enumerate(schema.names)}
         self._categories = _attributes_by_category(schema) if config.category_attributes else {}
         self._counts = dict(counts)
+        self._text_cache: FeatureCache | None = None
 
     @classmethod
     def fit_vocabulary(cls, config: JaveConfig, schema: AttributeSchema, train: Iterable[Product]) -> Self:
         products = list(train)
         texts = [product.title for product in products] + [product.text for product in products]
         encoder, tokenizer = build_text_encoder(config, texts)
-        counts = Counter(encoder_replaced_by_bilstm=int(is_pretrained(config) and not encoder.pretrained))
-        model = cls(config, schema, encoder, tokenizer, {})
-        for reading, product in zip(read(products, tokenizer), products, strict=True):
-            num_windows = len(windows(len(reading.ids), config.window))
+        model = cls(config, schema, encoder, tokenizer, {}, cls.new_image_encoder(config))
+        model._counts = dict(model._count(products))
+        return model
+
+    def _count(self, train: Sequence[Product]) -> Counter[str]:
+        replaced = is_pretrained(self.config) and not self.trunk.encoder.pretrained
+        counts = Counter(encoder_replaced_by_bilstm=int(replaced))
+        for reading, product in zip(read(train, self.tokenizer), train, strict=True):
+            num_windows = len(windows(len(reading.ids), self.config.window))
             counts["train_products_in_windows"] += num_windows > 1
             counts["train_windows"] += num_windows
-            counts.update(tag_tokens(reading.tokens, product.facets, model._numbers)[1])
-        model._counts = dict(counts)
-        return model
+            counts.update(tag_tokens(reading.tokens, product.facets, self._numbers)[1])
+        return counts
+
+    def prepare(self, products: Sequence[Product], features_dir: Path) -> None:
+        encoder = self.trunk.encoder
+        if encoder.frozen:
+            if self._text_cache is None:
+                self._text_cache = FeatureCache(features_dir, encoder_identity(encoder))
+            readings = read(products, self.tokenizer)
+            store_states(readings, self.tokenizer, self.config.window, encoder.eval(), self._text_cache)
 
     def collate(self, products: Sequence[Product]) -> JaveBatch:
         readings = read(products, self.tokenizer)
         text = text_batch(readings, self.tokenizer, self.config.window)
+        if self._text_cache is not None:
+            text = with_stored_states(text, self._text_cache)
         product_tags = [
             tag_tokens(reading.tokens, product.facets, self._numbers)[0]
             for reading, product in zip(readings, products, strict=True)
@@ -236,39 +249,54 @@ class Jave(Model):
             attributes_BA[row, sorted(here | (true - anywhere))] = 1
             agree_BA[row, sorted(true - anywhere)] = 0
         weight_B = torch.tensor([1 / num_windows[number] for number, _ in text.pieces])
+        pictures = self.pictures_of(products, [number for number, _ in text.pieces])
         everything = torch.ones(len(self._numbers), dtype=torch.bool)
         possible = [self._categories.get(products[number].category or "", everything) for number, _ in text.pieces]
         possible_BA = torch.stack(possible) if possible else torch.ones_like(attributes_BA, dtype=torch.bool)
-        return JaveBatch(tuple(products), text, tags_BT, attributes_BA, agree_BA, possible_BA, weight_B)
+        return JaveBatch(tuple(products), text, pictures, tags_BT, attributes_BA, agree_BA, possible_BA, weight_B)
+
+    def pictures_of(self, products: Sequence[Product], rows: Sequence[int]) -> PictureBatch | None:
+        """The pictures of windows, each of the product at its place in `rows`; JAVE looks at none."""
+        return None
 
     def forward(self, batch: JaveBatch) -> tuple[Tensor, Tensor]:
-        """Attribute logits [B,A] and tag logits [B,T,G]."""
-        text = batch.text
-        states_BTE, text_BE = self.encoder(text.ids_BT, text.mask_BT, text.segment_BT)
-        attribute_BA, tag_BTG = self.head(
-            self.dropout(states_BTE), self.dropout(text_BE), text.token_mask_BT, batch.possible_BA
-        )
+        """Attribute logits [B,A] and tag logits [B,T,G]; those that are given are as sure as can be."""
+        read = self.trunk(batch.text, batch.pictures)
+        if self.attribute_head is None:
+            attribute_BA = SURE * (2 * batch.attributes_BA - 1)
+        elif self.attribute_trunk is None:
+            attribute_BA = self.attribute_head(read)
+        else:
+            attribute_BA = self.attribute_head(self.attribute_trunk(batch.text, batch.pictures))
+        attribute_BA = attribute_BA.masked_fill(~batch.possible_BA, -SURE)
+        if self.value_head is None:
+            tag_BTG = SURE * F.one_hot(batch.tags_BT, num_tags(len(self.schema.names))).to(attribute_BA.dtype)
+        else:
+            told_BA = attribute_BA.sigmoid()
+            tag_BTG = self.value_head(read, told_BA if self.attribute_trunk is None else told_BA.detach())
+            tag_BTG = tag_BTG.masked_fill(~_possible_tags(batch.possible_BA)[:, None], IMPOSSIBLE)
         return attribute_BA, tag_BTG
 
     def loss(self, batch: JaveBatch) -> Losses:
         attribute_BA, tag_BTG = self(batch)
         mask_BT = batch.text.token_mask_BT
-        losses_B = {
-            "attribute": attribute_loss(attribute_BA, batch.attributes_BA),
-            "value": value_loss(tag_BTG, batch.tags_BT, mask_BT),
-        }
-        if self.config.kl_weight > 0:
+        losses_B = {}
+        if self.attribute_head is not None:
+            losses_B["attribute"] = attribute_loss(attribute_BA, batch.attributes_BA)
+        if self.value_head is not None:
+            losses_B["value"] = value_loss(tag_BTG, batch.tags_BT, mask_BT)
+        if self.config.kl_weight > 0 and self.attribute_trunk is None:
             tagged_BA = tagged_attributes(tag_BTG, mask_BT, self.config.kl_tags)
-            losses_B["kl"] = agreement_loss(attribute_BA, tagged_BA, batch.agree_BA, self.config.kl_reduction)
+            reduction, form = self.config.kl_reduction, self.config.kl_form
+            losses_B["kl"] = agreement_loss(attribute_BA, tagged_BA, batch.agree_BA, reduction, form)
         parts = {name: (loss_B * batch.weight_B).sum() / batch.num_products for name, loss_B in losses_B.items()}
-        total = parts["attribute"] + parts["value"]
-        if "kl" in parts:
-            total = total + self.config.kl_weight * parts["kl"]  # (14)
+        weights = {"attribute": 1.0, "value": 1.0, "kl": self.config.kl_weight}
+        total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()  # (14)
         return Losses(total, {name: part.detach() for name, part in parts.items()})
 
     @torch.no_grad()
     def predict(self, batch: JaveBatch) -> list[list[Facet]]:
-        _, tag_BTG = self(batch)
+        attribute_BA, tag_BTG = self(batch)
         confidence_BT, tag_BT = tag_BTG.softmax(-1).max(-1)
         where = (batch.text.row_N, batch.text.column_N)
         tags, confidences = tag_BT[where].tolist(), confidence_BT[where].tolist()
@@ -277,6 +305,9 @@ class Jave(Model):
             part = slice(start, start + len(reading.tokens))
             answers.append(decode(product, reading.tokens, tags[part], confidences[part], self.schema.names))
             start = part.stop
+        if self.value_head is None:
+            told = self._attributes_of_products(batch, attribute_BA)
+            return [_of_these(facets, names) for facets, names in zip(answers, told, strict=True)]
         return answers
 
     @torch.no_grad()
@@ -285,7 +316,9 @@ class Jave(Model):
 
         That of a long text is the highest of its windows.
         """
-        attribute_BA, _ = self(batch)
+        return self._attributes_of_products(batch, self(batch)[0])
+
+    def _attributes_of_products(self, batch: JaveBatch, attribute_BA: Tensor) -> list[dict[str, float]]:
         answers: list[dict[str, float]] = [{} for _ in batch.products]
         for (number, _), row in zip(batch.text.pieces, attribute_BA.sigmoid().tolist(), strict=True):
             for name, probability in zip(self.schema.names, row, strict=True):
@@ -293,21 +326,32 @@ class Jave(Model):
                     answers[number][name] = probability
         return answers
 
+    @classmethod
+    def new_image_encoder(cls, config: JaveConfig) -> ImageEncoder | None:
+        return None
+
+    @classmethod
+    def load_image_encoder(cls, config: JaveConfig, folder: Path) -> ImageEncoder | None:
+        return None
+
     def save_assets(self, folder: Path) -> None:
-        save_text_encoder(self.encoder, self.tokenizer, folder)
+        save_text_encoder(self.trunk.encoder, self.tokenizer, folder)
         write_json(folder / "report.json", self._counts)
 
     @classmethod
     def load_assets(cls, config: JaveConfig, schema: AttributeSchema, folder: Path) -> Self:
         encoder, tokenizer = load_text_encoder(folder, freeze=config.freeze_encoder)
-        return cls(config, schema, encoder, tokenizer, read_json(folder / "report.json"))
+        image_encoder = cls.load_image_encoder(config, folder)
+        return cls(config, schema, encoder, tokenizer, read_json(folder / "report.json"), image_encoder)
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
-        encoder = [p for p in self.encoder.parameters() if p.requires_grad]
-        head = list(self.head.parameters())
-        return (
-            {"encoder": encoder, "fresh": head} if self.encoder.pretrained else {"encoder": [], "fresh": encoder + head}
-        )
+        encoders = [module for module in self.modules() if isinstance(module, TextEncoder | ImageEncoder)]
+        published = {id(p) for encoder in encoders if encoder.pretrained for p in encoder.parameters()}
+        trainable = [p for p in self.parameters() if p.requires_grad]
+        return {
+            "encoder": [p for p in trainable if id(p) in published],
+            "fresh": [p for p in trainable if id(p) not in published],
+        }
 
     def report(self) -> Mapping[str, int]:
         return self._counts
@@ -321,3 +365,20 @@ def _attributes_by_category(schema: AttributeSchema) -> dict[str, Tensor]:
     """Each category of train to the attributes that it has there, bool [A]."""
     names = sorted({category for attribute in schema.attributes for category in attribute.categories})
     return {name: torch.tensor([name in attribute.categories for attribute in schema.attributes]) for name in names}
+
+
+def _possible_tags(possible_BA: Tensor) -> Tensor:
+    """O, and B and I of each possible attribute. [B,G]"""
+    return torch.cat([torch.ones_like(possible_BA[:, :1]), possible_BA.repeat_interleave(2, dim=1)], dim=1)
+
+
+def _of_these(facets: Sequence[Facet], attributes: Mapping[str, float]) -> list[Facet]:
+    """The facets of some attributes; one of them that has none is told with an empty value."""
+    kept = [facet for facet in facets if facet.attribute in attributes]
+    valued = {facet.attribute for facet in kept}
+    empty = [
+        Facet(name, "", provenance="predicted", confidence=sure)
+        for name, sure in attributes.items()
+        if name not in valued
+    ]
+    return kept + empty

@@ -48,6 +48,11 @@ class Layout:
         return self.state_dir / "logs"
 
     @property
+    def features_dir(self) -> Path:
+        """What frozen encoders gave for texts and pictures; it may be removed at any time, and is made again."""
+        return self.state_dir / "features"
+
+    @property
     def ledger_url(self) -> str:
         """SQLAlchemy URL of the promotion ledger."""
         return _shared_storage() or f"sqlite:///{self.state_dir / 'ledger.db'}"

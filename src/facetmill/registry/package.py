@@ -24,7 +24,7 @@ from facetmill.tracking import Run, Tracker
 
 NAME = "model"  # of the package below its run, and of the folder with the weights inside the package
 PACKAGE_SHA256 = "facetmill.package_sha256"
-REQUIRED = ("facetmill", "mlflow", "pandas", "safetensors", "torch", "transformers")
+REQUIRED = ("facetmill", "mlflow", "pandas", "pillow", "safetensors", "torch", "transformers")
 MODEL_FILE = Path(facetmill.__file__).parent / "serving" / "model_file.py"
 
 _FACET = Object(

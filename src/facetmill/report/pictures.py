@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from facetmill.dataset.ingest import IMAGE_FORMATS, MAX_PIXELS
+from facetmill.encoders.pictures import IMAGE_FORMATS, MAX_PIXELS
 
 MAX_SIDE = 320  # pixels; shown at half of that, so sharp on a fine screen
 _QUALITY = 78

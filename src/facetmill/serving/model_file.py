@@ -13,6 +13,7 @@ import mlflow.models
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel
 
+from facetmill.encoders.pictures import data_uri
 from facetmill.records import Product
 from facetmill.serving.answer import answer
 from facetmill.training.checkpoint import load_model
@@ -37,8 +38,16 @@ class FacetModel(PythonModel):
 
 
 def to_product(row: Mapping[Any, Any]) -> Product:
-    """An input row as a product; an absent optional column and an empty cell are the same."""
-    category, image = _optional(row.get("category")), _optional(row.get("image"))
+    """An input row as a product; an absent optional column and an empty cell are the same.
+
+    `image` is the path of a picture on this machine, the picture itself as a data URI ("data:image/jpeg;base64,..."),
+    or its bytes. One that cannot be read is as good as none.
+    """
+    picture = row.get("image")
+    category, image = (
+        _optional(row.get("category")),
+        data_uri(picture) if isinstance(picture, bytes) else _optional(picture),
+    )
     return Product(
         product_id=str(row["product_id"]),
         source="served",

@@ -25,6 +25,7 @@ from facetmill.records import Product
 from facetmill.registry.package import package
 from facetmill.tracking import Run
 from facetmill.training.checkpoint import save_model
+from facetmill.training.device import compute_settings
 from facetmill.training.loop import EpochResult, fit
 from facetmill.training.seeding import seed_everything
 from facetmill.workbench import Workbench
@@ -130,10 +131,14 @@ def train_anew(
             read_split(dataset, "validation"),
             recipe.training,
             state_dir=state_dir,
+            features_dir=bench.layout.features_dir,
             on_epoch=lambda epoch: log_epoch(run, epoch),
             progress=True,
         )
-        test = evaluate(model, read_split(dataset, "test"), bootstrap=bench.params.promotion.bootstrap)
+        test_products = read_split(dataset, "test")
+        with compute_settings(recipe.training.threads):
+            model.prepare(test_products, bench.layout.features_dir)
+        test = evaluate(model, test_products, bootstrap=bench.params.promotion.bootstrap)
         run.log_metrics({f"test/{metric}": value for metric, value in test.flat().items()})
         run.log_metrics({VALIDATION_VALUE_F1: result.value_f1})
         run.log_json("test_scores.json", test.to_json())

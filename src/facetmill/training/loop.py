@@ -37,6 +37,7 @@ from facetmill.training.device import compute_settings, pick_device
 from facetmill.training.predict import predict, text_length
 from facetmill.training.seeding import epoch_seed, seed_everything
 
+PREPARED_AT_ONCE = 256  # products whose frozen features are kept in one go: what a kill can lose
 BATCHES_SORTED = 16  # shuffled products of this many batches are sorted by length together, to compute less padding
 
 
@@ -74,6 +75,7 @@ def fit(
     params: TrainingParams,
     *,
     state_dir: Path | None = None,
+    features_dir: Path | None = None,
     on_epoch: Callable[[EpochResult], None] | None = None,
     progress: bool = False,
 ) -> FitResult:
@@ -81,12 +83,13 @@ def fit(
 
     `on_epoch` hears of every epoch, those restored from `state_dir` too; what it raises ends the training and passes
     through. `state_dir` is used only if it holds a training with the same model, products and params; otherwise it is
-    overwritten. A model without trainable parameters is only validated.
+    overwritten. What frozen encoders give is kept below `features_dir` and shared with every training that names the
+    same folder. A model without trainable parameters is only validated.
 
     Raises `Diverged` when the loss or its gradient is not finite, naming epoch and step.
     """
     with compute_settings(params.threads):
-        return _Fit(model, train, validation, params, state_dir, on_epoch, progress).run()
+        return _Fit(model, train, validation, params, state_dir, features_dir, on_epoch, progress).run()
 
 
 class _Fit:
@@ -99,6 +102,7 @@ class _Fit:
         validation: Sequence[Product],
         params: TrainingParams,
         state_dir: Path | None,
+        features_dir: Path | None,
         on_epoch: Callable[[EpochResult], None] | None,
         progress: bool,
     ) -> None:
@@ -109,6 +113,7 @@ class _Fit:
         self.validation = validation
         self.params = params
         self.state_dir = state_dir
+        self.features_dir = features_dir
         self.on_epoch = on_epoch or (lambda epoch: None)
         self.progress = progress
         self.parameters = [p for group in model.parameter_groups().values() for p in group]
@@ -125,6 +130,7 @@ class _Fit:
         if self.optimizer is None or not self.train:
             scores = self.validate()
             return FitResult((), 0, scores.value_f1, scores.attribute_f1)
+        self.prepare()
         self.restore()
         for result in self.epochs:
             self.on_epoch(result)
@@ -141,6 +147,16 @@ class _Fit:
         self.model.eval()
         return FitResult(tuple(self.epochs), self.best.epoch, self.best.value_f1, self.best.attribute_f1)
 
+    def prepare(self) -> None:
+        if self.features_dir is None:
+            return
+        products = [*self.train, *self.validation]
+        with _bar("frozen features", len(products), self.progress) as advance:
+            for start in range(0, len(products), PREPARED_AT_ONCE):
+                chunk = products[start : start + PREPARED_AT_ONCE]
+                self.model.prepare(chunk, self.features_dir)
+                advance(len(chunk))
+
     def out_of_patience(self) -> bool:
         """Epochs count only once something is found: a tagger may say nothing at first."""
         if self.best is None or self.best.value_f1 == 0:
@@ -156,7 +172,7 @@ class _Fit:
         num_products = self.passes * len(self.train)
         sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
         started = time.perf_counter()
-        with _bar(epoch, num_products, self.progress) as advance:
+        with _bar(f"epoch {epoch}", num_products, self.progress) as advance:
             for number, places in enumerate(batches):
                 step = (epoch - 1) * len(batches) + number
                 losses = self.step(step, [self.train[place] for place in places], f"epoch {epoch}, step {number + 1}")
@@ -269,14 +285,14 @@ def _optimizer(model: Model, params: TrainingParams) -> torch.optim.AdamW:
 
 
 @contextmanager
-def _bar(epoch: int, num_products: int, shown: bool) -> Iterator[Callable[[int], None]]:
-    """A progress bar over the products of one epoch; without `shown` it does nothing."""
+def _bar(what: str, num_products: int, shown: bool) -> Iterator[Callable[[int], None]]:
+    """A progress bar over some products; without `shown` it does nothing."""
     speed = TextColumn("{task.fields[speed]:.0f} products/s")
-    columns = (TextColumn("epoch {task.description}"), BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
     started = time.perf_counter()
     # On stderr, since stdout may be JSON that another program reads.
     with Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as bar:
-        task = bar.add_task(str(epoch), total=num_products, speed=0.0)
+        task = bar.add_task(what, total=num_products, speed=0.0)
 
         def advance(count: int) -> None:
             done = bar.tasks[0].completed + count

@@ -98,7 +98,16 @@ class Trial:
 
             model = build_model(self.dataset, recipe, self.train)
             try:
-                value = fit(model, self.train, self.validation, training, on_epoch=on_epoch, progress=True).value_f1
+                features_dir = self.bench.layout.features_dir
+                value = fit(
+                    model,
+                    self.train,
+                    self.validation,
+                    training,
+                    features_dir=features_dir,
+                    on_epoch=on_epoch,
+                    progress=True,
+                ).value_f1
                 run.log_metrics({"validation/best_value_f1": value})
             except optuna.TrialPruned as signal:
                 run.status = "KILLED"

@@ -3,19 +3,25 @@
 A sequence is `title [SEP] text` (the separator only where both have tokens). One longer than the window becomes several
 that overlap by a quarter; each token's prediction is then taken from the window in which it lies most central.
 
-Shapes: B windows (as many as products unless texts are long), T their longest with specials, N tokens of all products.
+Shapes: B windows (as many as products unless texts are long), T their longest with specials, N tokens of all products,
+E width of the text encoder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import repeat
 from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from facetmill.encoders.cache import FeatureCache, digest_of
+from facetmill.encoders.text import TextEncoder
 from facetmill.encoders.tokens import Tokenizer
 from facetmill.records import Product, Span
 
@@ -35,7 +41,8 @@ class TextBatch:
     `ids_BT` (int64), `segment_BT` (int64, 0 title, 1 text), `mask_BT` (bool, 1 = not padding) feed an encoder.
     `token_mask_BT` (bool) is 1 on tokens of the products, 0 on specials and padding. `pieces` says which product each
     window is of, and which part of its sequence it holds: token i of that range stands in column 1 + i. The prediction
-    of the n-th token of all products, one after the other, stands in row `row_N`, column `column_N`.
+    of the n-th token of all products, one after the other, stands in row `row_N`, column `column_N`. `states_BTE` and
+    `text_BE` are what the encoder gives, where a frozen encoder's cache had all of it.
     """
 
     readings: tuple[Reading, ...]
@@ -46,6 +53,8 @@ class TextBatch:
     token_mask_BT: Tensor
     row_N: Tensor
     column_N: Tensor
+    states_BTE: Tensor | None = None
+    text_BE: Tensor | None = None
 
     def to(self, device: torch.device) -> Self:
         return replace(
@@ -56,6 +65,8 @@ class TextBatch:
             token_mask_BT=self.token_mask_BT.to(device),
             row_N=self.row_N.to(device),
             column_N=self.column_N.to(device),
+            states_BTE=None if self.states_BTE is None else self.states_BTE.to(device),
+            text_BE=None if self.text_BE is None else self.text_BE.to(device),
         )
 
 
@@ -135,3 +146,46 @@ def text_batch(readings: Sequence[Reading], tokenizer: Tokenizer, window: int) -
         row_N=torch.tensor(rows, dtype=torch.int64),
         column_N=torch.tensor(columns, dtype=torch.int64),
     )
+
+
+def text_states(text: TextBatch, encoder: TextEncoder) -> tuple[Tensor, Tensor]:
+    """What the encoder gives for a batch, or what a cache kept of it: token states [B,T,E] and text states [B,E]."""
+    if text.states_BTE is not None and text.text_BE is not None:
+        return text.states_BTE, text.text_BE
+    states_BTE, text_BE = encoder(text.ids_BT, text.mask_BT, text.segment_BT)
+    return states_BTE, text_BE
+
+
+def with_stored_states(text: TextBatch, cache: FeatureCache) -> TextBatch:
+    """The batch with its states, or as it was where the cache lacks a window."""
+    digests = [_window_digest(text, row) for row in range(len(text.pieces))]
+    if not digests or not all(digest in cache for digest in digests):
+        return text
+    found = [cache.get(digest) for digest in digests]
+    states_BTE = torch.nn.utils.rnn.pad_sequence([rows[1:] for rows in found], batch_first=True)
+    return replace(text, states_BTE=states_BTE, text_BE=torch.stack([rows[0] for rows in found]))
+
+
+def store_states(
+    readings: Iterable[Reading], tokenizer: Tokenizer, window: int, encoder: TextEncoder, cache: FeatureCache
+) -> None:
+    """Encode the windows that the cache does not have; of each it keeps the text state, then those of its tokens."""
+    device = next(encoder.parameters()).device
+
+    def encode(text: TextBatch, row: int) -> NDArray[np.float32]:
+        one = slice(row, row + 1)
+        ids, mask, segment = (tensor[one].to(device) for tensor in (text.ids_BT, text.mask_BT, text.segment_BT))
+        with torch.no_grad():
+            states_1TE, text_1E = encoder(ids, mask, segment)
+        found: NDArray[np.float32] = torch.cat([text_1E[:, None], states_1TE], dim=1)[0].cpu().numpy()
+        return found
+
+    texts = (text_batch([reading], tokenizer, window) for reading in readings)
+    cache.fill(
+        (_window_digest(text, row), partial(encode, text, row)) for text in texts for row in range(len(text.pieces))
+    )
+
+
+def _window_digest(text: TextBatch, row: int) -> bytes:
+    real = text.mask_BT[row]
+    return digest_of(text.ids_BT[row][real].numpy().tobytes(), text.segment_BT[row][real].numpy().tobytes())

@@ -14,7 +14,8 @@ from typing import Any
 from optuna.trial import BaseTrial
 
 from facetmill.encoders.text import is_pretrained
-from facetmill.params import DictionaryConfig, JaveConfig, ModelConfig, TrainingParams
+from facetmill.encoders.vision import is_pretrained_image
+from facetmill.params import DictionaryConfig, JaveConfig, MJaveConfig, ModelConfig, TrainingParams
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ def suggest_dictionary(
 def suggest_jave(trial: BaseTrial, config: JaveConfig, training: TrainingParams) -> tuple[JaveConfig, TrainingParams]:
     """Learning rates and batch size, then what regularises: dropout, the KL term, the width of attention.
 
-    `encoder_learning_rate` is varied only where there is a pretrained encoder that is trained further.
+    `encoder_learning_rate` is varied only where there is a pretrained encoder that is trained further. With pictures
+    (M-JAVE) the same is varied.
     """
     config = dataclasses.replace(
         config,
@@ -58,20 +60,29 @@ def suggest_jave(trial: BaseTrial, config: JaveConfig, training: TrainingParams)
         batch_size=trial.suggest_categorical("batch_size", _with(training.batch_size, 16, 32)),
         learning_rate=_suggest_rate(trial, "learning_rate", training.learning_rate),
     )
-    if is_pretrained(config) and not config.freeze_encoder:
+    if _trains_pretrained(config):
         rate = _suggest_rate(trial, "encoder_learning_rate", training.encoder_learning_rate)
         training = dataclasses.replace(training, encoder_learning_rate=rate)
     return config, training
 
 
+_JAVE = Space(
+    suggest_jave,
+    ("attention_size", "dropout", "kl_weight"),
+    ("batch_size", "learning_rate", "encoder_learning_rate"),
+)
+
 SPACES: dict[str, Space] = {
     "dictionary": Space(suggest_dictionary, ("min_reliability", "match")),
-    "jave": Space(
-        suggest_jave,
-        ("attention_size", "dropout", "kl_weight"),
-        ("batch_size", "learning_rate", "encoder_learning_rate"),
-    ),
+    "jave": _JAVE,
+    "m_jave": _JAVE,
 }
+
+
+def _trains_pretrained(config: JaveConfig) -> bool:
+    if is_pretrained(config) and not config.freeze_encoder:
+        return True
+    return isinstance(config, MJaveConfig) and is_pretrained_image(config) and not config.freeze_image_encoder
 
 
 def _suggest_rate(trial: BaseTrial, name: str, rate: float) -> float:

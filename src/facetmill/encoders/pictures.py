@@ -1,0 +1,101 @@
+"""Pictures as pixels. Whatever is in a file or a request is taken for hostile until Pillow has read it to its end."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import struct
+from enum import StrEnum
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+#: A picture with more pixels is taken for a decompression bomb; 50 megapixels is beyond what shops publish.
+MAX_PIXELS = 50_000_000
+MAX_BYTES = 64 * 2**20  # of a file; nothing above is read
+
+#: Only formats that Pillow reads by itself: others start other programs (EPS) or are seldom exercised.
+IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")
+
+#: What Pillow's readers are known to raise on damaged files; none of it is a bug of ours.
+UNDECODABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    OverflowError,
+    TypeError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+
+DATA_URI = "data:"  # data:image/png;base64,... is the picture itself
+_WHITE = (255, 255, 255, 255)
+
+
+class Fault(StrEnum):
+    """Why there are no pixels. Both mean that a model has no picture; they are counted apart."""
+
+    MISSING = "missing"
+    BROKEN = "broken"
+
+
+def picture_bytes(image: str) -> bytes | Fault:
+    """The bytes behind the path or data URI of a picture, undecoded. Only plain files of at most 64 MiB are read."""
+    if image.startswith(DATA_URI):
+        head, _, body = image.partition(",")
+        try:
+            return base64.b64decode(body, validate=True) if head.endswith(";base64") else Fault.BROKEN
+        except (binascii.Error, ValueError):
+            return Fault.BROKEN
+    path = Path(image)
+    try:
+        if not path.is_file():  # opening a pipe would wait for ever
+            return Fault.BROKEN if path.exists() else Fault.MISSING
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError):  # no right to read it, or a NUL in its name
+        return Fault.MISSING
+    return data if len(data) <= MAX_BYTES else Fault.BROKEN
+
+
+def data_uri(data: bytes) -> str:
+    """A picture's bytes as text, which may stand wherever the path of a picture may."""
+    return f"{DATA_URI}application/octet-stream;base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def decode_picture(data: bytes, size: int) -> NDArray[np.uint8] | Fault:
+    """RGB pixels [3,size,size] (0..255) of the whole picture, as a viewer shows it: turned as its EXIF says, on white
+    where it is transparent, the first frame of an animation. It is stretched to a square, so that a row and column of
+    the result is always the same part of the picture."""
+    try:
+        with Image.open(BytesIO(data), formats=IMAGE_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                return Fault.BROKEN
+            image.draft("RGB", (2 * size, 2 * size))  # JPEG only: decodes no more pixels than needed
+            square = _with_colours(_turned(image)).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
+            if square.mode == "RGBA":
+                square = Image.alpha_composite(Image.new("RGBA", square.size, _WHITE), square).convert("RGB")
+    except UNDECODABLE:
+        return Fault.BROKEN
+    return np.ascontiguousarray(np.asarray(square, dtype=np.uint8).transpose(2, 0, 1))
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    image.load()
+    try:
+        return ImageOps.exif_transpose(image)
+    except UNDECODABLE:  # damaged EXIF around a sound picture
+        return image
+
+
+def _with_colours(image: Image.Image) -> Image.Image:
+    """RGB, or RGBA for a picture with transparent parts, from whatever mode the file has."""
+    if image.mode.startswith("I;16"):  # Pillow would clip its 65536 shades at 255
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    transparent = "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La")
+    return image.convert("RGBA" if transparent else "RGB")
