@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice, tee
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import tee
 from pathlib import Path
 
-from facetmill.dataset.match import match_batch
-from facetmill.errors import DataError
+from facetmill.dataset.ingest import IngestReport, ingest
+from facetmill.dataset.match import match_shards
 from facetmill.metrics.score import Scorer, Scores
 from facetmill.models.base import Model
 from facetmill.params import Params
-from facetmill.records import AttributeSchema, Product, from_batch, to_batch
+from facetmill.records import AttributeSchema, Product, read_products
 from facetmill.sources import SOURCES
-from facetmill.sources.base import BadRow, SourceOptions
+from facetmill.sources.base import SourceOptions
 from facetmill.training.predict import predict
 
 BATCH = 64
@@ -34,38 +36,27 @@ def evaluate(model: Model, products: Iterable[Product], *, bootstrap: int = 0, s
     return scorer.result(bootstrap=bootstrap, seed=seed)
 
 
-def read_data(params: Params) -> Iterator[Product]:
-    """Stream the products that `params.dataset` names, their values matched to spans as the match stage does.
+@contextmanager
+def reading_data(params: Params) -> Iterator[tuple[Iterator[Product], IngestReport]]:
+    """The products that `params.dataset` names, ingested and matched as a dataset's are, in their order; and what was
+    dropped on the way.
 
-    Raises `DataError` at the end of the stream when more rows were bad than `dataset.max_bad_share` allows.
+    Raises `DataError`, before there is a first product, when more rows are bad than `dataset.max_bad_share` allows.
     """
     dataset = params.dataset
     options = SourceOptions(
         demo=params.demo, images=Path(dataset.images) if dataset.images else None, columns=dataset.columns
     )
-    bad: list[BadRow] = []
-    reasons: Counter[str] = Counter()
-    total = 0
-
-    def good() -> Iterator[Product]:
-        nonlocal total
-        for row in SOURCES[dataset.format].read(Path(dataset.path), options):
-            total += 1
-            if isinstance(row, Product):
-                yield row
-            else:
-                reasons[row.reason] += 1
-                if len(bad) < 5:
-                    bad.append(row)
-
-    rows = good()
-    while chunk := list(islice(rows, 1024)):
-        matched, _ = match_batch(to_batch(chunk), params.match)
-        yield from from_batch(matched)
-    num_bad = sum(reasons.values())
-    if total == 0 or num_bad > dataset.max_bad_share * total:
-        shown = "\n  ".join(str(row) for row in bad)
-        raise DataError(
-            f"{dataset.format}:{dataset.path}: {num_bad} of {total} rows are bad "
-            f"(dataset.max_bad_share is {dataset.max_bad_share})\n  {shown}"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        report = ingest(
+            SOURCES[dataset.format],
+            Path(dataset.path),
+            options,
+            folder / "ingested",
+            folder / "report.json",
+            max_bad_share=dataset.max_bad_share,
         )
+        match_shards(folder / "ingested", folder / "matched", params.match)
+        products = read_products(folder / "matched")
+        yield (replace(p, images=tuple(str(folder / image) for image in p.images)) for p in products), report

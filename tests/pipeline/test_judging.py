@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product as cross
@@ -23,7 +24,7 @@ from facetmill.dataset.splitting import split_shards
 from facetmill.dataset.version import Dataset
 from facetmill.errors import PlatformError
 from facetmill.evaluation import evaluate
-from facetmill.files import hash_file, read_json, write_json
+from facetmill.files import hash_file, hash_folder, read_json, write_json
 from facetmill.models import MODELS
 from facetmill.params import DictionaryConfig, SplitParams, load_params
 from facetmill.records import Facet, Product, Span, to_batch
@@ -85,7 +86,13 @@ class World:
             run.log_metrics({"test/value_f1": value_f1, "validation/value_f1": value_f1})
             uri = packaging.package(folder, run, tracker, tags=tags)
         if change is not None:
-            change(uri.removeprefix("models:/"))
+            model_id = uri.removeprefix("models:/")
+            change(model_id)
+            with tempfile.TemporaryDirectory() as name:
+                spoiled = tracker.download_uri(uri, Path(name) / "spoiled")
+                (spoiled / versions.ADDED_BY_MLFLOW).unlink(missing_ok=True)
+                sha256 = hash_folder(spoiled)
+            tracker.client.set_logged_model_tags(model_id, {packaging.PACKAGE_SHA256: sha256})
         runs = ",".join([run.run_id] * seeds)
         tags |= {versions.DICTIONARY_RUN: self.dictionary_run or run.run_id, SEED_RUNS: runs}
         return versions.register(tracker, run.run_id, tags)

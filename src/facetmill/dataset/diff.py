@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from facetmill.dataset.version import Dataset
-from facetmill.records import SPLITS, to_row
+from facetmill.records import SPLITS, read_products, to_row
 
 EXAMPLES = 5
 
@@ -44,7 +44,7 @@ def _fingerprints(dataset: Dataset) -> dict[str, tuple[str, bytes]]:
             hashlib.blake2b(repr(to_row(replace(product, split=None))).encode(), digest_size=16).digest(),
         )
         for split in SPLITS
-        for product in dataset.read(split)
+        for product in read_products(dataset.dir / "dataset" / split)  # as stored: pictures by their names
     }
 
 

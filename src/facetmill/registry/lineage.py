@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from facetmill.dataset import workspace
@@ -86,7 +87,7 @@ def bring_back(bench: Workbench, version: str) -> Dataset:
         full,
         params_text=bench.tracker.read_text(run.run_id, "dataset/params.yaml"),
         lock_text=bench.tracker.read_text(run.run_id, "dataset/dvc.lock"),
-        on_line=print,
+        on_line=lambda line: print(line, file=sys.stderr),  # stdout may be JSON that another program reads
     )
 
 

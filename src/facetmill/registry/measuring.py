@@ -137,11 +137,8 @@ def compare_references(bench: Workbench, first: str, second: str, dataset: Datas
 
 
 def _test_products(dataset: Dataset) -> list[Product]:
-    """The frozen test split, its pictures by absolute path, since models are asked from other folders."""
-    products = [
-        replace(product, images=tuple(str(dataset.image_path(product, i)) for i in range(len(product.images))))
-        for product in read_split(dataset, "test")
-    ]
+    """The frozen test split."""
+    products = read_split(dataset, "test")
     if not products:
         raise DataError(f"{dataset.dir}: the test split has no product, so no model can be judged on it")
     return products
