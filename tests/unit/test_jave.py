@@ -196,6 +196,21 @@ def test_neither_length_nor_content_of_padding_changes_the_result(encoder: str) 
             torch.testing.assert_close(padded_tags[1:, : tags.shape[1] - 1], tags[:, :-1], atol=1e-5, rtol=1e-4)
 
 
+def test_weights_saved_before_pictures_joined_still_load() -> None:
+    model = built()
+    former = {"trunk.encoder.": "encoder.", "trunk.gathering.text.": "head.attention.", "attribute_head.": "head."}
+    former |= {"value_head.tags.": "head.tags.", "value_head.": "head.tag_"}
+
+    def name_of_then(name: str) -> str:
+        start = next(start for start in former if name.startswith(start))
+        return former[start] + name.removeprefix(start)
+
+    weights = {name_of_then(name): weight for name, weight in model.state_dict().items()}
+    assert {"head.attention.query.weight", "head.pool_text.weight", "head.tag_token.weight"} <= set(weights)
+    assert Jave.current_names(weights).keys() == model.state_dict().keys()
+    assert Jave.current_names(model.state_dict()).keys() == model.state_dict().keys()
+
+
 def test_a_product_of_a_known_category_has_only_attributes_of_that_category() -> None:
     schema = AttributeSchema((Attribute("Colour", {}, ("Shoes", "Hats")), Attribute("Heel", {}, ("Shoes",))))
     products = [Product(str(n), "s", "red", category=name) for n, name in enumerate(("Hats", "Shoes", "New", None))]

@@ -83,6 +83,11 @@ class Model(nn.Module, ABC):
     def load_assets(cls, config: Any, schema: AttributeSchema, folder: Path) -> Self:
         """The same model as saved, before its `state_dict` is loaded. Needs only what `save_assets` wrote."""
 
+    @classmethod
+    def current_names(cls, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A saved model's weights by their names of today, for one saved when they had others."""
+        return dict(weights)
+
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
         """Trainable parameters by learning rate: "encoder" (pretrained, gentle) and "fresh" (everything else)."""
         return {"encoder": [], "fresh": [p for p in self.parameters() if p.requires_grad]}

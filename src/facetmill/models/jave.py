@@ -90,6 +90,16 @@ from facetmill.records import AttributeSchema, Facet, Product
 IMPOSSIBLE = -1e4  # a logit whose probability is 0; an infinite one would make its loss 0 * inf
 SURE = 30.0  # a logit whose probability is 1, and minus it 0, but for the thirteenth digit
 
+#: How names of weights began before pictures joined: champions of then must still load.
+_FORMER_NAMES = {
+    "encoder.": "trunk.encoder.",
+    "head.attention.": "trunk.gathering.text.",
+    "head.pool_": "attribute_head.pool_",
+    "head.attributes.": "attribute_head.attributes.",
+    "head.tag_": "value_head.",
+    "head.tags.": "value_head.tags.",
+}
+
 
 @dataclass(frozen=True)
 class JaveBatch:
@@ -343,6 +353,14 @@ class Jave(Model):
         encoder, tokenizer = load_text_encoder(folder, freeze=config.freeze_encoder)
         image_encoder = cls.load_image_encoder(config, folder)
         return cls(config, schema, encoder, tokenizer, read_json(folder / "report.json"), image_encoder)
+
+    @classmethod
+    def current_names(cls, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        def current(name: str) -> str:
+            former = next((start for start in _FORMER_NAMES if name.startswith(start)), "")
+            return _FORMER_NAMES.get(former, "") + name.removeprefix(former)
+
+        return {current(name): weight for name, weight in weights.items()}
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
         encoders = [module for module in self.modules() if isinstance(module, TextEncoder | ImageEncoder)]

@@ -69,7 +69,7 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise DataError(f"{weights_path}: {name} holds values that are not finite")
     try:
-        model.load_state_dict(weights)
+        model.load_state_dict(model.current_names(weights))
     except RuntimeError as error:
         raise DataError(f"{weights_path}: {error}") from error
     return model.to(device).eval()
