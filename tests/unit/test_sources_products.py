@@ -45,6 +45,19 @@ def test_a_spreadsheet_export_with_bom_and_crlf_is_read(tmp_path: Path) -> None:
     assert product(path) == Product("1", "products", "Hat", facets=(Facet("Color", "red"),))
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_header_as_people_write_it_is_understood(tmp_path: Path, delimiter: str) -> None:
+    table = [["SKU", "Name", "Category", "Sleeve Length"], ["A1", "Blue shirt", "Shirts", "long"]]
+    row = product(csv(tmp_path, "\n".join(delimiter.join(cells) for cells in table)))
+    expected = Product("A1", "products", "Blue shirt", category="Shirts", facets=(Facet("Sleeve Length", "long"),))
+    assert row == expected
+
+
+def test_our_own_name_wins_over_a_usual_one_which_is_an_attribute_then(tmp_path: Path) -> None:
+    row = product(csv(tmp_path, "id,title,Name\n1,Hat,Fedora\n"))
+    assert (row.title, row.facets) == ("Hat", (Facet("Name", "Fedora"),))
+
+
 def test_wide_cells_say_unknown_absent_and_several_values(tmp_path: Path) -> None:
     row = product(csv(tmp_path, "id,title,Color,Size,Material\n1,Hat,,n/a,wool|silk | \n"))
     assert row.facets == (Facet("Material", "wool"), Facet("Material", "silk"))
@@ -80,13 +93,13 @@ def test_a_column_taken_for_one_field_is_not_taken_for_another(tmp_path: Path) -
     ("columns", "message"),
     [
         ({"colour": "c"}, "unknown field 'colour'"),
-        ({"text": "body"}, "maps text to 'body', but the columns are sku, title"),
-        ({}, "no column for product_id.*The columns are sku, title"),
+        ({"text": "body"}, "maps text to 'body', but the columns are article, title"),
+        ({}, "no column for product_id.*The columns are article, title"),
     ],
 )
 def test_a_mapping_that_cannot_be_is_told_at_once(columns: dict[str, str], message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=message):
-        rows(csv(tmp_path, "sku,title\n1,Hat\n"), **columns)
+        rows(csv(tmp_path, "article,title\n1,Hat\n"), **columns)
 
 
 def test_json_lines_may_hold_lists_numbers_and_objects(tmp_path: Path) -> None:

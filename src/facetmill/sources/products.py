@@ -1,8 +1,8 @@
-"""Your own catalogue, as `.parquet`, `.jsonl` or `.csv` (UTF-8, with or without BOM, comma-separated).
+"""Your own catalogue, as `.parquet`, `.jsonl` or `.csv` (UTF-8, with or without BOM; comma, semicolon or tab).
 
-Columns are found by our names, or by the usual others: product_id or id, title or name, text or description,
-category, group_id, images, facets. `dataset.columns` of params.yaml maps the rest: {our field: your column}. Only
-product_id and title must be there. `images` is a list, or text with `|` between the names.
+Columns are found by our names, or by the usual others, in any case: product_id, id or sku, title or name, text or
+description, category, group_id, images or image, facets. `dataset.columns` of params.yaml maps the rest: {our field:
+your column}. Only product_id and title must be there. `images` is a list, or text with `|` between the names.
 
 Facets come in one of two ways:
 
@@ -18,10 +18,10 @@ Licence: yours.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -49,17 +49,19 @@ from facetmill.sources.rows import (
 )
 
 _USUAL_NAMES: dict[str, tuple[str, ...]] = {
-    "product_id": ("product_id", "id"),
+    "product_id": ("product_id", "id", "sku"),
     "title": ("title", "name"),
     "text": ("text", "description"),
     "category": ("category",),
     "group_id": ("group_id",),
-    "images": ("images",),
+    "images": ("images", "image"),
     "facets": ("facets",),
 }
 _REQUIRED = ("product_id", "title")
 _BATCH_ROWS = 1024
 _SEPARATOR = "|"
+_DELIMITERS = (",", ";", "\t")  # spreadsheets write a semicolon where a comma is the decimal point
+_HEADER_BYTES = 2**16
 
 
 def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
@@ -80,7 +82,7 @@ def _rows(path: Path, columns: Mapping[str, str]) -> Rows:
         case ".jsonl":
             return read_json_lines(path)  # objects may differ in their keys, so there is no header to check
         case ".csv":
-            header, rows = read_table(path, ",")
+            header, rows = read_table(path, _delimiter(path))
         case ".parquet":
             header, rows = _open_parquet(path, columns)
         case _:
@@ -89,22 +91,35 @@ def _rows(path: Path, columns: Mapping[str, str]) -> Rows:
     return rows
 
 
+def _delimiter(path: Path) -> str:
+    """The one that the header line has most of."""
+    with path.open("rb") as stream:
+        header = stream.readline(_HEADER_BYTES).decode("utf-8", errors="replace")
+    return max(_DELIMITERS, key=header.count)
+
+
 def _check_header(path: Path, header: list[str], columns: Mapping[str, str]) -> None:
     names = ", ".join(header)
     for field, column in columns.items():
         if column not in header:
             raise DataError(f"{path}: dataset.columns maps {field} to {column!r}, but the columns are {names}")
     for field in _REQUIRED:
-        if _column(field, columns, header) is None:
+        if _place(field, columns, header) is None:
             raise DataError(f"{path}: no column for {field}; name it in dataset.columns. The columns are {names}")
 
 
-def _column(field: str, columns: Mapping[str, str], present: Mapping[str, Any] | list[str]) -> str | None:
-    """The column that holds `field`: the mapped one, else the first usual name that is present."""
+def _place(field: str, columns: Mapping[str, str], present: Iterable[str]) -> str | None:
+    """The column that holds `field`: the mapped one, else the first usual name that is present, in any case."""
     if field in columns:
         return columns[field]
     taken = set(columns.values())
-    return next((name for name in _USUAL_NAMES[field] if name in present and name not in taken), None)
+    free = {name.casefold(): name for name in reversed(list(present)) if name not in taken}
+    return next((free[name] for name in _USUAL_NAMES[field] if name in free), None)
+
+
+@lru_cache(maxsize=8)  # rows of a table all have the same columns
+def _places(columns: tuple[tuple[str, str], ...], present: tuple[str, ...]) -> Mapping[str, str]:
+    return {field: _place(field, dict(columns), present) or field for field in _USUAL_NAMES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +128,7 @@ class _Catalogue:
     images: ImageFolder
 
     def product(self, row: Row) -> Product:
-        at = {field: _column(field, self.columns, row.fields) or field for field in _USUAL_NAMES}
+        at = _places(tuple(self.columns.items()), tuple(row.fields))
         if at["facets"] in row.fields:
             pairs = spec_pairs(at["facets"], _json_object(at["facets"], row.fields[at["facets"]]))
         else:
@@ -180,7 +195,7 @@ def _open_parquet(path: Path, columns: Mapping[str, str]) -> tuple[list[str], Ro
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: not a Parquet file: {error}") from None
     schema = parquet.schema_arrow
-    facets = _column("facets", columns, schema.names)
+    facets = _place("facets", columns, schema.names)
     if facets in schema.names and pa.types.is_struct(schema.field(facets).type):
         raise DataError(
             f"{path}: column {facets!r} is a struct, whose null may mean absent or unknown; "
