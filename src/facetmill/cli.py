@@ -60,13 +60,20 @@ def init(as_json: AsJson = False) -> None:
 
 @app.command()
 def up(as_json: AsJson = False) -> None:
-    """Start the MLflow and Prefect servers on loopback, or find them running."""
+    """Start the MLflow and Prefect servers on loopback, or find them running; close runs that a crash left open."""
     layout = _layout()
     from facetmill.platform import servers
 
     running = servers.up(layout)
     started = [name for name, server in running.items() if server.started]
-    _show({**{name: server.url for name, server in running.items()}, "started": started}, as_json)
+    servers.connect(running)
+    from facetmill.platform.reconcile import close_lost_runs
+    from facetmill.tracking import Tracker
+    from facetmill.workbench import EXPERIMENT
+
+    closed = close_lost_runs(Tracker(running[servers.MLFLOW.name].url, EXPERIMENT))
+    urls = {name: server.url for name, server in running.items()}
+    _show({**urls, "started": started, "closed": closed}, as_json)
 
 
 @app.command()

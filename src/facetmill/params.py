@@ -139,6 +139,7 @@ class TrainingParams:
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class SweepParams:
     trials: Count
+    workers: Count
     epochs: Count
     train_share: Annotated[float, Field(gt=0, le=1)]
     seed: Seed

@@ -30,12 +30,14 @@ from mlflow.utils.validation import MAX_DATASET_DIGEST_SIZE, MAX_PARAM_VAL_LENGT
 
 from facetmill.errors import PlatformError
 from facetmill.files import replace_file, replace_folder
+from facetmill.platform.processes import this_process
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 MAX_BUFFERED = 500  # metrics; MLflow takes 1000 in one call
 MAX_BUFFER_SECONDS = 10.0  # so that a watcher sees a long epoch go on
 CUT = " ...cut"
+PROCESS_TAGS = ("facetmill.host", "facetmill.pid", "facetmill.process_created")  # by which a crash is told later
 
 
 @dataclass(frozen=True)
@@ -144,9 +146,12 @@ class Tracker:
     ) -> Iterator[Run]:
         """A new run that ends as it really ended: FAILED by an exception, KILLED by a signal, else its `status`.
 
-        `parent` is the run id that it is shown under. Git commit and dirty flag are tagged where there is git.
+        `parent` is the run id that it is shown under. Git commit and dirty flag are tagged where there is git,
+        and the process, by which `platform.reconcile` later tells a run that a crash has left open.
         """
-        all_tags = {**git_tags(), **(tags or {})}
+        process = this_process()
+        owner = dict(zip(PROCESS_TAGS, (process.host, str(process.pid), str(process.created)), strict=True))
+        all_tags = {**git_tags(), **(tags or {}), **owner}
         if parent is not None:
             all_tags[mlflow_tags.MLFLOW_PARENT_RUN_ID] = parent
         created = self.client.create_run(self.experiment_id, tags=all_tags, run_name=name)

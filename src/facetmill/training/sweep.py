@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,9 +13,11 @@ from facetmill.dataset.version import Dataset
 from facetmill.dataset.workspace import read_split
 from facetmill.files import hash_json
 from facetmill.params import model_config, to_mapping
+from facetmill.platform.reconcile import close_lost_runs
 from facetmill.training.final import STUDY, Recipe, build_model, code_digest, describe_run, log_epoch
 from facetmill.training.loop import EpochResult, fit
 from facetmill.training.search.study import Candidate, Study
+from facetmill.training.search.worker import supervise
 from facetmill.workbench import Workbench
 
 
@@ -39,25 +43,52 @@ def sweep(bench: Workbench, dataset: Dataset, key: str) -> Winner:
     """
     dataset.require_passed()
     params = bench.params
+    name, study = open_study(bench, dataset, key)
+    num_new = params.sweep.trials - study.num_finished()
+    if num_new > 0:
+        described = describe_run(dataset, key, "sweep") | {STUDY: name}
+        with bench.tracker.run(f"sweep {key} {dataset.name}", tags=described, params=to_mapping(params.sweep)) as run:
+            if params.sweep.workers == 1:
+                study.run(params.sweep.trials, Trial(bench, dataset, key, name, run.run_id))
+            else:
+                job = _job(bench, dataset, key, run.run_id, study.num_failed())
+                command = [sys.executable, "-P", "-m", "facetmill.training.search.worker", json.dumps(job)]
+                supervise(params.sweep.workers, command, lambda: _report(close_lost_runs(bench.tracker)))
+            run.log_metrics({"validation/best_value_f1": study.best().value, "trials": study.num_finished()})
+    best = study.best(params.sweep.min_gain)
+    recipe = Recipe(key, best.config, best.training)
+    return Winner(name, recipe, best.value, study.num_finished(), max(0, num_new))
+
+
+def open_study(bench: Workbench, dataset: Dataset, key: str) -> tuple[str, Study]:
+    """The study of one model on one dataset, and its name; made where there is none."""
     name = study_name(bench, dataset, key)
     study = Study(
         name=name,
         storage=bench.layout.study_storage,
         key=key,
-        config=model_config(params, key),
-        training=params.training,
-        seed=params.sweep.seed,
+        config=model_config(bench.params, key),
+        training=bench.params.training,
+        seed=bench.params.sweep.seed,
     )
-    num_new = params.sweep.trials - study.num_finished()
-    if num_new > 0:
-        tags = {STUDY: name}
-        described = describe_run(dataset, key, "sweep") | tags
-        with bench.tracker.run(f"sweep {key} {dataset.name}", tags=described, params=to_mapping(params.sweep)) as run:
-            study.run(params.sweep.trials, Trial(bench, dataset, key, tags, run.run_id))
-            run.log_metrics({"validation/best_value_f1": study.best().value, "trials": study.num_finished()})
-    best = study.best(params.sweep.min_gain)
-    recipe = Recipe(key, best.config, best.training)
-    return Winner(name, recipe, best.value, study.num_finished(), max(0, num_new))
+    return name, study
+
+
+def _job(bench: Workbench, dataset: Dataset, key: str, run_id: str, failed_before: int) -> dict[str, Any]:
+    """What a worker must know to go on where this process stands."""
+    return {
+        "root": str(bench.layout.root),
+        "params": to_mapping(bench.params),
+        "dataset": str(dataset.dir),
+        "model": key,
+        "run": run_id,
+        "failed_before": failed_before,
+    }
+
+
+def _report(closed: list[str]) -> None:
+    for line in closed:
+        print(line, file=sys.stderr)
 
 
 def study_name(bench: Workbench, dataset: Dataset, key: str) -> str:
@@ -73,11 +104,11 @@ def study_name(bench: Workbench, dataset: Dataset, key: str) -> str:
 class Trial:
     """Trains one candidate of a sweep on a share of the train split, as a run below the sweep's."""
 
-    def __init__(self, bench: Workbench, dataset: Dataset, key: str, tags: dict[str, str], sweep_run: str) -> None:
+    def __init__(self, bench: Workbench, dataset: Dataset, key: str, study: str, sweep_run: str) -> None:
         self.bench = bench
         self.dataset = dataset
         self.key = key
-        self.tags = describe_run(dataset, key, "trial") | tags
+        self.tags = describe_run(dataset, key, "trial") | {STUDY: study}
         self.sweep_run = sweep_run
         params = bench.params.sweep
         self.train = read_split(dataset, "train", share=params.train_share, seed=params.seed)
@@ -89,6 +120,7 @@ class Trial:
         recipe = Recipe(self.key, candidate.config, training)
         logged = {"model": to_mapping(recipe.config), "training": to_mapping(training)}
         name = f"trial-{candidate.number}"
+        alone = params.workers == 1  # the bars of several processes would overwrite one another
         value: float | optuna.TrialPruned
         with self.bench.tracker.run(name, parent=self.sweep_run, tags=self.tags, params=logged) as run:
 
@@ -106,7 +138,7 @@ class Trial:
                     training,
                     features_dir=features_dir,
                     on_epoch=on_epoch,
-                    progress=True,
+                    progress=alone,
                 ).value_f1
                 run.log_metrics({"validation/best_value_f1": value})
             except optuna.TrialPruned as signal:

@@ -2,35 +2,41 @@
 
 Optuna decides what to try and what to prune; the caller's `objective` trains. A study is known by its name, and its
 first trial is what params.yaml says, so the winner is never worse than that on the same seed.
+
+Any number of processes, on any number of hosts, may work on one study. A process takes its turn (one lock for each
+storage) to begin a trial: it ends the trials of dead processes, queues their parameters again, and then begins one
+only while finished + running + failed trials leave room. So exactly as many finish as were asked for.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import os
-import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import optuna
-import psutil
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from facetmill.errors import FacetmillError
 from facetmill.params import ModelConfig, TrainingParams, to_mapping
+from facetmill.platform.processes import Process, this_process
 from facetmill.training.search.spaces import SPACES
+from facetmill.training.search.storage import open_storage, turn
 
 MAX_TRIES = 2  # of one set of parameters whose process dies: perhaps it is these that kill it
 STARTUP_TRIALS = 5  # drawn at random before TPE has enough to learn from
 MIN_COMPLETE_TO_PRUNE = 2
 FIRST_STEP_TO_PRUNE = 2  # epochs count from 1, and the first says little while the learning rate still warms up
 ABANDONED_AFTER = timedelta(days=1)  # for trials of other hosts, whose processes cannot be looked up
+
+POLL_SECONDS = 0.5  # between two looks of a process that waits for the trials of others
 
 _log = logging.getLogger(__name__)
 
@@ -88,18 +94,20 @@ class Study:
         self, *, name: str, storage: str | Path, key: str, config: ModelConfig, training: TrainingParams, seed: int
     ) -> None:
         self._space, self._config, self._training, self._seed = SPACES[key], config, training, seed
-        self._study = optuna.create_study(
-            study_name=name,
-            storage=open_storage(storage),
-            pruner=optuna.pruners.MedianPruner(MIN_COMPLETE_TO_PRUNE, FIRST_STEP_TO_PRUNE),
-            direction="maximize",
-            load_if_exists=True,
-        )
+        self._storage = storage
         origin = {"model": key, "config": to_mapping(config), "training": to_mapping(training)}
-        known = self._study.user_attrs.get("origin")
-        if known is None:
-            self._study.set_user_attr("origin", origin)
-        elif known != origin:
+        with turn(storage):
+            self._study = optuna.create_study(
+                study_name=name,
+                storage=open_storage(storage),
+                pruner=optuna.pruners.MedianPruner(MIN_COMPLETE_TO_PRUNE, FIRST_STEP_TO_PRUNE),
+                direction="maximize",
+                load_if_exists=True,
+            )
+            known = self._study.user_attrs.get("origin")
+            if known is None:
+                self._study.set_user_attr("origin", origin)
+        if known is not None and known != origin:
             raise FacetmillError(f"study {name!r} was begun with other parameters than these of {key}")
 
     def records(self) -> list[TrialRecord]:
@@ -109,6 +117,10 @@ class Study:
     def num_finished(self) -> int:
         """Trials that are COMPLETE or PRUNED."""
         return len(self._trials(TrialState.COMPLETE, TrialState.PRUNED))
+
+    def num_failed(self) -> int:
+        """Trials that failed by themselves, or whose process was stopped at every try."""
+        return sum("error" in trial.user_attrs for trial in self._trials(TrialState.FAIL))
 
     def best(self, min_gain: float = 0.0) -> Best:
         """The best trial so far, or the first one, that of params.yaml, unless it is beaten by more than `min_gain`.
@@ -126,38 +138,61 @@ class Study:
         return Best(record.number, record.value, record.params, config, training)
 
     def run(
-        self, trials: int, objective: Objective, on_trial: Callable[[TrialRecord], None] | None = None
+        self,
+        trials: int,
+        objective: Objective,
+        on_trial: Callable[[TrialRecord], None] | None = None,
+        failed_before: int | None = None,
     ) -> list[TrialRecord]:
-        """Try until `trials` are finished, and return what was tried now; finished trials of earlier runs count.
+        """Try until `trials` are finished, and return what was tried here; finished trials of other runs count.
 
         `objective` trains one candidate and returns its score, higher is better. What it raises decides the trial:
         `optuna.TrialPruned` makes it PRUNED, any other exception, and a score that is not finite, make it FAIL, and the
-        study goes on. A failed trial is not tried again in this run. Parameters of trials that were stopped from
-        outside, now or in a process that is gone, are tried once more. `on_trial` hears of each trial that has ended.
+        study goes on. Parameters of trials that were stopped from outside, now or in a process that is gone, are tried
+        once more. `on_trial` hears of each trial that has ended. Trials that other processes are working on are waited
+        for, since they may have to be tried again.
+
+        A failed trial is not tried again in this run. `failed_before` is the `num_failed()` at which the run began,
+        the same for all its workers; without it, that of now.
 
         Raises the last error if every trial of the study failed.
         """
-        self._requeue_lost()
-        if not self._trials():
-            self._study.enqueue_trial(self._space.defaults(self._config, self._training))
+        allowed = trials + (self.num_failed() if failed_before is None else failed_before)
         tried: list[TrialRecord] = []
         last_error: Exception | None = None
-        for _ in range(trials - self.num_finished()):
-            number, error = self._attempt(objective)
-            last_error = error or last_error
-            tried.append(_record(self._trials()[number]))
+        while self.num_finished() + self.num_failed() < allowed:
+            trial = self._begin(allowed)
+            if trial is None:
+                time.sleep(POLL_SECONDS)
+                continue
+            last_error = self._attempt(trial, objective) or last_error
+            tried.append(_record(self._trials()[trial.number]))
             if on_trial is not None:
                 on_trial(tried[-1])
         if last_error is not None and not self._trials(TrialState.COMPLETE):
             raise last_error
         return tried
 
-    def _attempt(self, objective: Objective) -> tuple[int, Exception | None]:
-        # A sampler begins anew in each process, so with one seed a resumed study would draw its first trials again.
-        seed = self._seed + len(self._trials())
-        self._study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
-        trial = self._study.ask()
-        trial.set_user_attr("owner", _this_process())
+    def _begin(self, allowed: int) -> optuna.Trial | None:
+        """A new trial, or None while those that run may be all that is still allowed."""
+        with turn(self._storage):
+            running = self._trials(TrialState.RUNNING)
+            for trial in running:
+                if _is_lost(trial):
+                    self._requeue(trial)
+            num_running = len(self._trials(TrialState.RUNNING))
+            if self.num_finished() + self.num_failed() + num_running >= allowed:
+                return None
+            if not self._trials():
+                self._study.enqueue_trial(self._space.defaults(self._config, self._training))
+            # A sampler begins anew in each process: with one seed, each would draw the same trials again.
+            seed = self._seed + len(self._trials())
+            self._study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
+            begun = self._study.ask()
+            begun.set_user_attr("owner", list(asdict(this_process()).values()))
+            return begun
+
+    def _attempt(self, trial: optuna.Trial, objective: Objective) -> Exception | None:
         try:
             config, training = self._space.suggest(trial, self._config, self._training)
             value = objective(Candidate(trial.number, trial.params, config, training, trial))
@@ -167,24 +202,23 @@ class Study:
             self._study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
         except Exception as error:
             _log.warning("trial %d failed with %s", trial.number, trial.params, exc_info=error)
-            trial.set_user_attr("error", f"{type(error).__name__}: {error}")
+            with suppress(UpdateFinishedTrialError):  # another host took this process for dead
+                trial.set_user_attr("error", f"{type(error).__name__}: {error}")
             self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
-            return trial.number, error
+            return error
         except BaseException:  # Ctrl-C, or a cancelled flow
             self._requeue(self._trials()[trial.number])
             raise
         else:
             self._study.tell(trial, value, skip_if_finished=True)
-        return trial.number, None
-
-    def _requeue_lost(self) -> None:
-        for trial in self._trials(TrialState.RUNNING):
-            if _is_lost(trial):
-                self._requeue(trial)
+        return None
 
     def _requeue(self, trial: FrozenTrial) -> None:
         """End a trial that was stopped from outside, and queue its parameters unless they had their last try."""
         tries = trial.user_attrs.get("tries", 1)
+        if tries >= MAX_TRIES:
+            error = f"stopped from outside at each of {tries} tries"
+            self._study._storage.set_trial_user_attr(trial._trial_id, "error", error)
         # A trial may have been stopped before it asked for every parameter that was chosen for it.
         params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
         self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
@@ -210,58 +244,16 @@ def best_trial(records: Sequence[TrialRecord], min_gain: float = 0.0) -> TrialRe
     return first[2] if first is not None and value <= first[0] + min_gain else best
 
 
-def open_storage(storage: str | Path) -> BaseStorage:
-    """A journal file by its path, or PostgreSQL by its URL.
-
-    Tables are made on first use, which two processes must not do at once: make the study before workers start. The
-    database may not be MLflow's or Prefect's, since each of the three keeps its own `alembic_version` table.
-    """
-    scheme, found, rest = str(storage).partition("://")
-    if found:
-        if scheme not in ("postgresql", "postgresql+psycopg"):
-            raise FacetmillError(f"study storage: {scheme}: is not supported; give a postgresql:// URL or a file")
-        return RDBStorage(f"postgresql+psycopg://{rest}", engine_kwargs={"pool_pre_ping": True})
-    path = Path(storage)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _drop_torn_line(path)
-    return JournalStorage(JournalFileBackend(str(path)))
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut off a last line without an end, left by a crash in mid-write; Optuna would fail on it for ever."""
-    if not path.exists():
-        return
-    lock = JournalFileSymlinkLock(str(path))
-    lock.acquire()
-    try:
-        content = path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.truncate(path, whole)
-    finally:
-        lock.release()
-
-
 def _record(trial: FrozenTrial) -> TrialRecord:
     seconds = trial.duration.total_seconds() if trial.duration is not None else None
     return TrialRecord(trial.number, trial.state.name, trial.value, trial.params, seconds)
-
-
-def _this_process() -> list[Any]:
-    process = psutil.Process()
-    return [socket.gethostname(), process.pid, process.create_time()]
 
 
 def _is_lost(trial: FrozenTrial) -> bool:
     """Whether the process of a RUNNING trial is gone. Of another host that is only assumed, and only after a day."""
     if "owner" not in trial.user_attrs:
         return True
-    host, pid, started = trial.user_attrs["owner"]
-    if host != socket.gethostname():
-        return trial.datetime_start is None or datetime.now() - trial.datetime_start > ABANDONED_AFTER
-    try:
-        process = psutil.Process(pid)
-        same = abs(process.create_time() - started) < 60  # else the id was given to a new process
-        return not same or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+    owner = Process(*trial.user_attrs["owner"])
+    if owner.is_here:
+        return owner.is_gone
+    return trial.datetime_start is None or datetime.now() - trial.datetime_start > ABANDONED_AFTER
