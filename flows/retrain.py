@@ -7,7 +7,6 @@ from typing import Any
 from prefect import flow
 
 from facetmill.dataset.workspace import build
-from facetmill.platform.isolated import warm_up
 from facetmill.platform.steps import step
 from facetmill.registry.judging import register_candidate, settle
 from facetmill.training.final import train_dictionary, train_seeds
@@ -22,7 +21,6 @@ def retrain(data: str | None = None, model: str | None = None, who: str = "", wh
     built = step(build)(bench.layout.root, bench.params, on_line=print)
     dataset = built.dataset
     step(dataset.require_passed)()
-    warm_up()  # the judge's processes, while the models train
     dictionary = step(train_dictionary)(bench, dataset)
     winner = step(sweep)(bench, dataset, bench.params.model)
     runs = step(train_seeds)(bench, dataset, winner.recipe, winner.study)

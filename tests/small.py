@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from facetmill.params import JaveConfig, MJaveConfig, PromotionParams
+from facetmill.params import JaveConfig, MJaveConfig, PromotionParams, TrainingParams
 
 JAVE = JaveConfig(
     encoder="bilstm",
@@ -49,4 +49,19 @@ M_JAVE = MJaveConfig(
     global_gate=True,
     regional_attention=True,
     regional_gate=True,
+)
+
+TRAINING = TrainingParams(
+    seed=0,
+    epochs=6,
+    min_epoch_steps=1,
+    batch_size=16,
+    learning_rate=0.005,
+    encoder_learning_rate=0.005,
+    warmup_share=0.1,
+    weight_decay=0.01,
+    clip_norm=5.0,
+    patience=20,
+    threads=1,
+    device="cpu",
 )

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from facetmill.errors import FacetmillError
+from facetmill.imports import unhindered_imports
 from facetmill.platform import environment
 from facetmill.platform.layout import Layout, find_root
 
@@ -317,9 +318,10 @@ def _run_flow(name: str, as_json: bool, **parameters: Any) -> dict[str, Any]:
 
     resolve_params(layout.root, parameters.get("data"), parameters.get("model"))  # wrong input fails before any server
     servers.connect(servers.start(layout, servers.PREFECT))
-    from facetmill.platform.steps import connect_prefect, load_flow
+    with unhindered_imports():  # of Prefect, torch and more, while the server comes up on another core
+        from facetmill.platform.steps import connect_prefect, load_flow
 
-    flow = load_flow(layout.root, name)  # imports torch and more, while the server comes up on another core
+        flow = load_flow(layout.root, name)
     servers.connect(servers.up(layout, servers.PREFECT))
     connect_prefect()
     outcome: dict[str, Any] = flow(**parameters)

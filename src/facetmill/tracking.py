@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 import mlflow.artifacts
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.utils import mlflow_tags
 from mlflow.utils.validation import MAX_DATASET_DIGEST_SIZE, MAX_PARAM_VAL_LENGTH, MAX_PARAMS_TAGS_PER_BATCH
@@ -31,13 +31,13 @@ from mlflow.utils.validation import MAX_DATASET_DIGEST_SIZE, MAX_PARAM_VAL_LENGT
 from facetmill.errors import PlatformError
 from facetmill.files import replace_file, replace_folder
 from facetmill.platform.processes import this_process
+from facetmill.tags import GIT_DIRTY, PROCESS
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 MAX_BUFFERED = 500  # metrics; MLflow takes 1000 in one call
 MAX_BUFFER_SECONDS = 10.0  # so that a watcher sees a long epoch go on
 CUT = " ...cut"
-PROCESS_TAGS = ("facetmill.host", "facetmill.pid", "facetmill.process_created")  # by which a crash is told later
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,6 @@ class Run:
         flat = [Param(name, _param_text(value)) for name, value in flatten(params).items()]
         for start in range(0, len(flat), MAX_PARAMS_TAGS_PER_BATCH):
             self._client.log_batch(self.run_id, params=flat[start : start + MAX_PARAMS_TAGS_PER_BATCH])
-
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        self._client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
     def log_json(self, name: str, value: object) -> None:
         """A JSON artifact at the path `name` of the run. NaN is refused: it is not JSON."""
@@ -150,7 +147,7 @@ class Tracker:
         and the process, by which `platform.reconcile` later tells a run that a crash has left open.
         """
         process = this_process()
-        owner = dict(zip(PROCESS_TAGS, (process.host, str(process.pid), str(process.created)), strict=True))
+        owner = dict(zip(PROCESS, (process.host, str(process.pid), str(process.created)), strict=True))
         all_tags = {**git_tags(), **(tags or {}), **owner}
         if parent is not None:
             all_tags[mlflow_tags.MLFLOW_PARENT_RUN_ID] = parent
@@ -262,7 +259,7 @@ def git_tags(folder: Path | None = None) -> dict[str, str]:
         dirty = _git(folder, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
         return {}
-    return {mlflow_tags.MLFLOW_GIT_COMMIT: commit, "facetmill.git_dirty": str(bool(dirty)).lower()}
+    return {mlflow_tags.MLFLOW_GIT_COMMIT: commit, GIT_DIRTY: str(bool(dirty)).lower()}
 
 
 def _git(folder: Path | None, *arguments: str) -> str:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from facetmill.gates.verdict import DataVerdict, Verdict
 from facetmill.report.gate_page import render
-from tests.conftest import missing
 
 VERDICT = DataVerdict(
     (
@@ -22,17 +19,6 @@ VERDICT = DataVerdict(
     ),
     {"products": 12, "facets": 30},
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    executable = shutil.which("chromium") or shutil.which("google-chrome")
-    if executable is None:
-        missing("browser", "neither chromium nor google-chrome is installed")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -32,8 +32,8 @@ from facetmill.registry import package as packaging
 from facetmill.registry import versions
 from facetmill.registry.gates import GATES
 from facetmill.registry.judging import COMPARISON, Outcome, judge, settle
-from facetmill.registry.measuring import SEED_RUNS
 from facetmill.serving import ask
+from facetmill.tags import DICTIONARY_RUN, PACKAGE_SHA256, SEED_RUNS
 from facetmill.training.checkpoint import save_model, save_tensors
 from facetmill.workbench import Workbench
 from tests.small import PROMOTION
@@ -92,9 +92,9 @@ class World:
                 spoiled = tracker.download_uri(uri, Path(name) / "spoiled")
                 (spoiled / versions.ADDED_BY_MLFLOW).unlink(missing_ok=True)
                 sha256 = hash_folder(spoiled)
-            tracker.client.set_logged_model_tags(model_id, {packaging.PACKAGE_SHA256: sha256})
+            tracker.client.set_logged_model_tags(model_id, {PACKAGE_SHA256: sha256})
         runs = ",".join([run.run_id] * seeds)
-        tags |= {versions.DICTIONARY_RUN: self.dictionary_run or run.run_id, SEED_RUNS: runs}
+        tags |= {DICTIONARY_RUN: self.dictionary_run or run.run_id, SEED_RUNS: runs}
         return versions.register(tracker, run.run_id, tags)
 
     def settle(self, version: int, **options: Any) -> Outcome:
@@ -248,7 +248,7 @@ def pickled(world: World, folder: Path, name: str) -> Callable[[str], None]:
         ("dies", "answers", "exit code 9"),
         ("answers for other products", "answers", "asked for product"),
         ("another signature", "signature_as_published", "another signature"),
-        ("pickle.pkl", "answers", "pickle.pkl was not loaded"),
+        ("pickle.pkl", "answers", "not loaded: pickle.pkl"),
         ("pickle.txt", "answers", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"),
     ],
 )

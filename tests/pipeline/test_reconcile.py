@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from facetmill.platform.reconcile import close_lost_runs
-from facetmill.tracking import PROCESS_TAGS
+from facetmill.tags import PROCESS
 
 from .conftest import Platform
 
@@ -33,7 +33,7 @@ def test_only_the_run_of_a_dead_process_is_closed(platform: Platform) -> None:
         assert process.stdout is not None
         lost = process.stdout.readline().strip()
         with tracker.run("alive") as alive:
-            other = {name: "elsewhere" if name == PROCESS_TAGS[0] else "1" for name in PROCESS_TAGS}
+            other = {name: "elsewhere" if name == PROCESS[0] else "1" for name in PROCESS}
             elsewhere = tracker.client.create_run(tracker.experiment_id, tags=other).info.run_id
             untagged = tracker.client.create_run(tracker.experiment_id).info.run_id
             assert close_lost_runs(tracker) == []

@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from facetmill.tracking import PROCESS_TAGS, Tracker
+from facetmill.tags import PROCESS
+from facetmill.tracking import Tracker
 from facetmill.workbench import EXPERIMENT
 
 from .conftest import Platform
@@ -38,7 +39,7 @@ def test_a_killed_worker_costs_no_trial_and_leaves_no_open_run(platform: Platfor
             assert sweep.poll() is None, "the sweep ended before a worker could be killed"
             time.sleep(0.1)
             trials = runs_of(tracker, "trial")
-            running = [int(run.data.tags[PROCESS_TAGS[1]]) for run in trials if run.info.status == "RUNNING"]
+            running = [int(run.data.tags[PROCESS[1]]) for run in trials if run.info.status == "RUNNING"]
         assert sweep.pid not in running
         os.kill(running[0], signal.SIGKILL)
         answer, _ = sweep.communicate(timeout=300)
@@ -51,6 +52,6 @@ def test_a_killed_worker_costs_no_trial_and_leaves_no_open_run(platform: Platfor
     assert [run.info.status for run in parents] == ["FINISHED"]
     assert len(trials) == 4
     assert {run.data.tags["mlflow.parentRunId"] for run in trials} == {parents[0].info.run_id}
-    statuses = [run.info.status for run in trials if int(run.data.tags[PROCESS_TAGS[1]]) == running[0]]
+    statuses = [run.info.status for run in trials if int(run.data.tags[PROCESS[1]]) == running[0]]
     assert statuses.count("KILLED") >= 1
     assert "RUNNING" not in {run.info.status for run in trials}

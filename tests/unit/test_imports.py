@@ -53,3 +53,15 @@ def test_importing_every_module_writes_no_file_and_needs_no_server(root: Path, t
     names = [name for name in names if name != "facetmill.serving.model_file"]  # MLflow runs it; it is not imported
     python("import importlib\n" + "\n".join(f"importlib.import_module({name!r})" for name in names), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_garbage_is_collected_again_after_unhindered_imports(tmp_path: Path) -> None:
+    code = (
+        "import gc, weakref\nfrom facetmill.imports import unhindered_imports\n"
+        "class Loop: pass\n"
+        "def made():\n    loop = Loop(); loop.itself = loop\n    return weakref.ref(loop)\n"
+        "try:\n    with unhindered_imports():\n        during = gc.isenabled(); raise ImportError\n"
+        "except ImportError: pass\n"
+        "later = made(); gc.collect(); print(during, gc.isenabled(), later() is None)"
+    )
+    assert python(code, tmp_path).split() == ["False", "True", "True"]

@@ -23,7 +23,7 @@ from facetmill.models.parts.joint import (
     tagged_attributes,
     value_loss,
 )
-from facetmill.params import DictionaryConfig, JaveConfig, TrainingParams
+from facetmill.params import DictionaryConfig, JaveConfig
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
 from facetmill.training.loop import fit
 from facetmill.training.seeding import seed_everything
@@ -402,20 +402,7 @@ def in_context(num_products: int, seed: int, prefix: str) -> list[Product]:
 def test_it_learns_from_context_what_a_dictionary_cannot() -> None:
     train, validation = in_context(160, 1, "a"), in_context(40, 2, "b")
     settings = config(hidden_size=32, attention_size=32, window=32, kl_weight=0.1)
-    training = TrainingParams(
-        seed=0,
-        epochs=6,
-        min_epoch_steps=1,
-        batch_size=16,
-        learning_rate=0.005,
-        encoder_learning_rate=0.005,
-        warmup_share=0.1,
-        weight_decay=0.01,
-        clip_norm=5.0,
-        patience=6,
-        threads=1,
-        device="cpu",
-    )
+    training = small.TRAINING
     seed_everything(0)
     jave = fit(Jave.fit_vocabulary(settings, SCHEMA, train), train, validation, training)
     words = DictionaryConfig(min_reliability=0.3, match="longest")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import random
-from collections import Counter
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,21 +13,18 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image, ImageDraw
-from transformers import AutoModel, ResNetConfig
 
 from facetmill.encoders.pictures import data_uri
-from facetmill.encoders.text import TransformerEncoder
-from facetmill.encoders.vision import ImageEncoder, ImageStates
+from facetmill.encoders.vision import ImageStates
 from facetmill.models.jave import Jave
 from facetmill.models.m_jave import MJave
 from facetmill.models.parts.joint import AttributeHead, Gathering, ImageTerms, ValueHead
-from facetmill.params import JaveConfig, MJaveConfig, TrainingParams
+from facetmill.params import JaveConfig, MJaveConfig
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
 from facetmill.registry.package import MODEL_FILE, SIGNATURE
 from facetmill.serving.ask import ask
 from facetmill.training.checkpoint import load_model, save_model
-from facetmill.training.device import compute_settings
-from facetmill.training.loop import EpochResult, FitResult, fit
+from facetmill.training.loop import FitResult, fit
 from facetmill.training.predict import predict
 from facetmill.training.seeding import seed_everything
 from tests import small
@@ -36,20 +32,7 @@ from tests.unit.test_jave import MASK, STATES, TEXT, set_weight, sigmoid
 
 SCHEMA = AttributeSchema((Attribute("Brand", {}), Attribute("Colour", {})))
 COLOURS = {"red": (210, 30, 30), "green": (30, 150, 50), "blue": (40, 70, 210), "golden": (205, 160, 40)}
-TRAINING = TrainingParams(
-    seed=0,
-    epochs=20,
-    min_epoch_steps=1,
-    batch_size=16,
-    learning_rate=0.005,
-    encoder_learning_rate=0.005,
-    warmup_share=0.1,
-    weight_decay=0.01,
-    clip_norm=5.0,
-    patience=20,
-    threads=1,
-    device="cpu",
-)
+TRAINING = dataclasses.replace(small.TRAINING, epochs=20)
 
 
 def config(**changes: object) -> MJaveConfig:
@@ -415,115 +398,3 @@ def test_the_served_package_looks_at_pictures(trained: tuple[MJave, FitResult, J
 def right_values(answers: Any, products: list[Product]) -> int:
     found = [[facet["value"] for facet in facets] for facets in answers]
     return sum(values == [product.facets[0].value] for values, product in zip(found, products, strict=True))
-
-
-@pytest.fixture
-def frozen(tmp_path: Path) -> MJaveConfig:
-    """Settings with published encoders of random weights for text and pictures, both frozen."""
-    torch.manual_seed(0)
-    shape = ResNetConfig(embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], layer_type="basic")
-    AutoModel.from_config(shape).save_pretrained(tmp_path / "resnet")
-    return config(
-        encoder="packaged",
-        keep_layers=1,
-        freeze_encoder=True,
-        image_encoder=str(tmp_path / "resnet"),
-        freeze_image_encoder=True,
-    )
-
-
-class Calls:
-    """How many windows and pictures the encoders were asked for."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.rows: Counter[str] = Counter()
-        for kind in (TransformerEncoder, ImageEncoder):
-            monkeypatch.setattr(kind, "forward", self._counting(kind))
-
-    def _counting(self, kind: Any) -> Any:
-        forward = kind.forward
-
-        def counted(encoder: Any, first: torch.Tensor, *rest: torch.Tensor) -> Any:
-            self.rows[kind.__name__] += len(first)
-            return forward(encoder, first, *rest)
-
-        return counted
-
-
-def test_frozen_encoders_are_asked_once_for_all_trainings(
-    frozen: MJaveConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    train = [*ambiguous(12, 1), *clear(3, 2), dataclasses.replace(SHOWN[0], images=(data_uri(b"x"),))]
-    validation = ambiguous(5, 3)
-    model, other = built(frozen, train), built(frozen, train)
-    distinct = len({product.title for product in [*train, *validation]})
-    pictures = len({product.images for product in [*train, *validation] if product.images}) - 1  # one is broken
-    calls = Calls(monkeypatch)
-    training = dataclasses.replace(TRAINING, epochs=3)
-    fit(model, train, validation, training, features_dir=tmp_path / "features")
-    assert calls.rows == {"TransformerEncoder": distinct, "ImageEncoder": pictures}
-    fit(other, train, validation, dataclasses.replace(training, seed=1), features_dir=tmp_path / "features")
-    assert calls.rows == {"TransformerEncoder": distinct, "ImageEncoder": pictures}
-
-
-def test_a_cache_changes_no_answer(frozen: MJaveConfig, tmp_path: Path) -> None:
-    train = [*ambiguous(12, 1), *clear(3, 2)]
-    cached, live = built(frozen, train).eval(), built(frozen, train).eval()
-    cached.prepare(train, tmp_path / "features")
-    asked = cached.collate(train)
-    assert asked.text.states_BTE is not None
-    assert asked.pictures is not None
-    assert asked.pictures.region_PKE is not None
-    (attributes, tags), (live_attributes, live_tags) = cached(asked), live(live.collate(train))
-    torch.testing.assert_close(attributes, live_attributes, atol=1e-5, rtol=1e-4)
-    real = asked.text.token_mask_BT
-    torch.testing.assert_close(tags[real], live_tags[real], atol=1e-5, rtol=1e-4)
-    partly = cached.collate([*train, *ambiguous(1, 9)])
-    assert partly.pictures is not None
-    assert partly.pictures.region_PKE is None, "one that is not there: all are encoded"
-    assert cached(partly)[0].isfinite().all()
-
-
-def test_a_picture_that_changes_under_its_name_is_another_picture(frozen: MJaveConfig, tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    product = dataclasses.replace(SHOWN[0], images=(str(path),))
-    path.write_bytes(picture("red", random.Random(0)))
-    model = built(frozen, [product]).eval()
-    model.prepare([product], tmp_path / "features")
-    before = model(model.collate([product]))[0]
-    path.write_bytes(picture("blue", random.Random(0)))
-    live = model(model.collate([product]))[0]
-    assert not torch.equal(before, live)
-    model.prepare([product], tmp_path / "features")
-    torch.testing.assert_close(model(model.collate([product]))[0], live)
-
-
-class Killed(Exception):
-    pass
-
-
-def test_a_killed_training_with_a_cache_ends_as_an_uninterrupted_one(frozen: MJaveConfig, tmp_path: Path) -> None:
-    """Bit for bit, whether its features came from one cache or from two, half filled by an earlier training."""
-    train, validation = [*ambiguous(20, 1), *clear(4, 2)], ambiguous(6, 3)
-    training = dataclasses.replace(TRAINING, epochs=4)
-    settings = dataclasses.replace(frozen, dropout=0.2)
-
-    def run(name: str, on_epoch: Any = None) -> tuple[MJave, FitResult]:
-        model = built(settings, train)
-        folders = {"state_dir": tmp_path / name / "state", "features_dir": tmp_path / name / "features"}
-        return model, fit(model, train, validation, training, on_epoch=on_epoch, **folders)
-
-    def kill(epoch: EpochResult) -> None:
-        if epoch.epoch == 2:
-            raise Killed
-
-    whole, expected = run("whole")
-    with compute_settings(training.threads):
-        built(settings, train).prepare(train[::3], tmp_path / "killed" / "features")
-    with pytest.raises(Killed):
-        run("killed", kill)
-    resumed, result = run("killed")
-    assert [(e.losses, e.value_f1) for e in result.epochs] == [(e.losses, e.value_f1) for e in expected.epochs]
-    assert all(
-        torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True)
-    )

@@ -25,7 +25,7 @@ from tests.small import PROMOTION
 
 NAN = math.nan
 GAIN = PairedResult(0.80, 0.75, 0.05, 0.02, 0.08, 0.002)
-CATEGORY = Slice("category", "Shoes", 30, 60, 0.80, 0.75, 0.05, -0.01, 0.11, 0.4)
+CATEGORY = Slice(0.80, 0.75, 0.05, -0.01, 0.11, 0.4, "category", "Shoes", 30, 60)
 GOOD = Evidence(
     candidate_version=7,
     champion_version=3,

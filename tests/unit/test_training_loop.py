@@ -14,7 +14,7 @@ from facetmill.errors import PlatformError
 from facetmill.models.base import Losses
 from facetmill.models.dictionary import Dictionary
 from facetmill.models.jave import Jave
-from facetmill.params import DictionaryConfig, TrainingParams
+from facetmill.params import DictionaryConfig
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
 from facetmill.training.device import choose_precision, compute_settings, fp32_precision, matmul_error, pick_device
 from facetmill.training.loop import Diverged, EpochResult, FitResult, bucketed, fit
@@ -24,19 +24,14 @@ from tests import small
 
 SCHEMA = AttributeSchema((Attribute("Colour", {}),))
 JAVE = dataclasses.replace(small.JAVE, hidden_size=8, kl_weight=0.1, dropout=0.3)
-TRAINING = TrainingParams(
-    seed=0,
+TRAINING = dataclasses.replace(
+    small.TRAINING,
     epochs=4,
-    min_epoch_steps=1,
     batch_size=4,
     learning_rate=0.02,
     encoder_learning_rate=0.001,
     warmup_share=0.25,
-    weight_decay=0.01,
-    clip_norm=5.0,
     patience=9,
-    threads=1,
-    device="cpu",
 )
 
 

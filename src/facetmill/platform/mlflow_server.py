@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import sys
 
-import uvicorn
-from mlflow.server import constants
-from mlflow.server.handlers import initialize_backend_stores
+from facetmill.imports import unhindered_imports
+
+with unhindered_imports():
+    import uvicorn
+    from mlflow.server import constants
+    from mlflow.server.handlers import initialize_backend_stores
 
 ARTIFACT_ROOT = "mlflow-artifacts:/"  # stored with every run, so that the folder behind it can move
 

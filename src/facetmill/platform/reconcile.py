@@ -5,7 +5,8 @@ from __future__ import annotations
 from mlflow.entities import Run
 
 from facetmill.platform.processes import Process
-from facetmill.tracking import PROCESS_TAGS, Tracker
+from facetmill.tags import PROCESS
+from facetmill.tracking import Tracker
 
 
 def close_lost_runs(tracker: Tracker) -> list[str]:
@@ -29,7 +30,7 @@ def close_lost_runs(tracker: Tracker) -> list[str]:
 
 def _owner(run: Run) -> Process | None:
     """The process that began a run; None where its tags do not say, and then nobody may judge it."""
-    host, pid, created = (run.data.tags.get(name) for name in PROCESS_TAGS)
+    host, pid, created = (run.data.tags.get(name) for name in PROCESS)
     if host is None or pid is None or created is None:
         return None
     try:

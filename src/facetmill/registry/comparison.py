@@ -66,11 +66,11 @@ class Side:
     latency: Latency
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+@dataclass(frozen=True)
+class Slice(PairedResult):
     """F1 (recall for `values`) of both models in one slice.
 
-    `low` and `high` bound the difference of this slice alone; `p_value` is made for looking at all slices at once, see
+    The interval is of this slice alone; `p_value` is made for looking at all slices at once, see
     `metrics.bootstrap.paired_slices`. `support` counts gold units.
     """
 
@@ -78,12 +78,6 @@ class Slice:
     name: str
     num_products: int
     support: int
-    first: float
-    second: float
-    difference: float
-    low: float
-    high: float
-    p_value: float
 
 
 @dataclass(frozen=True)
@@ -210,7 +204,7 @@ def _slices(
     counts = count_slices(products, first.facets, second.facets, seen)
     results = paired_slices(counts, resamples=resamples, seed=seed, level=level)
     return tuple(
-        Slice(kind, name, num_products, support, **asdict(result))
+        Slice(**asdict(result), kind=kind, name=name, num_products=num_products, support=support)
         for (kind, name), num_products, support, result in zip(
             counts.names, counts.num_products, counts.support, results, strict=True
         )

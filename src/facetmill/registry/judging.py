@@ -12,10 +12,11 @@ from facetmill.gates.verdict import NOT_MEASURED
 from facetmill.params import to_mapping
 from facetmill.registry import versions
 from facetmill.registry.gates import OF_THE_MOMENT, Decision, decide
-from facetmill.registry.measuring import SEED_RUNS, measure
+from facetmill.registry.measuring import measure
 from facetmill.registry.promotion import promote
 from facetmill.report.review_page import review_page
 from facetmill.serving.smoke import smoke_test
+from facetmill.tags import DICTIONARY_RUN, RUN, SEED_RUNS
 from facetmill.tracking import Run
 from facetmill.training.final import TrainedRun, best_run, describe_run
 from facetmill.workbench import Workbench
@@ -44,7 +45,7 @@ def register_candidate(
     version = versions.version_of_run(bench.tracker, run.run_id)
     if version is None:
         tags = describe_run(dataset, run.key, "candidate")
-        tags |= {versions.DICTIONARY_RUN: dictionary.run_id, SEED_RUNS: ",".join(each.run_id for each in runs)}
+        tags |= {DICTIONARY_RUN: dictionary.run_id, SEED_RUNS: ",".join(each.run_id for each in runs)}
         version = versions.register(bench.tracker, run.run_id, tags)
     return CandidateVersion(version, run.run_id, tuple(runs), dictionary)
 
@@ -78,7 +79,7 @@ def judge(bench: Workbench, candidate_version: int) -> Decision:
     champion = None if live is None else versions.resolve(bench.tracker, f"{versions.LIVE}/{live.version}")
     measured = measure(bench, candidate, champion)
     decision = decide(measured.evidence, bench.params.promotion)
-    run_id = candidate.tags.get(versions.RUN) or candidate.run_id
+    run_id = candidate.tags.get(RUN) or candidate.run_id
     if measured.comparison is not None and run_id is not None:
         comparison = replace(measured.comparison, verdicts=decision.verdicts).to_json()
         run = Run(bench.tracker.client, run_id)

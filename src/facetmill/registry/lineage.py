@@ -9,10 +9,9 @@ from facetmill.dataset import workspace
 from facetmill.dataset.version import Dataset
 from facetmill.errors import PlatformError
 from facetmill.registry import versions
+from facetmill.tags import DATASET, DATASET_VERSION, GIT_DIRTY, KIND, MODEL, STUDY
 from facetmill.tracking import RunInfo
 from facetmill.workbench import Workbench
-
-DATASET_VERSION = "facetmill.dataset_version"
 
 
 def dataset_version_of(bench: Workbench, ref: str) -> str:
@@ -33,14 +32,14 @@ def of_model(bench: Workbench, ref: str) -> dict[str, Any]:
     verdict = bench.tracker.read_json(run.run_id, "dataset/checked/verdict.json")
     return {
         "ref": ref,
-        "model": run.tags["facetmill.model"],
+        "model": run.tags[MODEL],
         "run": run.run_id,
         "commit": run.tags.get("mlflow.source.git.commit"),
-        "uncommitted_changes": run.tags.get("facetmill.git_dirty") == "true",
+        "uncommitted_changes": run.tags.get(GIT_DIRTY) == "true",
         "recipe": bench.tracker.read_json(run.run_id, "recipe.json"),
-        "study": run.tags.get("facetmill.study"),
+        "study": run.tags.get(STUDY),
         "dataset": {
-            "name": run.tags["facetmill.dataset"],
+            "name": run.tags[DATASET],
             "version": dataset_version,
             "gate_passed": verdict.get("passed"),
             "here": str(found.dir) if (found := workspace.find(bench.layout.root, dataset_version)) else None,
@@ -58,7 +57,7 @@ def of_dataset(bench: Workbench, version: str) -> dict[str, Any]:
         raise PlatformError(f"dataset {version!r}: {what}")
     return {
         "version": full.pop(),
-        "names": sorted({run.tags["facetmill.dataset"] for run in runs}),
+        "names": sorted({run.tags[DATASET] for run in runs}),
         "runs": [
             {
                 "run": run.run_id,
@@ -95,7 +94,7 @@ def _runs_on(bench: Workbench, version: str) -> list[RunInfo]:
     """The trainings on datasets whose version begins so, newest first."""
     if not version.isalnum():
         raise PlatformError(f"dataset {version!r}: a version is 64 hexadecimal digits, or the first of them")
-    return bench.tracker.search({"facetmill.kind": "training"}, like={DATASET_VERSION: f"{version}%"})
+    return bench.tracker.search({KIND: "training"}, like={DATASET_VERSION: f"{version}%"})
 
 
 def _versions_of(bench: Workbench, run_id: str) -> list[dict[str, Any]]:

@@ -26,19 +26,14 @@ from facetmill.records import Product
 from facetmill.registry import versions
 from facetmill.registry.comparison import Answered, Comparison, Curves, Latency, compare
 from facetmill.registry.gates import Evidence
-from facetmill.registry.lineage import DATASET_VERSION, bring_back
-from facetmill.registry.package import SIGNATURE
+from facetmill.registry.lineage import bring_back
+from facetmill.registry.package import PACKAGE_FILES, SIGNATURE, refuse_pickles
 from facetmill.serving.ask import NUM_TIMED, ask
+from facetmill.tags import DATASET, DATASET_VERSION, DICTIONARY_RUN, MODEL, RUN, SEED_RUNS
 from facetmill.tracking import Tracker
 from facetmill.workbench import Workbench
 
-SEED_RUNS = "facetmill.seed_runs"  # tag of a candidate: the runs of its training, one a seed, with commas between
 TEST_METRIC = "test/value_f1"
-MODEL = "facetmill.model"
-
-#: What a package may be made of. Weights are safetensors and code is one Python file: nothing to unpickle.
-PLAIN = frozenset({".json", ".model", ".py", ".safetensors", ".txt", ".yaml"})
-PLAIN_NAMES = frozenset({"MLmodel", "registered_model_meta"})
 
 _TIMING_ROUNDS = 2
 
@@ -60,7 +55,7 @@ class _Served:
 
     @property
     def run_id(self) -> str | None:
-        return self.model.tags.get(versions.RUN) or self.model.run_id
+        return self.model.tags.get(RUN) or self.model.run_id
 
 
 def measure(bench: Workbench, candidate: versions.Resolved, champion: versions.Resolved | None) -> Measured:
@@ -69,14 +64,14 @@ def measure(bench: Workbench, candidate: versions.Resolved, champion: versions.R
     A candidate that does not answer is evidence. Raises `PlatformError` when it is the champion or the dictionary that
     does not: there is nothing to compare with then, and a person has to look.
     """
-    for tag in (DATASET_VERSION, versions.DICTIONARY_RUN, MODEL):
+    for tag in (DATASET_VERSION, DICTIONARY_RUN, MODEL):
         if tag not in candidate.tags:
             raise PlatformError(
                 f"{candidate.ref} has no tag {tag}: it was not registered by Facetmill, and is not judged"
             )
     dataset = bring_back(bench, candidate.tags[DATASET_VERSION])
     products = _test_products(dataset)
-    dictionary = versions.resolve(bench.tracker, candidate.tags[versions.DICTIONARY_RUN])
+    dictionary = versions.resolve(bench.tracker, candidate.tags[DICTIONARY_RUN])
     with tempfile.TemporaryDirectory() as folder:
 
         def fetch(model: versions.Resolved, name: str) -> _Served:
@@ -237,12 +232,10 @@ def _signature(package: Path) -> ModelSignature | None:
 
 def _require_plain(package: Path) -> None:
     """Refuse a package with a file that could hold a pickle, before anything of it is loaded."""
-    for path in sorted(package.rglob("*")):
-        if path.is_symlink() or (path.is_file() and path.suffix not in PLAIN and path.name not in PLAIN_NAMES):
-            kinds = ", ".join(sorted(PLAIN))
-            raise NoAnswer(
-                f"{path.relative_to(package)} was not loaded: a package holds only {kinds} files and MLmodel"
-            )
+    try:
+        refuse_pickles(package, PACKAGE_FILES)
+    except PlatformError as error:
+        raise NoAnswer(f"not loaded: {error}") from error
 
 
 def _without_path(error: NoAnswer, served: _Served) -> str:
@@ -271,12 +264,12 @@ def _dataset_diff(tracker: Tracker, candidate: versions.Resolved, other: version
     first, second = (_dataset_counts(tracker, model) for model in (candidate, other))
     for what in sorted(first.keys() | second.keys()):
         rows.append({"what": what, "first": first.get(what, ""), "second": second.get(what, "")})
-    return {"name": candidate.tags.get("facetmill.dataset", ""), "rows": rows}
+    return {"name": candidate.tags.get(DATASET, ""), "rows": rows}
 
 
 def _dataset_counts(tracker: Tracker, model: versions.Resolved) -> Mapping[str, int]:
     """Counts of the verdict that is kept with the model's run; empty where none is."""
-    run_id = model.tags.get(versions.RUN) or model.run_id
+    run_id = model.tags.get(RUN) or model.run_id
     if run_id is None:
         return {}
     try:

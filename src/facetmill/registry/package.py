@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -20,10 +20,13 @@ import facetmill
 from facetmill.errors import PlatformError
 from facetmill.files import hash_folder
 from facetmill.records import Product
+from facetmill.tags import PACKAGE_SHA256
 from facetmill.tracking import Run, Tracker
 
 NAME = "model"  # of the package below its run, and of the folder with the weights inside the package
-PACKAGE_SHA256 = "facetmill.package_sha256"
+#: What a model and its package may be made of: nothing to unpickle. `.model` is a sentencepiece vocabulary.
+MODEL_FILES = frozenset({".json", ".model", ".safetensors", ".txt"})
+PACKAGE_FILES = MODEL_FILES | {".py", ".yaml", "MLmodel"}
 REQUIRED = ("facetmill", "mlflow", "pandas", "pillow", "safetensors", "torch", "transformers")
 MODEL_FILE = Path(facetmill.__file__).parent / "serving" / "model_file.py"
 
@@ -105,9 +108,8 @@ def requirements() -> list[str]:
     return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in REQUIRED]
 
 
-def refuse_pickles(folder: Path) -> None:
-    """Raise `PlatformError` for a folder with anything else than JSON, safetensors, plain text and vocabularies."""
-    allowed = {".json", ".safetensors", ".txt", ".model"}  # .model: a sentencepiece vocabulary
+def refuse_pickles(folder: Path, kinds: Collection[str] = MODEL_FILES) -> None:
+    """Raise `PlatformError` for a folder with a link, or a file of another kind (suffix, else name) than these."""
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix not in allowed:
-            raise PlatformError(f"{path}: a model holds only {', '.join(sorted(allowed))} files")
+        if path.is_symlink() or (path.is_file() and (path.suffix or path.name) not in kinds):
+            raise PlatformError(f"{path.relative_to(folder)}: only {', '.join(sorted(kinds))} files may be here")

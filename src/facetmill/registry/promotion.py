@@ -19,7 +19,7 @@ from facetmill.errors import GateFailed, PlatformError
 from facetmill.registry import versions
 from facetmill.registry.gates import Decision
 from facetmill.registry.ledger import Entry, Ledger
-from facetmill.registry.package import PACKAGE_SHA256
+from facetmill.tags import DATASET_VERSION, PACKAGE_SHA256
 from facetmill.tracking import Tracker
 
 CHAMPION_URI = f"models:/{versions.CHAMPION}"
@@ -184,7 +184,7 @@ def _note(
         why=why,
         candidate_version=candidate_version,
         from_version=old,
-        dataset_version=tags.get("facetmill.dataset_version", ""),
+        dataset_version=tags.get(DATASET_VERSION, ""),
         decision={"action": "promotion", "package_sha256": tags.get(PACKAGE_SHA256), **decision},
         state=state,
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from facetmill.platform import servers
 from facetmill.registry import versions
+from facetmill.tags import DATASET, DATASET_VERSION, MODEL, RUN
 from facetmill.workbench import Workbench
 
 
@@ -21,14 +22,14 @@ def standing(bench: Workbench) -> dict[str, Any]:
 
 
 def _champion(bench: Workbench, version: int, tags: dict[str, str]) -> dict[str, Any]:
-    metrics = bench.tracker.run_info(tags[versions.RUN]).metrics
+    metrics = bench.tracker.run_info(tags[RUN]).metrics
     made = [row for row in bench.ledger.history() if row.state == "done" and row.to_version == version]
     return {
         "version": version,
-        "model": tags["facetmill.model"],
-        "dataset": tags["facetmill.dataset"],
-        "dataset_version": tags["facetmill.dataset_version"],
-        "run": tags[versions.RUN],
+        "model": tags[MODEL],
+        "dataset": tags[DATASET],
+        "dataset_version": tags[DATASET_VERSION],
+        "run": tags[RUN],
         "test_value_f1": metrics["test/value_f1"],
         "test_attribute_f1": metrics["test/attribute_f1"],
         "since": made[-1].when.isoformat() if made else None,

@@ -7,19 +7,18 @@ live one.
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
 from mlflow.entities import LoggedModel
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from facetmill.errors import PlatformError
 from facetmill.files import hash_folder
-from facetmill.registry.package import NAME, PACKAGE_SHA256
+from facetmill.registry.package import NAME
+from facetmill.tags import DICTIONARY_RUN, GIT_DIRTY, PACKAGE_SHA256, RUN
 from facetmill.tracking import Tracker
 
 CANDIDATES = "facets-candidates"
@@ -27,8 +26,6 @@ LIVE = "facets"
 ALIAS = "champion"
 CHAMPION = f"{LIVE}@{ALIAS}"
 DICTIONARY = "dictionary"
-DICTIONARY_RUN = "facetmill.dictionary_run"
-RUN = "facetmill.run"
 ADDED_BY_MLFLOW = "registered_model_meta"  # a file that a download of a registered version adds to the package
 
 _VERSION = re.compile(rf"({CANDIDATES}|{LIVE})/(\d{{1,9}})")
@@ -44,7 +41,6 @@ class Resolved:
     folder: Path | None = None
     version: int | None = None
     run_id: str | None = None
-    has_signature: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -57,9 +53,7 @@ def register(tracker: Tracker, run_id: str, tags: Mapping[str, str]) -> int:
     if model is None:
         raise PlatformError(f"run {run_id} holds no packaged model; it can only be registered after `package`")
     run_tags = tracker.run_info(run_id).tags
-    all_tags = {
-        name: run_tags[name] for name in ("mlflow.source.git.commit", "facetmill.git_dirty") if name in run_tags
-    }
+    all_tags = {name: run_tags[name] for name in ("mlflow.source.git.commit", GIT_DIRTY) if name in run_tags}
     all_tags |= {RUN: run_id, PACKAGE_SHA256: model.tags[PACKAGE_SHA256], **tags}
     _ensure_registered(tracker, CANDIDATES)
     made = tracker.client.create_model_version(
@@ -139,13 +133,11 @@ def fetch_package(tracker: Tracker, resolved: Resolved, target_dir: Path) -> Pat
 
 
 def _resolve_version(tracker: Tracker, ref: str, version: ModelVersion) -> Resolved:
-    uri = f"models:/{version.name}/{version.version}"
     return Resolved(
         ref=ref,
-        uri=uri,
+        uri=f"models:/{version.name}/{version.version}",
         version=int(version.version),
         run_id=version.run_id,
-        has_signature=_has_signature(tracker, uri),
         tags=dict(version.tags),
     )
 
@@ -155,14 +147,7 @@ def _resolve_run(tracker: Tracker, ref: str) -> Resolved:
     model = _model_of_run(tracker, ref)
     if model is None:
         raise PlatformError(f"run {ref} holds no packaged model; {_existing(tracker)}")
-    uri = model.artifact_location  # not models:/m-ID, behind which MLflow reads no path
-    return Resolved(
-        ref=ref,
-        uri=uri,
-        run_id=ref,
-        has_signature=_has_signature(tracker, uri),
-        tags={**tags, **model.tags},
-    )
+    return Resolved(ref, uri=f"models:/{model.model_id}", run_id=ref, tags={**tags, **model.tags})
 
 
 def _resolve_dictionary(tracker: Tracker) -> Resolved:
@@ -189,14 +174,6 @@ def _model_of_run(tracker: Tracker, run_id: str) -> LoggedModel | None:
     )
     ready = [model for model in found if str(model.status) == "READY" and model.name == NAME]
     return max(ready, key=lambda model: model.creation_timestamp, default=None)
-
-
-def _has_signature(tracker: Tracker, uri: str) -> bool:
-    """Whether the package itself says what goes in and what comes out; a tag could say anything."""
-    with tempfile.TemporaryDirectory() as scratch:
-        path = tracker.download_uri(f"{uri}/MLmodel", Path(scratch) / "MLmodel")
-        signature = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("signature") or {}
-    return bool(signature.get("inputs") and signature.get("outputs"))
 
 
 def _ensure_registered(tracker: Tracker, name: str) -> None:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import base64
 import io
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from facetmill.encoders.pictures import IMAGE_FORMATS, MAX_PIXELS
+from facetmill.encoders.pictures import IMAGE_FORMATS, MAX_PIXELS, UNDECODABLE, Fault, picture_bytes
 
 MAX_SIDE = 320  # pixels; shown at half of that, so sharp on a fine screen
 _QUALITY = 78
@@ -30,19 +29,17 @@ class Thumbnail:
 
 def thumbnail(path: Path) -> Thumbnail | str:
     """The picture, upright, in RGB on white, no side above `MAX_SIDE`; or, in words, why there is none."""
+    data = picture_bytes(str(path))
+    if isinstance(data, Fault):
+        return "The picture file is missing" if data is Fault.MISSING else "The picture cannot be read"
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
-            return "The picture cannot be read"
-    except (OSError, ValueError):
-        return "The picture file is missing"
-    try:
-        with Image.open(path, formats=IMAGE_FORMATS) as opened:
+        with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 return "The picture is too large to open"
             opened.draft("RGB", (MAX_SIDE, MAX_SIDE))  # JPEG only: decode no more than is needed
             opened.thumbnail((MAX_SIDE, MAX_SIDE))
             flat = _on_white(ImageOps.exif_transpose(opened))
-    except Exception:  # decoders raise nearly anything on damaged files, and no picture is worth the page
+    except UNDECODABLE:
         return "The picture cannot be read"
     written = io.BytesIO()
     flat.save(written, "JPEG", quality=_QUALITY, optimize=True)

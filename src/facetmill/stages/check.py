@@ -9,12 +9,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from facetmill.dataset.version import dataset_version
-from facetmill.errors import FacetmillError
-from facetmill.files import replace_folder, write_json, write_text
-from facetmill.gates.data import check_dataset
-from facetmill.params import load_params
-from facetmill.report.gate_page import render
+from facetmill.imports import unhindered_imports
+
+with unhindered_imports():
+    from facetmill.dataset.version import dataset_version
+    from facetmill.errors import FacetmillError
+    from facetmill.files import replace_folder, write_json, write_text
+    from facetmill.gates.data import check_dataset
+    from facetmill.params import load_params
+    from facetmill.report.gate_page import render
 
 
 def main() -> None:

@@ -21,8 +21,10 @@ from facetmill.files import hash_json
 from facetmill.models import MODELS
 from facetmill.models.base import Model
 from facetmill.params import ModelConfig, Params, TrainingParams, model_config, to_mapping
+from facetmill.platform.isolated import warm_up
 from facetmill.records import Product
 from facetmill.registry.package import package
+from facetmill.tags import DATASET, DATASET_VERSION, KIND, MODEL, STUDY, TRAINING
 from facetmill.tracking import Run
 from facetmill.training.checkpoint import save_model
 from facetmill.training.device import compute_settings
@@ -31,9 +33,7 @@ from facetmill.training.seeding import seed_everything
 from facetmill.workbench import Workbench
 
 DICTIONARY = "dictionary"
-TRAINING = "facetmill.training"  # tag: the hash of all that decides a training's result
 VALIDATION_VALUE_F1 = "validation/best_value_f1"
-STUDY = "facetmill.study"
 RECIPE = "recipe.json"  # artifact: what was trained, and by which code
 
 
@@ -82,10 +82,10 @@ def training_id(dataset: Dataset, recipe: Recipe) -> str:
 def describe_run(dataset: Dataset, key: str, kind: str) -> dict[str, str]:
     """The tags that every training run carries."""
     return {
-        "facetmill.kind": kind,
-        "facetmill.model": key,
-        "facetmill.dataset": dataset.name,
-        "facetmill.dataset_version": dataset.version,
+        KIND: kind,
+        MODEL: key,
+        DATASET: dataset.name,
+        DATASET_VERSION: dataset.version,
     }
 
 
@@ -103,6 +103,7 @@ def train(bench: Workbench, dataset: Dataset, recipe: Recipe, study: str | None 
     wanted = {TRAINING: training_id(dataset, recipe)}
     found = bench.tracker.find_run(wanted)
     if found is None:
+        warm_up()  # what is trained will be judged, in processes that get ready on another core meanwhile
         tags = wanted if study is None else wanted | {STUDY: study}
         return train_anew(bench, dataset, recipe, kind="training", tags=tags)
     key, seed = recipe.key, recipe.training.seed

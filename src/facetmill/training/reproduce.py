@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from facetmill.errors import PlatformError
 from facetmill.registry import lineage, versions
+from facetmill.tags import DATASET_VERSION, REPRODUCTION_OF
 from facetmill.training.final import RECIPE, Recipe, code_digest, train_anew
 from facetmill.workbench import Workbench
 
@@ -47,8 +48,8 @@ def reproduce(bench: Workbench, ref: str) -> Reproduction:
         commit = then.tags.get("mlflow.source.git.commit", "unknown")
         raise PlatformError(f"{ref}: the code that trains has changed since; check out commit {commit} and try again")
     recipe = TypeAdapter(Recipe).validate_json(json.dumps(kept))
-    dataset = lineage.bring_back(bench, then.tags["facetmill.dataset_version"])
-    made = train_anew(bench, dataset, recipe, kind="reproduction", tags={"facetmill.reproduction_of": run_id})
+    dataset = lineage.bring_back(bench, then.tags[DATASET_VERSION])
+    made = train_anew(bench, dataset, recipe, kind="reproduction", tags={REPRODUCTION_OF: run_id})
     now = bench.tracker.run_info(made.run_id).metrics
     compared = [name for name in then.metrics if name.startswith(("test/", "validation/", "train/"))]
     compared = [name for name in compared if name != "train/products_per_second"]

@@ -14,7 +14,8 @@ from facetmill.dataset.workspace import read_split
 from facetmill.files import hash_json
 from facetmill.params import model_config, to_mapping
 from facetmill.platform.reconcile import close_lost_runs
-from facetmill.training.final import STUDY, Recipe, build_model, code_digest, describe_run, log_epoch
+from facetmill.tags import STUDY
+from facetmill.training.final import Recipe, build_model, code_digest, describe_run, log_epoch
 from facetmill.training.loop import EpochResult, fit
 from facetmill.training.search.study import Candidate, Study
 from facetmill.training.search.worker import supervise
