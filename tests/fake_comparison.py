@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from facetmill.gates.verdict import Severity, Verdict
+from facetmill.metrics.awareness import Awareness
 from facetmill.metrics.bootstrap import PairedResult, paired_bootstrap
 from facetmill.metrics.score import RESAMPLED, score
 from facetmill.params import DemoParams
@@ -42,7 +43,8 @@ def fake_comparison(
         "dataset": {"name": "demo", "version": "9f1c2ab47e0d5531"},
         "split": "test",
         "num_products": len(gold),
-        "first": _side("models:/facets-candidates/4", "jave", 4, gold, first, [0.0121, 0.0187, 1.92]),
+        "first": _side("models:/facets-candidates/4", "jave", 4, gold, first, [0.0121, 0.0187, 1.92])
+        | {"awareness": _awareness()},
         "second": _side("models:/facets@champion", "jave", 3, gold, second, [0.0094, 0.0143, 1.61]),
         "paired": {
             name: asdict(paired_bootstrap(gold, first, second, name, resamples=RESAMPLES)) for name in RESAMPLED
@@ -95,7 +97,12 @@ def _side(
         "run_id": f"{version:x}c52e9a17b6d4f0e8a3b",
         "scores": score(gold, answers, bootstrap=RESAMPLES).to_json(),
         "latency": dict(zip(("p50", "p95", "load"), times, strict=True)),
+        "awareness": None,
     }
+
+
+def _awareness() -> dict[str, Any]:
+    return asdict(Awareness("value_f1", 200, 0.083, 0.006, 0.82, 0.74, 0.84, 0.757, (-9.0,) * 8, 144.0, 16, -48.0))
 
 
 def _slices(gold: Sequence[Product], first: Answers, second: Answers) -> Iterable[dict[str, Any]]:

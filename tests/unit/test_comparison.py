@@ -71,7 +71,7 @@ def test_json_has_the_agreed_shape() -> None:
         "dataset_diff",
     }  # fmt: skip
     assert said["dataset"] == {"name": "demo", "version": "d" * 64}
-    assert said["first"].keys() == {"ref", "model", "version", "run_id", "scores", "latency"}
+    assert said["first"].keys() == {"ref", "model", "version", "run_id", "scores", "latency", "awareness"}
     assert said["first"]["latency"] == {"p50": 0.010, "p95": 0.020, "load": 3.0}
     assert said["paired"].keys() == {"value_f1", "attribute_f1", "na_f1"}
     assert said["paired"]["value_f1"].keys() == {"first", "second", "difference", "low", "high", "p_value"}

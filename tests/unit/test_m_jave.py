@@ -7,6 +7,7 @@ import math
 import random
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -21,8 +22,12 @@ from facetmill.models.m_jave import MJave
 from facetmill.models.parts.joint import AttributeHead, Gathering, ImageTerms, ValueHead
 from facetmill.params import JaveConfig, MJaveConfig
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
+from facetmill.registry.comparison import Answered, compare
 from facetmill.registry.package import MODEL_FILE, SIGNATURE
-from facetmill.serving.ask import ask
+from facetmill.registry.served import Served, answered, with_gates
+from facetmill.registry.versions import Resolved
+from facetmill.report.review_page import review_page
+from facetmill.tags import MODEL
 from facetmill.training.checkpoint import load_model, save_model
 from facetmill.training.loop import FitResult, fit
 from facetmill.training.predict import predict
@@ -360,27 +365,41 @@ def test_without_a_picture_it_falls_back_to_the_text(trained: tuple[MJave, FitRe
     assert share_right(model, bare) < 0.6, "the pictures were what told"
 
 
-@pytest.mark.timeout(300)
-def test_the_served_package_looks_at_pictures(trained: tuple[MJave, FitResult, Jave], tmp_path: Path) -> None:
-    """By path, as bytes in a data URI, and through the isolated process that judges candidates."""
+@pytest.fixture(scope="module")
+def packaged(trained: tuple[MJave, FitResult, Jave], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The trained model as a package."""
     import mlflow.pyfunc
 
-    model, _, _ = trained
-    save_model(model, tmp_path / "model")
+    folder = tmp_path_factory.mktemp("packaged")
+    save_model(trained[0], folder / "model")
     mlflow.pyfunc.save_model(
-        tmp_path / "package",
+        folder / "package",
         python_model=str(MODEL_FILE),
-        artifacts={"model": str(tmp_path / "model")},
+        artifacts={"model": str(folder / "model")},
         signature=SIGNATURE,
         pip_requirements=[],
     )
-    products = ambiguous(12, 4)
-    paths = []
+    return folder / "package"
+
+
+def with_files(products: list[Product], folder: Path) -> list[Product]:
+    """The same products, their pictures drawn into files."""
+    changed = []
     for number, product in enumerate(products):
-        path = tmp_path / f"{number}.png"
+        path = folder / f"{number}.png"
         path.write_bytes(picture(product.facets[0].value, random.Random(number)))
-        paths.append(dataclasses.replace(product, images=(str(path),)))
-    served = mlflow.pyfunc.load_model(str(tmp_path / "package"))
+        changed.append(dataclasses.replace(product, images=(str(path),)))
+    return changed
+
+
+@pytest.mark.timeout(300)
+def test_the_served_package_looks_at_pictures(packaged: Path, tmp_path: Path) -> None:
+    """By path, as bytes in a data URI, and as bytes."""
+    import mlflow.pyfunc
+
+    products = ambiguous(12, 4)
+    paths = with_files(products, tmp_path)
+    served = mlflow.pyfunc.load_model(str(packaged))
     columns = {"text": "", "product_id": "p"}
     for asked in (products, paths):
         rows = pd.DataFrame([{"title": product.title, "image": product.images[0], **columns} for product in asked])
@@ -388,11 +407,41 @@ def test_the_served_package_looks_at_pictures(trained: tuple[MJave, FitResult, J
     raw = served.unwrap_python_model()
     table = [{"title": p.title, "image": Path(p.images[0]).read_bytes(), **columns} for p in paths]
     assert right_values(raw.predict(None, pd.DataFrame(table))["facets"], paths) >= 10
-    answers = ask(str(tmp_path / "package"), paths, tracking_uri=f"sqlite:///{tmp_path / 'none.db'}")
+
+
+@pytest.mark.timeout(300)
+def test_the_judge_sees_what_it_does_with_pictures(
+    trained: tuple[MJave, FitResult, Jave], packaged: Path, tmp_path: Path
+) -> None:
+    """Through the isolated processes that judge candidates: its answers, its awareness, its gates."""
+    products = with_files(ambiguous(24, 4), tmp_path)
+    tracker = SimpleNamespace(uri=f"sqlite:///{tmp_path / 'none.db'}")
+    bench: Any = SimpleNamespace(params=SimpleNamespace(promotion=small.PROMOTION), tracker=tracker)
+    model = Served(Resolved("facets-candidates/1", version=1, tags={MODEL: "m_jave"}), packaged)
+    said = answered(bench, model, products)
     assert (
-        sum([f.value for f in found] == [p.facets[0].value] for p, found in zip(paths, answers.facets, strict=True))
-        >= 10
+        sum([f.value for f in found] == [p.facets[0].value] for p, found in zip(products, said.facets, strict=True))
+        >= 20
     )
+    assert said.awareness is not None
+    assert said.awareness.num_products == 24
+    assert said.awareness.mean > 0.3  # a picture of another product has the same colour one time in four
+    assert math.exp(said.awareness.log_p) < 0.001
+
+    words = dataclasses.replace(model, model=Resolved("dictionary", tags={MODEL: "dictionary"}))
+    blind = Answered("dictionary", "dictionary", None, None, [()] * 24, said.latency)
+    compared = with_gates(model, compare(products, said, blind, dataset="d", dataset_version="v", resamples=10))
+    [first, *_] = compared.examples
+    maps = trained[0].gate_maps(first.product)
+    assert first.gates is not None
+    assert maps is not None
+    assert [token["gate"] for token in first.gates["tokens"]] == pytest.approx([gate for _, gate in maps.tokens])
+    assert first.gates["regions"] == pytest.approx([gate for row in maps.regions for gate in row])
+    assert (first.gates["rows"], first.gates["columns"]) == (len(maps.regions), len(maps.regions[0]))
+    assert with_gates(words, compared) is compared  # without gates of its own
+    page = review_page(compared.to_json())
+    assert "Show A&#x27;s gate" in page or "Show A's gate" in page
+    assert "looks at no picture" in page
 
 
 def right_values(answers: Any, products: list[Product]) -> int:

@@ -83,12 +83,22 @@ def answer(page: str) -> str:
 def test_every_part_is_there_and_headings_step_down_one_at_a_time(comparison: dict[str, Any]) -> None:
     page = Outline(review_page(comparison))
     assert [text for level, text in page.headings if level == 2] == [
-        "Promote A jave 4", "Scores", "Gates", "Where they differ", "Data", "Training", "Latency", "Example products"
+        "Promote A jave 4", "Scores", "Gates", "Where they differ", "Pictures", "Data", "Training", "Latency",
+        "Example products",
     ]  # fmt: skip
     levels = [level for level, _ in page.headings]
     assert levels[0] == 1
     assert all(after <= before + 1 for before, after in pairwise(levels))
-    for wanted in ("Value F1", "Flavor", "Shoes", "Not seen in training", "12,450", "validation/value_f1", "12.1 ms"):
+    for wanted in (
+        "Value F1",
+        "Flavor",
+        "Shoes",
+        "Not seen in training",
+        "+0.083",
+        "12,450",
+        "validation/value_f1",
+        "12.1 ms",
+    ):
         assert wanted in page.text
 
 
@@ -118,6 +128,14 @@ def test_failed_gates_stand_before_warnings_before_passed_ones(comparison: dict[
     badges = re.findall(r"(Failed|Warning|Passed)(?=[A-Z])", page.text)
     assert badges == ["Failed", "Warning", "Passed", "Passed", "Passed"]
     assert "Found\N{MINUS SIGN}0.061Required≥ \N{MINUS SIGN}0.02" in page.text
+
+
+def test_whether_a_model_looks_at_pictures_is_said(comparison: dict[str, Any]) -> None:
+    page = Outline(review_page(comparison))
+    assert "A0.8400.757+0.083p < 0.001" in page.text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "looks at no picture" in page.text
+    comparison["first"]["awareness"] = None
+    assert "Neither model looks at pictures." in Outline(review_page(comparison)).text
 
 
 def test_a_slice_is_muted_unless_its_p_shows_a_difference(comparison: dict[str, Any]) -> None:

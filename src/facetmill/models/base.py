@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from facetmill.params import ModelConfig
-from facetmill.records import AttributeSchema, Facet, Product
+from facetmill.records import AttributeSchema, Facet, Product, Span
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,15 @@ class Batch(Protocol):
     def to(self, device: torch.device) -> Self: ...
 
 
+@dataclass(frozen=True)
+class GateMaps:
+    """How far a model lets a picture in, 0..1: for each token of the text in its order, and for each region by row and
+    column of the picture stretched to a square. A gate that is switched off is 1 everywhere."""
+
+    tokens: tuple[tuple[Span, float], ...]
+    regions: tuple[tuple[float, ...], ...]
+
+
 class Model(nn.Module, ABC):
     """Base of every entry of `MODELS`.
 
@@ -44,6 +53,7 @@ class Model(nn.Module, ABC):
     """
 
     key: ClassVar[str]
+    looks_at_pictures: ClassVar[bool] = False
     config: ModelConfig
     schema: AttributeSchema
 
@@ -91,6 +101,11 @@ class Model(nn.Module, ABC):
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
         """Trainable parameters by learning rate: "encoder" (pretrained, gentle) and "fresh" (everything else)."""
         return {"encoder": [], "fresh": [p for p in self.parameters() if p.requires_grad]}
+
+    def gate_maps(self, product: Product) -> GateMaps | None:
+        """The gates between text and picture, for a person to look at. None where the model has none, or the product
+        no picture that can be read. The model must be in evaluation mode."""
+        return None
 
     def report(self) -> Mapping[str, int]:
         """Counts a user must know of: windows made of long texts, spans that could not be tagged, and the like."""

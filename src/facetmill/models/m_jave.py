@@ -28,7 +28,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -36,23 +35,16 @@ import torch
 
 from facetmill.encoders.cache import FeatureCache, encoder_identity
 from facetmill.encoders.vision import ImageEncoder, build_image_encoder, load_image_encoder, save_image_encoder
+from facetmill.models.base import GateMaps
 from facetmill.models.jave import Jave, JaveBatch
 from facetmill.models.parts.pictures import PictureBatch, count_pictures, picture_batch, store_regions
 from facetmill.params import JaveConfig, MJaveConfig
-from facetmill.records import Product, Span
-
-
-@dataclass(frozen=True)
-class GateMaps:
-    """How open the gates are, 0..1: gG (6) of each token of the text in its order, gR (10) of each region by row and
-    column of the picture stretched to a square. A gate that is switched off is 1 everywhere."""
-
-    tokens: tuple[tuple[Span, float], ...]
-    regions: tuple[tuple[float, ...], ...]
+from facetmill.records import Product
 
 
 class MJave(Jave):
     key: ClassVar[str] = "m_jave"
+    looks_at_pictures: ClassVar[bool] = True
     config: MJaveConfig
 
     _image_cache: FeatureCache | None = None
@@ -93,11 +85,8 @@ class MJave(Jave):
 
     @torch.no_grad()
     def gate_maps(self, product: Product) -> GateMaps | None:
-        """The gates as heat maps, or None where the product has no picture that can be read.
-
-        The model must be in evaluation mode. A long text has several windows: each token's gate is that of the window
-        in which it is tagged, each region's the mean over windows.
-        """
+        """gG (6) of each token and gR (10) of each region. A long text has several windows: each token's gate is that
+        of the window in which it is tagged, each region's the mean over windows."""
         batch: JaveBatch = self.collate([product]).to(next(self.parameters()).device)
         read = self.trunk(batch.text, batch.pictures)
         encoder = self.trunk.image_encoder

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from facetmill.gates.verdict import Verdict
+from facetmill.metrics.awareness import Awareness
 from facetmill.metrics.bootstrap import PairedResult, paired_rows, paired_slices
 from facetmill.metrics.resampling import LEVEL
 from facetmill.metrics.score import RESAMPLED, Scorer, Scores
@@ -52,11 +53,12 @@ class Answered:
     facets: Sequence[Sequence[Facet]]
     latency: Latency
     curves: Curves = field(default_factory=dict)
+    awareness: Awareness | None = None
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two models."""
+    """One of the two models; `awareness` is None for one that looks at no picture."""
 
     ref: str
     model: str
@@ -64,6 +66,7 @@ class Side:
     run_id: str | None
     scores: Scores
     latency: Latency
+    awareness: Awareness | None
 
 
 @dataclass(frozen=True)
@@ -82,13 +85,17 @@ class Slice(PairedResult):
 
 @dataclass(frozen=True)
 class Example:
-    """A product on which the two models differ, with single-product value F1; `change` is first less second."""
+    """A product on which the two models differ, with single-product value F1; `change` is first less second.
+
+    `gates` are what the first model's gates let through, as `serving.child.write_gate_maps` has it, if it has any.
+    """
 
     product: Product
     first: Sequence[Facet]
     second: Sequence[Facet]
     first_f1: float
     second_f1: float
+    gates: Mapping[str, Any] | None = None
 
     @property
     def change(self) -> float:
@@ -189,7 +196,7 @@ def _scored(
 
 
 def _side(model: Answered, scores: Scores) -> Side:
-    return Side(model.ref, model.model, model.version, model.run_id, scores, model.latency)
+    return Side(model.ref, model.model, model.version, model.run_id, scores, model.latency, model.awareness)
 
 
 def _slices(
@@ -230,6 +237,7 @@ def _side_json(side: Side) -> dict[str, Any]:
         "run_id": side.run_id,
         "scores": side.scores.to_json(),
         "latency": asdict(side.latency),
+        "awareness": None if side.awareness is None else asdict(side.awareness),
     }
 
 
@@ -249,7 +257,7 @@ def _example_json(example: Example) -> dict[str, Any]:
         "first_f1": example.first_f1,
         "second_f1": example.second_f1,
         "change": example.change,
-        "gates": None,  # what a model with gates let through; nobody has asked it here
+        "gates": example.gates,
     }
 
 

@@ -6,7 +6,6 @@ What is judged is what would be served, not what a training run once wrote down.
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,18 +23,16 @@ from facetmill.metrics.resampling import LEVEL
 from facetmill.params import PromotionParams
 from facetmill.records import Product
 from facetmill.registry import versions
-from facetmill.registry.comparison import Answered, Comparison, Curves, Latency, compare
+from facetmill.registry.comparison import Answered, Comparison, compare
 from facetmill.registry.gates import Evidence
 from facetmill.registry.lineage import bring_back
 from facetmill.registry.package import PACKAGE_FILES, SIGNATURE, refuse_pickles
-from facetmill.serving.ask import NUM_TIMED, ask
+from facetmill.registry.served import answered, fetch, timed_again, with_gates
 from facetmill.tags import DATASET, DATASET_VERSION, DICTIONARY_RUN, MODEL, RUN, SEED_RUNS
 from facetmill.tracking import Tracker
 from facetmill.workbench import Workbench
 
 TEST_METRIC = "test/value_f1"
-
-_TIMING_ROUNDS = 2
 
 
 @dataclass(frozen=True)
@@ -44,18 +41,6 @@ class Measured:
 
     evidence: Evidence
     comparison: Comparison | None
-
-
-@dataclass(frozen=True)
-class _Served:
-    """A version and its package on this machine."""
-
-    model: versions.Resolved
-    package: Path
-
-    @property
-    def run_id(self) -> str | None:
-        return self.model.tags.get(RUN) or self.model.run_id
 
 
 def measure(bench: Workbench, candidate: versions.Resolved, champion: versions.Resolved | None) -> Measured:
@@ -73,11 +58,8 @@ def measure(bench: Workbench, candidate: versions.Resolved, champion: versions.R
     products = _test_products(dataset)
     dictionary = versions.resolve(bench.tracker, candidate.tags[DICTIONARY_RUN])
     with tempfile.TemporaryDirectory() as folder:
-
-        def fetch(model: versions.Resolved, name: str) -> _Served:
-            return _Served(model, versions.fetch_package(bench.tracker, model, Path(folder) / name))
-
-        challenger = fetch(candidate, "candidate")
+        packages = Path(folder)
+        challenger = fetch(bench, candidate, packages / "candidate")
         evidence = Evidence(
             candidate_version=candidate.version,
             champion_version=champion.version if champion else None,
@@ -89,19 +71,21 @@ def measure(bench: Workbench, candidate: versions.Resolved, champion: versions.R
         )
         try:
             _require_plain(challenger.package)
-            first = _answered(bench, challenger, products)
-            baseline = _answered(bench, fetch(dictionary, "dictionary"), products, needed="the dictionary")
+            first = answered(bench, challenger, products)
+            words = fetch(bench, dictionary, packages / "dictionary")
+            baseline = answered(bench, words, products, needed="the dictionary")
             second = baseline
             if champion is not None:
-                live = fetch(champion, "champion")
-                second = _answered(bench, live, products, needed=f"champion {champion.version}")
-                first, second = _timed_again(bench, (challenger, first), (live, second), products)
+                live = fetch(bench, champion, packages / "champion")
+                second = answered(bench, live, products, needed=f"champion {champion.version}")
+                first, second = timed_again(bench, (challenger, first), (live, second), products)
         except NoAnswer as error:  # of the candidate: the others raise what no one here catches
-            return Measured(replace(evidence, no_answer=_without_path(error, challenger)), None)
+            return Measured(replace(evidence, no_answer=challenger.without_path(error)), None)
+        limits = bench.params.promotion
+        with_dictionary = _compare(dataset, products, first, baseline, limits)
+        comparison = with_dictionary if champion is None else _compare(dataset, products, first, second, limits)
+        comparison = with_gates(challenger, comparison)
 
-    limits = bench.params.promotion
-    with_dictionary = _compare(dataset, products, first, baseline, limits)
-    comparison = with_dictionary if champion is None else _compare(dataset, products, first, second, limits)
     comparison = replace(comparison, dataset_diff=_dataset_diff(bench.tracker, candidate, champion or dictionary))
     evidence = replace(
         evidence,
@@ -121,14 +105,10 @@ def compare_references(bench: Workbench, first: str, second: str, dataset: Datas
     """
     products = _test_products(dataset)
     with tempfile.TemporaryDirectory() as folder:
-
-        def answered(ref: str, name: str) -> Answered:
-            model = versions.resolve(bench.tracker, ref)
-            package = versions.fetch_package(bench.tracker, model, Path(folder) / name)
-            return _answered(bench, _Served(model, package), products, needed=ref)
-
-        one, other = answered(first, "first"), answered(second, "second")
-    return _compare(dataset, products, one, other, bench.params.promotion)
+        resolved = [versions.resolve(bench.tracker, ref) for ref in (first, second)]
+        served = [fetch(bench, model, Path(folder) / str(number)) for number, model in enumerate(resolved)]
+        one, other = (answered(bench, each, products, needed=each.model.ref) for each in served)
+        return with_gates(served[0], _compare(dataset, products, one, other, bench.params.promotion))
 
 
 def _test_products(dataset: Dataset) -> list[Product]:
@@ -145,55 +125,6 @@ def _passed(dataset: Dataset) -> bool:
     except GateFailed:
         return False
     return True
-
-
-def _answered(bench: Workbench, served: _Served, products: Sequence[Product], *, needed: str | None = None) -> Answered:
-    """What a package answers. Raises `NoAnswer`; for one that is `needed`, a `PlatformError` that says what to do."""
-    load_seconds = bench.params.promotion.max_load_seconds
-    try:
-        answers = ask(str(served.package), products, tracking_uri=bench.tracker.uri, load_seconds=load_seconds)
-    except NoAnswer as error:
-        if needed is None:
-            raise
-        raise PlatformError(
-            f"{needed} ({served.model.ref}) does not answer, so nothing can be compared with it, and nothing was "
-            f"changed. Mend that first; the candidate is not at fault: {_without_path(error, served)}"
-        ) from error
-    return Answered(
-        ref=served.model.ref,
-        model=served.model.tags[MODEL],
-        version=served.model.version,
-        run_id=served.run_id,
-        facets=answers.facets,
-        latency=Latency.of(answers.latencies, answers.load_seconds),
-        curves=_curves(bench.tracker, served.run_id),
-    )
-
-
-def _timed_again(
-    bench: Workbench,
-    candidate: tuple[_Served, Answered],
-    champion: tuple[_Served, Answered],
-    products: Sequence[Product],
-) -> tuple[Answered, Answered]:
-    """Both answers, with new latencies where the candidate seems too slow for the champion.
-
-    The two were measured one after the other, and the machine may have been busy in only one of those moments. Before
-    a candidate is called slow both are asked again, in turn, and of each the fastest round counts: what else goes on
-    can make a model slower, never faster.
-    """
-    (served_1, first), (served_2, second) = candidate, champion
-    ratio, timed = bench.params.promotion.max_latency_ratio, products[:NUM_TIMED]
-    for _ in range(_TIMING_ROUNDS):
-        if ratio is None or first.latency.p95 <= ratio * second.latency.p95:
-            break
-        second = _faster(second, _answered(bench, served_2, timed, needed=second.ref))
-        first = _faster(first, _answered(bench, served_1, timed))
-    return first, second
-
-
-def _faster(model: Answered, again: Answered) -> Answered:
-    return replace(model, latency=min(model.latency, again.latency, key=lambda latency: latency.p95))
 
 
 def _compare(
@@ -236,23 +167,6 @@ def _require_plain(package: Path) -> None:
         refuse_pickles(package, PACKAGE_FILES)
     except PlatformError as error:
         raise NoAnswer(f"not loaded: {error}") from error
-
-
-def _without_path(error: NoAnswer, served: _Served) -> str:
-    """The message by the version's name: where its copy lay for a moment tells nobody anything."""
-    return str(error).replace(str(served.package), served.model.ref)
-
-
-def _curves(tracker: Tracker, run_id: str | None) -> Curves:
-    """What the training logged by epoch."""
-    if run_id is None:
-        return {}
-    names = [name for name in tracker.run_info(run_id).metrics if name.startswith(("train/", "validation/"))]
-    curves = {}
-    for name in sorted(names):
-        history = tracker.client.get_metric_history(run_id, name)
-        curves[name] = sorted({point.step: point.value for point in history if math.isfinite(point.value)}.items())
-    return curves
 
 
 def _dataset_diff(tracker: Tracker, candidate: versions.Resolved, other: versions.Resolved) -> dict[str, Any] | None:

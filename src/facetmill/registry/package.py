@@ -96,6 +96,11 @@ def package(model_dir: Path, run: Run | str, tracker: Tracker, *, tags: Mapping[
     return f"models:/{model.model_id}"
 
 
+def weights_dir(package_dir: Path) -> Path:
+    """The folder inside a package that `save_model` wrote."""
+    return package_dir / "artifacts" / NAME
+
+
 def _link_or_copy(source: str, target: str) -> None:
     try:
         os.link(source, target)

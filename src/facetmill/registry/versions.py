@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from facetmill.errors import PlatformError
 from facetmill.files import hash_folder
-from facetmill.registry.package import NAME
+from facetmill.registry.package import NAME, weights_dir
 from facetmill.tags import DICTIONARY_RUN, GIT_DIRTY, PACKAGE_SHA256, RUN
 from facetmill.tracking import Tracker
 
@@ -111,7 +111,7 @@ def fetch(tracker: Tracker, resolved: Resolved, target_dir: Path) -> Path:
     """The folder that `load_model` reads: that of the package, or the local folder itself."""
     if resolved.folder is not None:
         return resolved.folder
-    return fetch_package(tracker, resolved, target_dir) / "artifacts" / NAME
+    return weights_dir(fetch_package(tracker, resolved, target_dir))
 
 
 def fetch_package(tracker: Tracker, resolved: Resolved, target_dir: Path) -> Path:

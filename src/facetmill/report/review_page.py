@@ -7,6 +7,7 @@ it is compared with. All of it can be read without a script; the script adds fil
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from facetmill.report.examples import examples_html
 from facetmill.report.marked_text import shortened
 from facetmill.report.numbers import (
     A_MINUS_B,
+    NONE,
     count,
     duration,
     is_number,
@@ -72,6 +74,7 @@ def review_page(comparison: Json, *, pictures_dir: Path = Path()) -> str:
         "scores": ("Scores", _scores(comparison)),
         "gates": ("Gates", _gates(comparison["verdicts"])),
         "slices": ("Where they differ", slices_html(comparison["slices"])),
+        "pictures": ("Pictures", _pictures(comparison["first"]["awareness"], comparison["second"]["awareness"])),
         "data": ("Data", _data(comparison)),
         "training": ("Training", _training(comparison["curves"])),
         "latency": ("Latency", _latency(comparison["first"]["latency"], comparison["second"]["latency"])),
@@ -242,6 +245,28 @@ def _gates(verdicts: Sequence[Json]) -> str:
         )
     ordered = "".join(item for _, item in sorted(items, key=lambda item: item[0]))
     return f'<ul class="gates">{ordered}</ul>'
+
+
+def _pictures(a: Json | None, b: Json | None) -> str:
+    """Whether each model looks at pictures: its F1 with each product's own and with another's (image awareness)."""
+    if a is None and b is None:
+        return '<p class="said">Neither model looks at pictures.</p>'
+    sides = [(_key("a"), a), (_key("b"), b)]
+    rows = []
+    for key, side in sides:
+        if side is None:
+            rows.append([key, NONE, NONE, '<span class="said">looks at no picture</span>', NONE])
+        else:
+            own, other = side["congruent_single_f1"], side["incongruent_single_f1"]
+            rows.append([key, score(own), score(other), signed(side["mean"]), p_text(math.exp(side["log_p"]))])
+    number = next(side["num_products"] for _, side in sides if side is not None)
+    said = (
+        f'<p class="said">{count(number, "product")} with pictures, asked again with the pictures of others: a model '
+        "that looks at pictures then does worse. The mean value F1 of single products.</p>"
+    )
+    columns = ["Model", "With its own", "With another's", "Difference", "Chance"]
+    caption = '<span class="unseen">Value F1 with the right and with wrong pictures</span>'
+    return said + scrolling(table(columns, rows, caption), "Right and wrong pictures")
 
 
 def _data(comparison: Json) -> str:

@@ -14,7 +14,8 @@ from facetmill.errors import NoAnswer, PlatformError
 from facetmill.platform.isolated import run_isolated
 from facetmill.records import Facet, Product
 from facetmill.serving.answer import from_entries
-from facetmill.serving.child import write_answers
+from facetmill.serving.child import write_answers, write_gate_maps
+from facetmill.serving.request import to_row
 
 NUM_TIMED = 32
 LOAD_SECONDS = 600.0  # loading alone may be slow on a busy machine
@@ -33,7 +34,12 @@ class Answers:
 
 
 def ask(
-    model_uri: str, products: Sequence[Product], *, tracking_uri: str, load_seconds: float = LOAD_SECONDS
+    model_uri: str,
+    products: Sequence[Product],
+    *,
+    tracking_uri: str,
+    load_seconds: float = LOAD_SECONDS,
+    num_timed: int = NUM_TIMED,
 ) -> Answers:
     """The answers of a package, by folder or MLflow URI.
 
@@ -43,8 +49,7 @@ def ask(
     with tempfile.TemporaryDirectory() as folder:
         requests, answers = Path(folder) / "requests.jsonl", Path(folder) / "answers.jsonl"
         with requests.open("w", encoding="utf-8") as lines:
-            for product in products:
-                lines.write(json.dumps(_request(product), ensure_ascii=False) + "\n")
+            lines.writelines(_line(product) for product in products)
         try:
             run_isolated(
                 write_answers,
@@ -52,7 +57,7 @@ def ask(
                 tracking_uri,
                 str(requests),
                 str(answers),
-                NUM_TIMED,
+                num_timed,
                 what=model_uri,
                 timeout=load_seconds + SECONDS_PER_PRODUCT * len(products),
             )
@@ -65,6 +70,26 @@ def ask(
     return Answers(facets, load, latencies)
 
 
+def ask_for_gates(model_dir: Path, products: Sequence[Product]) -> list[dict[str, Any] | None]:
+    """What the gates of a saved model let through, as `serving.child.write_gate_maps` has it; None for a product
+    without a picture. Raises `NoAnswer` when it does not say."""
+    with tempfile.TemporaryDirectory() as folder:
+        requests, answers = Path(folder) / "requests.jsonl", Path(folder) / "answers.json"
+        requests.write_text("".join(map(_line, products)), encoding="utf-8")
+        try:
+            timeout = LOAD_SECONDS + SECONDS_PER_PRODUCT * len(products)
+            paths = (str(model_dir), str(requests), str(answers))
+            run_isolated(write_gate_maps, *paths, what=f"the gates of {model_dir}", timeout=timeout)
+            found: list[dict[str, Any] | None] = json.loads(answers.read_text(encoding="utf-8"))
+        except (PlatformError, OSError, ValueError) as error:
+            raise NoAnswer(str(error)) from error
+    return found
+
+
+def _line(product: Product) -> str:
+    return json.dumps(to_row(product), ensure_ascii=False) + "\n"
+
+
 def _read(model_uri: str, path: Path, max_bytes: int) -> tuple[list[Any], float, list[float]]:
     """The rows that the isolated process wrote, and its last line: seconds to load and of each request."""
     if path.stat().st_size > max_bytes:
@@ -74,17 +99,6 @@ def _read(model_uri: str, path: Path, max_bytes: int) -> tuple[list[Any], float,
         return rows, float(timing["load_seconds"]), [float(seconds) for seconds in timing["latencies"]]
     except (KeyError, TypeError, ValueError) as error:
         raise NoAnswer(f"{model_uri}: not answers but {error!r}") from error
-
-
-def _request(product: Product) -> dict[str, Any]:
-    """A row as the package's signature wants it: what a shop knows, and nothing of what is true."""
-    return {
-        "product_id": product.product_id,
-        "title": product.title,
-        "text": product.text,
-        "category": product.category,
-        "image": product.images[0] if product.images else None,
-    }
 
 
 def _checked(model_uri: str, product: Product, row: Any) -> tuple[Facet, ...]:

@@ -8,15 +8,19 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import mlflow.pyfunc
 import pandas as pd
 from mlflow.pyfunc import PyFuncModel
 
-import facetmill.training.checkpoint
 import facetmill.training.predict  # noqa: F401  (what a package's model file imports, torch and transformers below it)
+from facetmill.models.base import GateMaps
+from facetmill.serving.request import to_product
+from facetmill.training.checkpoint import load_model
 
 BATCH = 32
 REPEATS = 3
@@ -41,6 +45,24 @@ def write_answers(model_uri: str, tracking_uri: str, requests: str, answers: str
                 lines.write(json.dumps(answer, ensure_ascii=False) + "\n")
         latencies = [_seconds(model, rows[place : place + 1]) for place in range(min(num_timed, len(rows)))]
         lines.write(json.dumps({"load_seconds": load_seconds, "latencies": latencies}) + "\n")
+
+
+def write_gate_maps(model_dir: str, requests: str, answers: str) -> None:
+    """Write how far a saved model lets the picture of each row in, as JSON: for each, null or
+    `{tokens[{field, start, end, gate}], rows, columns, regions[gate]}`, all gates in 0..1."""
+    model = load_model(Path(model_dir))
+    rows = [json.loads(line) for line in Path(requests).read_text(encoding="utf-8").splitlines()]
+    found = [model.gate_maps(to_product(row)) for row in rows]
+    Path(answers).write_text(json.dumps([None if maps is None else _gates(maps) for maps in found], allow_nan=False))
+
+
+def _gates(maps: GateMaps) -> dict[str, Any]:
+    return {
+        "tokens": [{**asdict(span), "gate": gate} for span, gate in maps.tokens],
+        "rows": len(maps.regions),
+        "columns": len(maps.regions[0]),
+        "regions": [gate for row in maps.regions for gate in row],
+    }
 
 
 def _seconds(model: PyFuncModel, row: pd.DataFrame) -> float:

@@ -5,7 +5,6 @@ It stands alone in the package, beside the weights; everything else comes from t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,8 @@ import mlflow.models
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel
 
-from facetmill.encoders.pictures import data_uri
-from facetmill.records import Product
 from facetmill.serving.answer import answer
+from facetmill.serving.request import to_product
 from facetmill.training.checkpoint import load_model
 from facetmill.training.predict import predict
 
@@ -35,31 +33,6 @@ class FacetModel(PythonModel):
         found = predict(self.model, products, BATCH)
         rows = [answer(product, facets) for product, facets in zip(products, found, strict=True)]
         return pd.DataFrame(rows, columns=["product_id", "facets"])
-
-
-def to_product(row: Mapping[Any, Any]) -> Product:
-    """An input row as a product; an absent optional column and an empty cell are the same.
-
-    `image` is the path of a picture on this machine, the picture itself as a data URI ("data:image/jpeg;base64,..."),
-    or its bytes. One that cannot be read is as good as none.
-    """
-    picture = row.get("image")
-    category, image = (
-        _optional(row.get("category")),
-        data_uri(picture) if isinstance(picture, bytes) else _optional(picture),
-    )
-    return Product(
-        product_id=str(row["product_id"]),
-        source="served",
-        title=_optional(row["title"]) or "",
-        text=_optional(row["text"]) or "",
-        category=category,
-        images=(image,) if image else (),
-    )
-
-
-def _optional(cell: object) -> str | None:
-    return cell if isinstance(cell, str) and cell else None
 
 
 mlflow.models.set_model(FacetModel())

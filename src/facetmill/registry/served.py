@@ -1,0 +1,161 @@
+"""A registered model at hand: its package on this machine, asked about products in a process of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from facetmill.errors import NoAnswer, PlatformError
+from facetmill.metrics.awareness import Awareness, image_awareness, with_other_pictures
+from facetmill.models import MODELS
+from facetmill.records import Product
+from facetmill.registry import versions
+from facetmill.registry.comparison import Answered, Comparison, Curves, Latency
+from facetmill.registry.package import weights_dir
+from facetmill.serving.ask import NUM_TIMED, Answers, ask, ask_for_gates
+from facetmill.tags import MODEL, RUN
+from facetmill.tracking import Tracker
+from facetmill.workbench import Workbench
+
+AWARENESS_PRODUCTS = 200  # with pictures, each asked about eight times more
+
+_TIMING_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class Served:
+    """A version and its package on this machine."""
+
+    model: versions.Resolved
+    package: Path
+
+    @property
+    def key(self) -> str:
+        return self.model.tags[MODEL]
+
+    @property
+    def run_id(self) -> str | None:
+        return self.model.tags.get(RUN) or self.model.run_id
+
+    def without_path(self, error: NoAnswer) -> str:
+        """The message by the version's name: where its copy lay for a moment tells nobody anything."""
+        return str(error).replace(str(self.package), self.model.ref)
+
+
+def fetch(bench: Workbench, model: versions.Resolved, folder: Path) -> Served:
+    """The package in `folder`, its hash checked."""
+    return Served(model, versions.fetch_package(bench.tracker, model, folder))
+
+
+def answered(bench: Workbench, served: Served, products: Sequence[Product], *, needed: str | None = None) -> Answered:
+    """What a package answers about products, and whether it looks at their pictures.
+
+    Raises `NoAnswer`; for one that is `needed`, a `PlatformError` that says what to do.
+    """
+    answers = _ask(bench, served, products, needed)
+    return Answered(
+        ref=served.model.ref,
+        model=served.key,
+        version=served.model.version,
+        run_id=served.run_id,
+        facets=answers.facets,
+        latency=Latency.of(answers.latencies, answers.load_seconds),
+        curves=_curves(bench.tracker, served.run_id),
+        awareness=_awareness(bench, served, products, answers, needed),
+    )
+
+
+def timed_again(
+    bench: Workbench,
+    candidate: tuple[Served, Answered],
+    champion: tuple[Served, Answered],
+    products: Sequence[Product],
+) -> tuple[Answered, Answered]:
+    """Both answers, with new latencies where the candidate seems too slow for the champion.
+
+    The two were measured one after the other, and the machine may have been busy in only one of those moments. Before
+    a candidate is called slow both are asked again, in turn, and of each the fastest round counts: what else goes on
+    can make a model slower, never faster.
+    """
+    (served_1, first), (served_2, second) = candidate, champion
+    ratio, timed = bench.params.promotion.max_latency_ratio, products[:NUM_TIMED]
+    for _ in range(_TIMING_ROUNDS):
+        if ratio is None or first.latency.p95 <= ratio * second.latency.p95:
+            break
+        second = _faster(second, _ask(bench, served_2, timed, needed=second.ref))
+        first = _faster(first, _ask(bench, served_1, timed, needed=None))
+    return first, second
+
+
+def with_gates(served: Served, comparison: Comparison) -> Comparison:
+    """The comparison, with what the first model's gates let through for the products shown as examples.
+
+    They are for looking at and decide nothing, so a model that cannot tell them just has none.
+    """
+    if not _looks_at_pictures(served):
+        return comparison
+    examples = comparison.examples
+    with suppress(NoAnswer):
+        maps = ask_for_gates(weights_dir(served.package), [example.product for example in examples])
+        examples = tuple(replace(each, gates=gates) for each, gates in zip(examples, maps, strict=True))
+    return replace(comparison, examples=examples)
+
+
+def _ask(
+    bench: Workbench, served: Served, products: Sequence[Product], needed: str | None, num_timed: int = NUM_TIMED
+) -> Answers:
+    seconds = bench.params.promotion.max_load_seconds
+    try:
+        return ask(
+            str(served.package), products, tracking_uri=bench.tracker.uri, load_seconds=seconds, num_timed=num_timed
+        )
+    except NoAnswer as error:
+        if needed is None:
+            raise
+        raise PlatformError(
+            f"{needed} ({served.model.ref}) does not answer, so nothing can be compared with it, and nothing was "
+            f"changed. Mend that first; the candidate is not at fault: {served.without_path(error)}"
+        ) from error
+
+
+def _awareness(
+    bench: Workbench, served: Served, products: Sequence[Product], answers: Answers, needed: str | None
+) -> Awareness | None:
+    """Of a random sample, the same one for every model. None for a model that looks at no picture, or where fewer than
+    two groups of products have one."""
+    pictured = [number for number, product in enumerate(products) if product.images]
+    chosen = sorted(np.random.default_rng(0).permutation(pictured)[:AWARENESS_PRODUCTS].tolist())
+    sample = [products[number] for number in chosen]
+    if not _looks_at_pictures(served) or len({product.group_id for product in sample}) < 2:
+        return None
+    asked = [product for others in with_other_pictures(sample) for product in others]
+    exchanged = _ask(bench, served, asked, needed, num_timed=0).facets
+    incongruent = [exchanged[start : start + len(sample)] for start in range(0, len(exchanged), len(sample))]
+    return image_awareness(sample, [answers.facets[number] for number in chosen], incongruent)
+
+
+def _looks_at_pictures(served: Served) -> bool:
+    kind = MODELS.get(served.key)
+    return kind is not None and kind.looks_at_pictures
+
+
+def _faster(model: Answered, again: Answers) -> Answered:
+    latency = Latency.of(again.latencies, again.load_seconds)
+    return replace(model, latency=min(model.latency, latency, key=lambda latency: latency.p95))
+
+
+def _curves(tracker: Tracker, run_id: str | None) -> Curves:
+    """What the training logged by epoch."""
+    if run_id is None:
+        return {}
+    names = [name for name in tracker.run_info(run_id).metrics if name.startswith(("train/", "validation/"))]
+    curves = {}
+    for name in sorted(names):
+        history = tracker.client.get_metric_history(run_id, name)
+        curves[name] = sorted({point.step: point.value for point in history if math.isfinite(point.value)}.items())
+    return curves
