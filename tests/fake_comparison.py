@@ -17,13 +17,15 @@ from facetmill.gates.verdict import Severity, Verdict
 from facetmill.metrics.awareness import Awareness
 from facetmill.metrics.bootstrap import PairedResult, paired_bootstrap
 from facetmill.metrics.score import RESAMPLED, score
-from facetmill.params import DemoParams
 from facetmill.records import Facet, Product
 from facetmill.serving.answer import to_entries
 from facetmill.sources import demo
 from facetmill.sources.base import SourceOptions
+from tests import small
 
-DEMO = DemoParams(products=90, seed=5, image_size=96, noise=0.1, missing_images=0.15, implicit=0.25, drift=0.1)
+DEMO = dataclasses.replace(
+    small.DEMO, products=90, seed=5, image_size=96, noise=0.1, missing_images=0.15, implicit=0.25, drift=0.1
+)
 RESAMPLES = 200
 
 Answers = Sequence[Sequence[Facet]]

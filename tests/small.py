@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from facetmill.params import JaveConfig, MJaveConfig, PromotionParams, TrainingParams
+from facetmill.params import DemoParams, JaveConfig, MJaveConfig, PromotionParams, TrainingParams
 
 JAVE = JaveConfig(
     encoder="bilstm",
@@ -64,4 +64,16 @@ TRAINING = TrainingParams(
     patience=20,
     threads=1,
     device="cpu",
+)
+
+DEMO = DemoParams(
+    products=1,
+    seed=0,
+    image_size=32,
+    noise=0.0,
+    missing_images=0.0,
+    implicit=0.0,
+    variants=0.0,
+    stock_pictures=0.0,
+    drift=0.0,
 )

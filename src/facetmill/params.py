@@ -42,6 +42,8 @@ class DemoParams:
     noise: Share
     missing_images: Share
     implicit: Share
+    variants: Share
+    stock_pictures: Share
     drift: Share
 
 

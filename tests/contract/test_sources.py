@@ -12,12 +12,12 @@ from PIL import Image
 
 from facetmill.dataset.ingest import ingest
 from facetmill.errors import DataError
-from facetmill.params import DemoParams
 from facetmill.records import Facet, Product, Span, read_products
 from facetmill.sources import SOURCES, parse_data
 from facetmill.sources.base import BadRow, SourceOptions
+from tests import small
 
-DEMO = DemoParams(products=12, seed=3, image_size=32, noise=0.0, missing_images=0.0, implicit=0.25, drift=0.0)
+DEMO = replace(small.DEMO, products=12, seed=3, implicit=0.25)
 OPTIONS = SourceOptions(demo=DEMO)
 
 

@@ -16,8 +16,9 @@ from facetmill.sources.base import SourceOptions
 from facetmill.sources.demo import read
 from facetmill.sources.demo.catalogue import COLORS, NEW_COLORS, Rgb, Truth, draw_truth, stands_in, words, zipf
 from facetmill.sources.demo.pictures import draw
+from tests import small
 
-KNOBS = DemoParams(products=400, seed=7, image_size=64, noise=0.0, missing_images=0.0, implicit=0.25, drift=0.0)
+KNOBS = replace(small.DEMO, products=400, seed=7, image_size=64, implicit=0.25)
 ANY_COLOR = {**COLORS, **NEW_COLORS}
 
 
@@ -44,7 +45,9 @@ def facet(product: Product, attribute: str) -> Facet | None:
     return next((facet for facet in product.facets if facet.attribute == attribute), None)
 
 
-@pytest.mark.parametrize("changes", [{}, {"noise": 1.0}, {"drift": 1.0}, {"implicit": 1.0}, {"implicit": 0.0}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"noise": 1.0}, {"drift": 1.0}, {"implicit": 1.0}, {"implicit": 0.0}, {"variants": 1.0}]
+)
 def test_spans_are_all_the_places_where_a_true_value_stands_and_nothing_else(changes: dict[str, float]) -> None:
     for product in catalogue(**changes):
         for known in product.facets:
@@ -152,6 +155,47 @@ def test_noise_is_the_share_of_titles_that_it_changes_and_it_changes_nothing_els
         assert [known.value for known in a.facets] == [known.value for known in b.facets]
     lost = sum(len(a.spans) - len(b.spans) for p, q in zip(clean, noisy, strict=True) for a, b in _pairs(p, q))
     assert lost > 20, "a misspelt value is still counted as a mention"
+
+
+def test_variants_is_the_share_of_visible_values_said_beside_another_and_changes_nothing_else() -> None:
+    plain, varied = catalogue(), catalogue(variants=0.5)
+    alone = other_first = other_last = 0
+    for before, after in zip(plain, varied, strict=True):
+        assert [(f.attribute, f.value, f.modality) for f in before.facets] == [
+            (f.attribute, f.value, f.modality) for f in after.facets
+        ]
+        for known in after.facets:
+            span = known.spans[0] if known.spans else None
+            first = span is not None and after.field(span.field)[: span.start].endswith(" / ")
+            last = span is not None and after.field(span.field)[span.end :].startswith(" / ")
+            if known.modality == "both":
+                alone, other_first, other_last = (
+                    alone + (not first and not last),
+                    other_first + first,
+                    other_last + last,
+                )
+            else:
+                assert not first
+                assert not last
+    said = alone + other_first + other_last
+    assert other_first / said == pytest.approx(0.25, abs=0.05)
+    assert other_last / said == pytest.approx(0.25, abs=0.05)
+
+
+def test_stock_pictures_is_the_share_that_shows_another_product_under_a_stripe(tmp_path: Path) -> None:
+    plain = catalogue(scratch=tmp_path / "plain", products=60)
+    stock = catalogue(scratch=tmp_path / "stock", products=60, stock_pictures=0.4)
+    changed = 0
+    for before, after in zip(plain, stock, strict=True):
+        assert replace(before, images=(), ocr=(), regions=()) == replace(after, images=(), ocr=(), regions=())
+        corner = Image.open(after.images[0]).getpixel((2, 62))
+        assert isinstance(corner, tuple)
+        striped = corner[0] > 150 > 90 > corner[1]
+        same = Path(before.images[0]).read_bytes() == Path(after.images[0]).read_bytes()
+        assert striped != same
+        assert not striped or after.ocr == ()
+        changed += striped
+    assert changed / 60 == pytest.approx(0.4, abs=0.15)
 
 
 def test_drift_is_the_share_of_products_with_colours_and_brands_of_a_new_season() -> None:

@@ -14,13 +14,11 @@ from PIL import Image
 
 from facetmill.dataset.ingest import MAX_PIXELS, IngestReport, image_fault, ingest
 from facetmill.errors import DataError
-from facetmill.params import DemoParams
 from facetmill.records import Facet, Product, Span, read_products, shards
 from facetmill.sources.base import BadRow, Reason, Source, SourceOptions
+from tests import small
 
-OPTIONS = SourceOptions(
-    demo=DemoParams(products=1, seed=0, image_size=32, noise=0.0, missing_images=0.0, implicit=0.0, drift=0.0)
-)
+OPTIONS = SourceOptions(demo=small.DEMO)
 BAD = BadRow("shop.csv", 9, "title", " ", Reason.EMPTY_TITLE)
 
 

@@ -7,14 +7,12 @@ from pathlib import Path
 import pytest
 
 from facetmill.errors import DataError
-from facetmill.params import DemoParams
 from facetmill.records import Facet, Product, Span
 from facetmill.sources import extractgpt, implicitave, mae, mepave
 from facetmill.sources.base import BadRow, Reason, SourceOptions
+from tests import small
 
-OPTIONS = SourceOptions(
-    demo=DemoParams(products=1, seed=0, image_size=32, noise=0.0, missing_images=0.0, implicit=0.0, drift=0.0)
-)
+OPTIONS = SourceOptions(demo=small.DEMO)
 HEADER = "id\timages\tcategory\ttexts\tattribute_names\tattribute_values\n"
 ROW = "B1\tB1.jpg\tMirrors\t[Title] Mirror\tShape\tOval\n"
 

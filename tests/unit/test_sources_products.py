@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from facetmill.errors import DataError
-from facetmill.params import DemoParams
 from facetmill.records import Facet, Product
 from facetmill.sources.base import BadRow, Reason, SourceOptions
 from facetmill.sources.products import read
+from tests import small
 
-DEMO = DemoParams(products=1, seed=0, image_size=32, noise=0.0, missing_images=0.0, implicit=0.0, drift=0.0)
+DEMO = small.DEMO
 
 
 def rows(path: Path, **columns: str) -> list[Product | BadRow]:

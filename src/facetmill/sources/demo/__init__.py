@@ -5,8 +5,8 @@ a scent, a print, or half of a brand), value words that are no value at all ("go
 the picture shows, brands never seen before, and one product listed under two titles. Values are Zipf-distributed.
 
 Everything about listing i comes from the seed and i, so the same knobs give the same bytes, and a larger catalogue
-begins with the smaller one. Words, noise and pictures are drawn from separate streams of chance: more noise changes the
-noisy titles and nothing else.
+begins with the smaller one. Words, noise, variants and pictures are drawn from separate streams of chance: more noise
+changes the noisy titles and nothing else.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from facetmill.params import DemoParams
 from facetmill.records import Facet, Modality, Product
 from facetmill.sources.base import BadRow, SourceOptions
 from facetmill.sources.demo.catalogue import Truth, draw_truth
-from facetmill.sources.demo.pictures import Picture, draw
-from facetmill.sources.demo.titles import Listing, write_listing
+from facetmill.sources.demo.pictures import Picture, draw, draw_stock
+from facetmill.sources.demo.titles import Chances, Listing, write_listing
 
 SUMMARY = "the built-in simulated catalogue: pictures, packs and titles with known truth"
 
@@ -34,7 +34,7 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
 
     Pictures (RGB JPEG, `image_size` pixels square) are drawn into `options.scratch`, which is made where it is missing;
     without a scratch folder none are drawn and `images`, `ocr` and `regions` stay empty. A facet's modality says what
-    the product's picture shows, also where `missing_images` took it out of the listing.
+    the product's own picture shows, also where the listing has none, or one of another product (`stock_pictures`).
     """
     if options.scratch:
         options.scratch.mkdir(parents=True, exist_ok=True)
@@ -45,12 +45,23 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
 def _listing(number: int, demo: DemoParams, scratch: Path | None) -> Product:
     product_number = _product_behind(demo.seed, number)
     truth = draw_truth(demo.seed, product_number, demo.drift)
-    writing, noise, photo = (random.Random(f"{demo.seed}:{number}:{part}") for part in ("text", "noise", "picture"))
-    listing = write_listing(truth, writing, noise, implicit=demo.implicit, noise_share=demo.noise)
+    writing, noise, variants, photo, stock = (
+        random.Random(f"{demo.seed}:{number}:{part}") for part in ("text", "noise", "variants", "picture", "stock")
+    )
+    listing = write_listing(
+        truth,
+        Chances(writing, noise, variants),
+        implicit=demo.implicit,
+        noise=demo.noise,
+        variants=demo.variants,
+    )
     images: tuple[str, ...] = ()
     picture: Picture | None = None
     if scratch and photo.random() >= demo.missing_images:
-        picture = draw(truth, photo, demo.image_size)
+        if stock.random() < demo.stock_pictures:
+            picture = draw_stock(_another(truth, demo, stock), photo, demo.image_size)
+        else:
+            picture = draw(truth, photo, demo.image_size)
         image_path = scratch / f"{_name(number)}.jpg"
         picture.image.save(image_path, quality=_JPEG_QUALITY, subsampling=0)
         images = (str(image_path),)
@@ -67,6 +78,14 @@ def _listing(number: int, demo: DemoParams, scratch: Path | None) -> Product:
         facets=tuple(_facet(truth, listing, attribute) for attribute in truth.values),
         absent=truth.absent,
     )
+
+
+def _another(truth: Truth, demo: DemoParams, rng: random.Random) -> Truth:
+    """A product of the same category that this one might be mistaken for."""
+    while True:
+        other = draw_truth(demo.seed, rng.randrange(10**9), demo.drift)
+        if other.category == truth.category:
+            return other
 
 
 def _facet(truth: Truth, listing: Listing, attribute: str) -> Facet:

@@ -29,6 +29,7 @@ Values = Mapping[str, str]
 
 _WOOD: Rgb = (176, 134, 92)
 _INK: Rgb = (46, 40, 44)
+_STRIPE: Rgb = (214, 30, 214)  # of pictures for illustration only; no product has it
 
 
 def draw(truth: Truth, rng: random.Random, size: int) -> Picture:
@@ -38,6 +39,18 @@ def draw(truth: Truth, rng: random.Random, size: int) -> Picture:
     edge = canvas.cloth.getbbox()
     region = Box(*(pixel / canvas.cloth.width for pixel in edge)) if edge else Box(0.0, 0.0, 1.0, 1.0)
     return Picture(canvas.developed(), tuple(ocr), (region,), canvas.cloth.reduce(2))
+
+
+def draw_stock(truth: Truth, rng: random.Random, size: int) -> Picture:
+    """A picture for illustration only: of a product like the one for sale, under the stripe by which shops say so.
+
+    Nothing printed on it belongs to the product for sale.
+    """
+    picture = draw(truth, rng, size)
+    image = picture.image.copy()
+    stripe = Image.new("RGB", (size, max(3, size // 8)), _STRIPE)
+    image.paste(stripe, (0, size - stripe.height))
+    return Picture(image, (), picture.regions, picture.cloth)
 
 
 def _dress(canvas: Canvas, values: Values) -> list[OcrToken]:

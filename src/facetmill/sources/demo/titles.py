@@ -158,19 +158,31 @@ _MENTION_ONLY_IN_TITLE, _MENTION_ONLY_IN_TEXT = 0.55, 0.3  # the rest of the exp
 _DECOY_IN_TITLE, _DECOY_IN_TEXT = 0.2, 0.7
 
 
-def write_listing(
-    truth: Truth, rng: random.Random, noise: random.Random, implicit: float, noise_share: float
-) -> Listing:
+@dataclass(frozen=True, slots=True)
+class Chances:
+    """Where a listing's words, its noise and its variants are drawn from: streams of their own, so that turning one
+    knob leaves the rest as it was."""
+
+    words: random.Random
+    noise: random.Random
+    variants: random.Random
+
+
+def write_listing(truth: Truth, chances: Chances, *, implicit: float, noise: float, variants: float) -> Listing:
     """One listing of a product.
 
     Values that the picture shows are left out of it so that a share `implicit` of *all* its values is (0..1, or as many
-    as are visible, where those are fewer). With probability `noise_share` the title has a typo or a wrong word.
+    as are visible, where those are fewer). With probability `noise` the title has a typo or a wrong word. A share
+    `variants` of the visible values that are said stand beside another value, as where one listing is copied for all
+    colours: "Red / Blue".
     """
+    rng = chances.words
     hidden = _hide(truth, rng, implicit)
     in_title, in_text = _place([name for name in truth.values if name not in hidden], rng)
     title, text = _title(truth, in_title, rng), _text(truth, in_text, rng)
-    if noise.random() < noise_share:
-        title = _disturb(truth, title, text, noise)
+    if chances.noise.random() < noise:
+        title = _disturb(truth, title, text, chances.noise)
+    title, text = _vary(truth, title, text, variants, chances.variants)
     joined = dict(zip(FIELDS, (title, text), strict=True))
     spans: dict[str, tuple[Span, ...]] = {}
     for field, pieces in joined.items():
@@ -299,6 +311,30 @@ def _any_value(truth: Truth, attribute: str, rng: random.Random) -> str:
 
 def _is_said(truth: Truth, text: str) -> bool:
     return any(stands_in(value, text) for value in truth.values.values())
+
+
+def _vary(
+    truth: Truth, title: Pieces, text: Pieces, share: float, rng: random.Random
+) -> tuple[list[Piece], list[Piece]]:
+    """Title and text with a second value beside some of the visible ones; the same one wherever that value is said."""
+    both = [list(title), list(text)]
+    said = _join(title) + " " + _join(text)
+    for name in truth.visible:
+        chosen, other_first = rng.random() < share, rng.random() < 0.5
+        drawn = (truth.category.trait(name).pick(rng, truth.season) for _ in range(20))
+        other = next((value for value in drawn if not stands_in(value, said) and not _is_said(truth, value)), None)
+        if not chosen or other is None:
+            continue
+        for number, pieces in enumerate(both):
+            both[number] = [part for piece in pieces for part in _beside(piece, name, other, other_first)]
+    return both[0], both[1]
+
+
+def _beside(piece: Piece, name: str, other: str, other_first: bool) -> list[Piece]:
+    if piece.attribute != name:
+        return [piece]
+    like = other.upper() if piece.text.isupper() else other.lower() if piece.text.islower() else other
+    return [Piece(f"{like} / "), piece] if other_first else [piece, Piece(f" / {like}")]
 
 
 def _disturb(truth: Truth, title: Pieces, text: Pieces, rng: random.Random) -> Pieces:
