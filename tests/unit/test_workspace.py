@@ -170,6 +170,19 @@ def test_build_and_rebuild(data: Params, project: Path, tmp_path: Path) -> None:
         checkout(project, dataset.version, params_text=kept["params.yaml"], lock_text=kept["dvc.lock"], on_line=quiet)
 
 
+def test_pictures_in_a_folder_of_their_own_are_watched(data: Params, project: Path, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.png").write_bytes(b"one")
+    elsewhere = replace(data, dataset=replace(data.dataset, images=str(tmp_path / "pictures")))
+    assert build(project, elsewhere, on_line=quiet).stages_run == STAGES
+    assert build(project, elsewhere, on_line=quiet).stages_run == []
+    (tmp_path / "pictures" / "a.png").write_bytes(b"another")
+    assert build(project, elsewhere, on_line=quiet).stages_run == ["ingest"]  # what it gives is as before
+    gone = replace(data, dataset=replace(data.dataset, images="gone"))
+    with pytest.raises(DataError, match=r"dataset\.images = 'gone': no such folder: .*/project/gone"):
+        resolve(project, gone, f"products:{data.dataset.path}")
+
+
 def test_the_failing_stages_words_reach_the_user(data: Params, project: Path) -> None:
     too_much = replace(data, split=replace(data.split, validation=0.9))
     with pytest.raises(DataError) as caught:

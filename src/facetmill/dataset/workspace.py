@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,6 +87,8 @@ def resolve(root: Path, params: Params, data: str | None) -> Params:
     if not found.exists():
         raise DataError(f"{dataset.format} data: no such file or folder: {found}")
     images = str(Path(os.path.abspath(root / dataset.images))) if dataset.images else None
+    if images and dataset.format != "demo" and not Path(images).is_dir():
+        raise DataError(f"dataset.images = {dataset.images!r}: no such folder: {images}")
     return replace(params, dataset=replace(dataset, path=str(found), images=images))
 
 
@@ -152,7 +154,7 @@ def checkout(root: Path, version: str, *, params_text: str, lock_text: str, on_l
 def _furnish(root: Path, folder: Path, params_text: str) -> None:
     """All that DVC needs in a workspace."""
     _write(folder / "params.yaml", params_text)
-    _write(folder / "dvc.yaml", (root / "dvc.yaml").read_text(encoding="utf-8"))
+    _write(folder / "dvc.yaml", _stages(root, yaml.safe_load(params_text)["dataset"]))
     # Compiled files come and go beside the sources, which are dependencies.
     _write(folder / ".dvcignore", "__pycache__/\n*.pyc\n")
     _write(folder / ".dvc" / "config", _dvc_config(root))
@@ -206,6 +208,16 @@ def _in_workspace(root: Path, params: Params) -> dict[str, Any]:
     if path.is_relative_to(root / "src"):
         mapping["dataset"]["path"] = path.relative_to(root).as_posix()
     return mapping
+
+
+def _stages(root: Path, dataset: Mapping[str, Any]) -> str:
+    """The project's dvc.yaml; where pictures lie in a folder of their own, ingest depends on it too."""
+    text = (root / "dvc.yaml").read_text(encoding="utf-8")
+    if dataset["format"] == "demo" or not dataset.get("images"):
+        return text
+    stages = yaml.safe_load(text)
+    stages["stages"]["ingest"]["deps"].append(dataset["images"])
+    return yaml.safe_dump(stages, sort_keys=False)
 
 
 def _dvc_config(root: Path) -> str:

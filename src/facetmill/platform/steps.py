@@ -30,10 +30,16 @@ def step(function: Callable[P, R]) -> Task[P, R]:
 
 
 def load_flow(root: Path, name: str) -> Flow[..., Any]:
-    """`flows/<name>.py` of a project. An error that a user can mend is logged as its message, without a traceback."""
+    """`flows/<name>.py` of a project.
+
+    An error that a user can mend is logged as its message, without a traceback; on the terminal not at all, since the
+    command that runs the flow ends with it.
+    """
     for logger in ("flow_runs", "task_runs"):
         for handler in get_logger(logger).handlers:
             handler.addFilter(_without_known_tracebacks)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_is_said_only_here)
     flow: Flow[..., Any] = load_flow_from_entrypoint(f"{root / 'flows' / name}.py:{name}")
     return flow
 
@@ -46,4 +52,11 @@ def connect_prefect() -> None:
 def _without_known_tracebacks(record: logging.LogRecord) -> bool:
     if record.exc_info and isinstance(record.exc_info[1], FacetmillError):
         record.exc_info = None
+        record.is_known_error = True
     return True
+
+
+def _is_said_only_here(record: logging.LogRecord) -> bool:
+    """Of the terminal, which hears of a record last."""
+    known = getattr(record, "is_known_error", False)
+    return not known and not record.getMessage().startswith("Finished in state Failed(")
