@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 dataset_app = typer.Typer(help="Build and look at datasets.", no_args_is_help=True)
 app.add_typer(dataset_app, name="dataset")
+study_app = typer.Typer(help="Experiments that answer with a table.", no_args_is_help=True)
+app.add_typer(study_app, name="study")
 
 Data = Annotated[str | None, typer.Option(help="What to read, as format:path; without it, params.yaml says.")]
 ModelKey = Annotated[str | None, typer.Option(help="Model key; without it, params.yaml says.")]
@@ -301,6 +303,19 @@ def sources(as_json: AsJson = False) -> None:
     from facetmill.sources import SOURCES
 
     _show({name: source.summary for name, source in SOURCES.items()}, as_json)
+
+
+@study_app.command("pictures")
+def study_pictures(
+    seeds: Annotated[int, typer.Option(min=2, help="How many seeds, from 0.")] = 5, as_json: AsJson = False
+) -> None:
+    """M-JAVE on simulated products: does it use pictures where only they tell, do its gates help where they mislead?"""
+    layout = _layout()
+    from facetmill.params import load_params
+    from facetmill.studies.pictures import study_pictures
+
+    params = load_params(layout.root / "params.yaml")
+    _show(study_pictures(params, range(seeds), lambda line: print(line, file=sys.stderr)).to_json(), as_json)
 
 
 def _layout() -> Layout:

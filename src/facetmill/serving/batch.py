@@ -22,14 +22,15 @@ from facetmill.records import SPLITS, Product
 from facetmill.registry import versions
 from facetmill.serving.answer import answer
 from facetmill.training.checkpoint import load_model
+from facetmill.training.device import compute_settings
 from facetmill.training.predict import predict
 from facetmill.workbench import Workbench
 
 
 @contextmanager
 def open_model(bench: Workbench, ref: str) -> Iterator[Model]:
-    """Load the model that a reference names, its hash checked against the registry's."""
-    with tempfile.TemporaryDirectory() as folder:
+    """Load the model that a reference names, its hash checked against the registry's; it computes as in training."""
+    with tempfile.TemporaryDirectory() as folder, compute_settings(bench.params.training.threads):
         yield load_model(versions.fetch(bench.tracker, versions.resolve(bench.tracker, ref), Path(folder)))
 
 

@@ -21,9 +21,11 @@ import facetmill.training.predict  # noqa: F401  (what a package's model file im
 from facetmill.models.base import GateMaps
 from facetmill.serving.request import to_product
 from facetmill.training.checkpoint import load_model
+from facetmill.training.device import compute_settings
 
 BATCH = 32
 REPEATS = 3
+THREADS = 1  # two wait for each other on a busy machine: one request then takes ten times as long
 
 
 def write_answers(model_uri: str, tracking_uri: str, requests: str, answers: str, num_timed: int) -> None:
@@ -36,10 +38,10 @@ def write_answers(model_uri: str, tracking_uri: str, requests: str, answers: str
     mlflow.set_tracking_uri(tracking_uri)
     mlflow.set_registry_uri(tracking_uri)
     rows = pd.DataFrame([json.loads(line) for line in Path(requests).read_text(encoding="utf-8").splitlines()])
-    started = time.perf_counter()
-    model = mlflow.pyfunc.load_model(model_uri)
-    load_seconds = time.perf_counter() - started
-    with Path(answers).open("w", encoding="utf-8") as lines:
+    with compute_settings(THREADS), Path(answers).open("w", encoding="utf-8") as lines:
+        started = time.perf_counter()
+        model = mlflow.pyfunc.load_model(model_uri)
+        load_seconds = time.perf_counter() - started
         for start in range(0, len(rows), BATCH):
             for answer in model.predict(rows[start : start + BATCH]).to_dict("records"):
                 lines.write(json.dumps(answer, ensure_ascii=False) + "\n")
@@ -50,9 +52,10 @@ def write_answers(model_uri: str, tracking_uri: str, requests: str, answers: str
 def write_gate_maps(model_dir: str, requests: str, answers: str) -> None:
     """Write how far a saved model lets the picture of each row in, as JSON: for each, null or
     `{tokens[{field, start, end, gate}], rows, columns, regions[gate]}`, all gates in 0..1."""
-    model = load_model(Path(model_dir))
     rows = [json.loads(line) for line in Path(requests).read_text(encoding="utf-8").splitlines()]
-    found = [model.gate_maps(to_product(row)) for row in rows]
+    with compute_settings(THREADS):
+        model = load_model(Path(model_dir))
+        found = [model.gate_maps(to_product(row)) for row in rows]
     Path(answers).write_text(json.dumps([None if maps is None else _gates(maps) for maps in found], allow_nan=False))
 
 

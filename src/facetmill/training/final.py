@@ -139,7 +139,7 @@ def train_anew(
         test_products = read_split(dataset, "test")
         with compute_settings(recipe.training.threads):
             model.prepare(test_products, bench.layout.features_dir)
-        test = evaluate(model, test_products, bootstrap=bench.params.promotion.bootstrap)
+            test = evaluate(model, test_products, bootstrap=bench.params.promotion.bootstrap)
         run.log_metrics({f"test/{metric}": value for metric, value in test.flat().items()})
         run.log_metrics({VALIDATION_VALUE_F1: result.value_f1})
         run.log_json("test_scores.json", test.to_json())

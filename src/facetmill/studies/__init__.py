@@ -1,0 +1,1 @@
+"""Experiments whose answer is a table: what a model can do, and which part of it does it."""
