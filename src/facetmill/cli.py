@@ -9,6 +9,7 @@ import getpass
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -84,6 +85,23 @@ def down(as_json: AsJson = False) -> None:
     from facetmill.platform import servers
 
     _show({"stopped": servers.down(layout)}, as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what is wrong here, and what mends each thing; changes nothing. Exit code 1 when there is a problem."""
+    from facetmill.platform.doctor import diagnose
+
+    findings = diagnose(Path.cwd())
+    if as_json:
+        _show([asdict(finding) for finding in findings], as_json)
+    else:
+        for finding in findings:
+            print(f"{finding.severity}: {finding.wrong}\n  mend: {finding.mend}")
+        if not findings:
+            print("nothing is wrong here")
+    if any(finding.severity == "problem" for finding in findings):
+        raise typer.Exit(1)
 
 
 @app.command()
