@@ -176,10 +176,9 @@ class Study:
     def _begin(self, allowed: int) -> optuna.Trial | None:
         """A new trial, or None while those that run may be all that is still allowed."""
         with turn(self._storage):
-            running = self._trials(TrialState.RUNNING)
-            for trial in running:
-                if _is_lost(trial):
-                    self._requeue(trial)
+            for trial in self._trials(TrialState.RUNNING):
+                if _is_gone(trial) or _is_abandoned(trial):
+                    _requeue(self._study, trial)
             num_running = len(self._trials(TrialState.RUNNING))
             if self.num_finished() + self.num_failed() + num_running >= allowed:
                 return None
@@ -207,26 +206,33 @@ class Study:
             self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
             return error
         except BaseException:  # Ctrl-C, or a cancelled flow
-            self._requeue(self._trials()[trial.number])
+            _requeue(self._study, self._trials()[trial.number])
             raise
         else:
             self._study.tell(trial, value, skip_if_finished=True)
         return None
 
-    def _requeue(self, trial: FrozenTrial) -> None:
-        """End a trial that was stopped from outside, and queue its parameters unless they had their last try."""
-        tries = trial.user_attrs.get("tries", 1)
-        if tries >= MAX_TRIES:
-            error = f"stopped from outside at each of {tries} tries"
-            self._study._storage.set_trial_user_attr(trial._trial_id, "error", error)
-        # A trial may have been stopped before it asked for every parameter that was chosen for it.
-        params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-        self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-        if tries < MAX_TRIES:
-            self._study.enqueue_trial(params, user_attrs={"tries": tries + 1, "again": trial.number})
-
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=states or None)
+
+
+def end_lost_trials(storage: str | Path) -> list[str]:
+    """End the trials of dead processes of this host in every study, as the next worker of each would; returns a line
+    for each. A study that no `Study` has made is left alone."""
+    if "://" not in str(storage) and not Path(storage).exists():
+        return []
+    ended = []
+    with turn(storage):
+        opened = open_storage(storage)
+        for name in optuna.get_all_study_names(opened):
+            study = optuna.load_study(study_name=name, storage=opened)
+            if "origin" not in study.user_attrs:
+                continue
+            for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                if _is_gone(trial):
+                    queued = ", queued once more" if _requeue(study, trial) else ""
+                    ended.append(f"closed: trial {trial.number} of study {name}, whose process is gone{queued}")
+    return ended
 
 
 def best_trial(records: Sequence[TrialRecord], min_gain: float = 0.0) -> TrialRecord:
@@ -249,11 +255,34 @@ def _record(trial: FrozenTrial) -> TrialRecord:
     return TrialRecord(trial.number, trial.state.name, trial.value, trial.params, seconds)
 
 
-def _is_lost(trial: FrozenTrial) -> bool:
-    """Whether the process of a RUNNING trial is gone. Of another host that is only assumed, and only after a day."""
-    if "owner" not in trial.user_attrs:
-        return True
-    owner = Process(*trial.user_attrs["owner"])
-    if owner.is_here:
-        return owner.is_gone
+def _requeue(study: optuna.Study, trial: FrozenTrial) -> bool:
+    """End a trial that was stopped from outside, and queue its parameters unless they had their last try; whether they
+    are queued."""
+    tries = trial.user_attrs.get("tries", 1)
+    if tries >= MAX_TRIES:
+        error = f"stopped from outside at each of {tries} tries"
+        study._storage.set_trial_user_attr(trial._trial_id, "error", error)
+    # A trial may have been stopped before it asked for every parameter that was chosen for it.
+    params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+    study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+    if tries < MAX_TRIES:
+        study.enqueue_trial(params, user_attrs={"tries": tries + 1, "again": trial.number})
+    return bool(tries < MAX_TRIES)
+
+
+def _is_gone(trial: FrozenTrial) -> bool:
+    """Whether the process of a RUNNING trial is gone. One that died in its turn, before it said who it is, is."""
+    owner = _owner(trial)
+    return owner is None or owner.is_gone
+
+
+def _is_abandoned(trial: FrozenTrial) -> bool:
+    """Whether a RUNNING trial of another host, whose process cannot be looked up, is taken for lost: after a day."""
+    owner = _owner(trial)
+    if owner is None or owner.is_here:
+        return False
     return trial.datetime_start is None or datetime.now() - trial.datetime_start > ABANDONED_AFTER
+
+
+def _owner(trial: FrozenTrial) -> Process | None:
+    return Process(*trial.user_attrs["owner"]) if "owner" in trial.user_attrs else None
