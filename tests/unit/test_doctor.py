@@ -271,7 +271,7 @@ def make_database(path: Path, revision: str) -> None:
 
 
 @pytest.mark.parametrize("tool", ["mlflow", "prefect"])
-def test_databases_of_another_version_of_their_tool(layout: Layout, tool: str) -> None:
+def test_databases_of_another_version_of_their_tool(layout: Layout, tool: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the head that the running server writes, see tests/pipeline/test_doctor.py."""
     folder = schemas._folder(tool)
     if tool == "mlflow":
@@ -282,10 +282,12 @@ def test_databases_of_another_version_of_their_tool(layout: Layout, tool: str) -
         chain = schemas._chain(folder / "server" / "database" / "_migrations" / "versions" / "sqlite")
     assert check(layout) == []
     make_database(path, next(revision for revision, before in chain.items() if not before))
-    older = only(check(layout), "older than", "copy it first")
+    older = only(check(layout), "older than", "copy the database")
     assert older.severity == ("problem" if tool == "mlflow" else "warning")
     make_database(path, "0123456789ab")
     assert only(check(layout), f"a newer {tool} has written it").severity == "problem"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI" if tool == "mlflow" else "PREFECT_API_URL", "http://elsewhere")
+    assert check(layout) == []  # nothing opens it then
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 

@@ -154,10 +154,16 @@ def _start_missing(layout: Layout, kinds: Iterable[Kind]) -> dict[str, Endpoint]
     return endpoints
 
 
-def given_url(kind: Kind) -> str | None:
-    """The URL that the user has set, checked to answer; None without one, or when `connect` has set it."""
+def named_url(kind: Kind) -> str | None:
+    """The URL that the user has set; None without one, or when `connect` has set it."""
     url = os.environ.get(kind.variable, "").rstrip("/")
-    if not url or url in os.environ.get(CONNECTED, "").split():
+    return url if url and url not in os.environ.get(CONNECTED, "").split() else None
+
+
+def given_url(kind: Kind) -> str | None:
+    """`named_url`, checked to answer; a `PlatformError` tells why it cannot be used."""
+    url = named_url(kind)
+    if url is None:
         return None
     shown = f"{kind.variable}={without_login(url)!r}"
     if urlsplit(url).scheme not in ("http", "https"):

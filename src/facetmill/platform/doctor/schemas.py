@@ -20,12 +20,16 @@ from facetmill.errors import PlatformError
 from facetmill.platform.doctor.finding import Finding
 from facetmill.platform.layout import Layout
 
-BACK_UP = "copy it first, then "
+BACK_UP = "facetmill down, copy the database, then "
 
 
 def check_mlflow_schema(layout: Layout) -> list[Finding]:
     """MLflow refuses to open a database of another revision."""
+    from facetmill.platform.servers import MLFLOW, named_url
+
     path = layout.mlruns_dir / "mlflow.db"
+    if named_url(MLFLOW):
+        return []  # then this one is an archive
     chain = _chain(_folder("mlflow") / "store" / "db_migrations" / "versions")
     upgrade = shlex.join(["mlflow", "db", "upgrade", f"sqlite:///{path}"])
     return _compare("mlflow_schema", str(path), _revision(path), chain, "mlflow", "problem", BACK_UP + upgrade)
@@ -33,9 +37,13 @@ def check_mlflow_schema(layout: Layout) -> list[Finding]:
 
 def check_prefect_schema(layout: Layout) -> list[Finding]:
     """Prefect brings an older database up to date when its server starts, and fails on a newer one."""
+    from facetmill.platform.servers import PREFECT, named_url
+
     path = Path(os.environ.get("PREFECT_HOME") or layout.prefect_home) / "prefect.db"
+    if named_url(PREFECT):
+        return []
     chain = _chain(_folder("prefect") / "server" / "database" / "_migrations" / "versions" / "sqlite")
-    upgrade = "facetmill down && facetmill up"
+    upgrade = "facetmill up"
     return _compare("prefect_schema", str(path), _revision(path), chain, "prefect", "warning", BACK_UP + upgrade)
 
 

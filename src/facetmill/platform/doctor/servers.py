@@ -28,18 +28,21 @@ def check_prefect_profile(layout: Layout) -> list[Finding]:
     """A Prefect profile that names a server: only PREFECT_API_URL counts here, so flows run on another one."""
     from facetmill.platform import servers
 
-    home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
-    path = Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml").expanduser()
-    if os.environ.get(servers.PREFECT.variable) or not path.exists():
+    if servers.named_url(servers.PREFECT):
         return []
-    profiles = tomllib.loads(path.read_text(encoding="utf-8"))
-    active = os.environ.get("PREFECT_PROFILE") or profiles.get("active")
-    url = profiles.get("profiles", {}).get(active, {}).get(servers.PREFECT.variable)
-    if not url:
-        return []
-    url = servers.without_login(url)
-    wrong = f"{path}: profile {active!r} names the server {url}, which facetmill does not use: it reads the environment"
-    return [Finding("prefect_profile", "warning", wrong, f"export PREFECT_API_URL={url}, or prefect profile use NAME")]
+    home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect")
+    paths = {Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml").expanduser()}
+    found = []
+    for path in sorted(paths | {layout.prefect_home / "profiles.toml"}):
+        profiles = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        active = os.environ.get("PREFECT_PROFILE") or profiles.get("active")
+        url = profiles.get("profiles", {}).get(active, {}).get(servers.PREFECT.variable)
+        if url:
+            url = servers.without_login(url)
+            wrong = f"{path}: profile {active!r} names the server {url}; facetmill takes it from the environment only"
+            mend = f"export PREFECT_API_URL={url} to use it, or remove that line from the profile"
+            found.append(Finding("prefect_profile", "warning", wrong, mend))
+    return found
 
 
 def check_processes(layout: Layout) -> list[Finding]:
@@ -76,11 +79,10 @@ def check_ports(layout: Layout) -> list[Finding]:
         if connection.status == psutil.CONN_LISTEN
         if connection.laddr and connection.laddr.ip in (servers.HOST, "0.0.0.0", "::")
     }
-    named = [kind for kind in servers.KINDS if os.environ.get(kind.variable)]
     alive = servers.running(layout)
     found = []
     for kind in servers.KINDS:
-        if kind.port not in holders or kind in named or kind.name in alive:
+        if kind.port not in holders or servers.named_url(kind) or kind.name in alive:
             continue
         pid = holders[kind.port]
         who = f"process {pid}" if pid else "a process of another user"
