@@ -20,13 +20,13 @@ import pytest
 
 from facetmill.errors import FacetmillError
 from facetmill.params import Params, load_params
+from facetmill.training.search.lost import end_lost_trials
 from facetmill.training.search.storage import open_storage
 from facetmill.training.search.study import (
     Candidate,
     Study,
     TrialRecord,
     best_trial,
-    end_lost_trials,
 )
 
 

@@ -21,7 +21,7 @@ def reconcile(layout: Layout, tracker: Tracker, ledger: Ledger) -> list[str]:
     The servers must be connected. Prefect and Optuna are imported here, since most callers need only the parts below.
     """
     from facetmill.platform.flow_runs import crash_lost_flow_runs
-    from facetmill.training.search.study import end_lost_trials
+    from facetmill.training.search.lost import end_lost_trials
 
     return [
         *undo_lost_promotions(tracker, ledger),
