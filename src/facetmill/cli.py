@@ -9,6 +9,7 @@ import getpass
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,18 +64,21 @@ def init(as_json: AsJson = False) -> None:
 
 @app.command()
 def up(as_json: AsJson = False) -> None:
-    """Start the MLflow and Prefect servers on loopback, or find them running; close runs that a crash left open."""
+    """Start the MLflow and Prefect servers on loopback, or find them running; close what a crash left open."""
     layout = _layout()
     from facetmill.platform import servers
 
+    started = [name for name, server in servers.start(layout).items() if server.started]
+    with unhindered_imports():  # of MLflow, Prefect and Optuna, while the servers come up on another core
+        from facetmill.platform.reconcile import reconcile
+        from facetmill.platform.steps import connect_prefect
+        from facetmill.registry.ledger import Ledger
+        from facetmill.tracking import Tracker
+        from facetmill.workbench import EXPERIMENT
     running = servers.up(layout)
-    started = [name for name, server in running.items() if server.started]
     servers.connect(running)
-    from facetmill.platform.reconcile import close_lost_runs
-    from facetmill.tracking import Tracker
-    from facetmill.workbench import EXPERIMENT
-
-    closed = close_lost_runs(Tracker(running[servers.MLFLOW.name].url, EXPERIMENT))
+    connect_prefect()
+    closed = reconcile(layout, Tracker(running[servers.MLFLOW.name].url, EXPERIMENT), Ledger(layout.ledger_url))
     urls = {name: server.url for name, server in running.items()}
     _show({**urls, "started": started, "closed": closed}, as_json)
 
@@ -86,6 +90,23 @@ def down(as_json: AsJson = False) -> None:
     from facetmill.platform import servers
 
     _show({"stopped": servers.down(layout)}, as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what is wrong here, and what mends each thing; changes nothing. Exit code 1 when there is a problem."""
+    from facetmill.platform.doctor import diagnose
+
+    findings = diagnose(Path.cwd())
+    if as_json:
+        _show([asdict(finding) for finding in findings], as_json)
+    else:
+        for finding in findings:
+            print(f"{finding.severity}: {finding.wrong}\n  mend: {finding.mend}")
+        if not findings:
+            print("nothing is wrong here")
+    if any(finding.severity == "problem" for finding in findings):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -334,12 +355,13 @@ def _run_flow(name: str, as_json: bool, **parameters: Any) -> dict[str, Any]:
     resolve_params(layout.root, parameters.get("data"), parameters.get("model"))  # wrong input fails before any server
     servers.connect(servers.start(layout, servers.PREFECT))
     with unhindered_imports():  # of Prefect, torch and more, while the server comes up on another core
+        from facetmill.platform.flow_runs import run_flow
         from facetmill.platform.steps import connect_prefect, load_flow
 
         flow = load_flow(layout.root, name)
     servers.connect(servers.up(layout, servers.PREFECT))
     connect_prefect()
-    outcome: dict[str, Any] = flow(**parameters)
+    outcome: dict[str, Any] = run_flow(flow, **parameters)
     _show(outcome, as_json)
     return outcome
 

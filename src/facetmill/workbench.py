@@ -31,15 +31,14 @@ class Workbench:
     @cached_property
     def tracker(self) -> Tracker:
         """Waits for the MLflow server, which may still be coming up, and undoes a promotion that a crash has left."""
-        from facetmill.registry.promotion import repair
+        from facetmill.platform.reconcile import undo_lost_promotions
         from facetmill.tracking import Tracker
 
         endpoints = servers.up(self.layout, servers.MLFLOW)
         servers.connect(endpoints)
         tracker = Tracker(endpoints[servers.MLFLOW.name].url, EXPERIMENT)
-        for entry in repair(tracker, self.ledger):
-            left = f"promotion of candidate {entry.candidate_version} (ledger row {entry.id})"
-            print(f"undone: a {left} that was cut off", file=sys.stderr)
+        for line in undo_lost_promotions(tracker, self.ledger):
+            print(line, file=sys.stderr)
         return tracker
 
     @cached_property

@@ -20,6 +20,7 @@ import pytest
 
 from facetmill.errors import FacetmillError
 from facetmill.params import Params, load_params
+from facetmill.training.search.lost import end_lost_trials
 from facetmill.training.search.storage import open_storage
 from facetmill.training.search.study import (
     Candidate,
@@ -230,6 +231,36 @@ def test_killed_study_goes_on(params: Params, storage: str, root: Path, tmp_path
     assert [record.params["min_reliability"] == lost for record in tried] == [True, False, False]
     assert study.best().number == tried[0].number
     assert study.run(5, quadratic) == []
+
+
+def test_trials_of_dead_processes_are_ended_without_a_worker(
+    params: Params, storage: str, root: Path, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    arguments = [sys.executable, "-c", textwrap.dedent(KILLED), str(root), storage, str(mark)]
+    process = subprocess.Popen(arguments)
+    try:
+        wait_for(lambda: mark.exists() and mark.read_text() != "", process)
+        foreign = optuna.create_study(study_name="not ours", storage=open_storage(storage))
+        foreign.ask()
+        assert end_lost_trials(storage) == []
+        os.kill(process.pid, signal.SIGKILL)
+        wait_for_death(process)
+        assert end_lost_trials(storage) == [
+            "closed: trial 2 of study toy, whose process is gone, queued once more",
+        ]
+    finally:
+        process.kill()
+        process.wait()
+    records = open_study(params, storage).records()
+    assert [record.state for record in records] == ["COMPLETE", "COMPLETE", "FAIL", "WAITING"]
+    assert end_lost_trials(storage) == []
+    assert [trial.state.name for trial in foreign.get_trials()] == ["RUNNING"]
+
+
+def test_where_nothing_was_ever_tried_nothing_is_made(tmp_path: Path) -> None:
+    assert end_lost_trials(tmp_path / "studies.journal") == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def wait_for_death(process: subprocess.Popen[bytes]) -> None:

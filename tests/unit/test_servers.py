@@ -177,14 +177,19 @@ def test_servers_that_the_user_names_are_used_and_none_is_started(
 
 @pytest.mark.parametrize(
     ("url", "message"),
-    [("sqlite:////tmp/mlflow.db", r"only the http"), ("http://127.0.0.1:9", "does not answer")],
+    [
+        ("sqlite:////tmp/mlflow.db", r"only the http"),
+        ("http://127.0.0.1:9", "does not answer"),
+        ("http://me:secret@127.0.0.1:9", "'http://127.0.0.1:9': give the login in MLFLOW_"),
+    ],
 )
 def test_a_named_server_that_cannot_be_used_is_told(
     layout: Layout, url: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
-    with pytest.raises(PlatformError, match=message):
+    with pytest.raises(PlatformError, match=message) as caught:
         servers.up(layout)
+    assert "secret" not in str(caught.value)
 
 
 def test_what_connect_set_does_not_count_as_named_by_the_user(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +200,7 @@ def test_what_connect_set_does_not_count_as_named_by_the_user(layout: Layout, mo
     servers.connect({"mlflow": servers.Endpoint("http://127.0.0.1:5000", started=True)})
     assert os.environ["PREFECT_API_URL"] == "http://127.0.0.1:4200/api"
     assert os.environ["NO_PROXY"] == "intranet,127.0.0.1,localhost"
-    assert [servers._given_url(kind) for kind in servers.KINDS] == [None, None]
+    assert [servers.given_url(kind) for kind in servers.KINDS] == [None, None]
 
 
 def test_a_server_that_cannot_start_shows_the_end_of_its_log(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:

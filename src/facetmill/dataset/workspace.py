@@ -240,6 +240,7 @@ def _locked(folder: Path, kind: int, on_line: Callable[[str], None]) -> Iterator
         except BlockingIOError:
             on_line(f"waiting: {folder} is being built or read by another process")
             fcntl.flock(lock, kind)
+        os.utime(lock.fileno())  # says since when, to whoever wonders
         yield lock
 
 

@@ -6,24 +6,34 @@ Nothing here imports a tool, because most of these are read while the tool is be
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from facetmill.platform.layout import Layout
+
+#: No call leaves the machine.
+NO_CALLS: Mapping[str, str] = {
+    "DO_NOT_TRACK": "true",  # MLflow takes "true" and not "1"; Prefect takes both
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_MODEL_CATALOG_URI": "",
+    "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",  # its heartbeat also locks the database at the first start
+    "DVC_NO_ANALYTICS": "1",
+    "HF_HUB_OFFLINE": "1",  # a hub name then means the local cache; HF_HUB_OFFLINE=0 allows a download
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+
+#: No pickle is loaded.
+NO_PICKLE: Mapping[str, str] = {
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "0",  # with 1, torch.load trusts every file
+}
 
 
 def quiet_environment(layout: Layout) -> dict[str, str]:
     """The environment variables of a project, by name. A value that the user has set wins, see `apply`."""
     return {
-        # No call leaves the machine.
-        "DO_NOT_TRACK": "true",  # MLflow takes "true" and not "1"; Prefect takes both
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_MODEL_CATALOG_URI": "",
-        "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",  # its heartbeat also locks the database at the first start
-        "DVC_NO_ANALYTICS": "1",
-        "HF_HUB_OFFLINE": "1",  # a hub name then means the local cache; HF_HUB_OFFLINE=0 allows a download
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        # No pickle is loaded.
-        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        **NO_CALLS,
+        **NO_PICKLE,
         # MLflow: no jobs, no bars, no printed links.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",

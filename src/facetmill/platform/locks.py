@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,4 +29,5 @@ def exclusive(path: Path, what: str, timeout: float = 300) -> Iterator[None]:
                 if time.monotonic() > deadline:
                     raise PlatformError(f"{path}: another process has been {what} for {timeout:.0f} s") from None
                 time.sleep(0.05)
+        os.utime(lock.fileno())  # says since when, to whoever wonders
         yield

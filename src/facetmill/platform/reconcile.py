@@ -2,11 +2,43 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mlflow.entities import Run
 
+from facetmill.platform.layout import Layout
 from facetmill.platform.processes import Process
 from facetmill.tags import PROCESS
 from facetmill.tracking import Tracker
+
+if TYPE_CHECKING:
+    from facetmill.registry.ledger import Ledger
+
+
+def reconcile(layout: Layout, tracker: Tracker, ledger: Ledger) -> list[str]:
+    """Close all that crashes left open, each by its own rules, and return a line for each thing. Safe to repeat.
+
+    The servers must be connected. Prefect and Optuna are imported here, since most callers need only the parts below.
+    """
+    from facetmill.platform.flow_runs import crash_lost_flow_runs
+    from facetmill.training.search.lost import end_lost_trials
+
+    return [
+        *undo_lost_promotions(tracker, ledger),
+        *close_lost_runs(tracker),
+        *end_lost_trials(layout.study_storage),
+        *crash_lost_flow_runs(),
+    ]
+
+
+def undo_lost_promotions(tracker: Tracker, ledger: Ledger) -> list[str]:
+    """Undo promotions that were cut off between their two states in the ledger; returns a line for each."""
+    from facetmill.registry.promotion import repair
+
+    return [
+        f"undone: a promotion of candidate {entry.candidate_version} (ledger row {entry.id}) that was cut off"
+        for entry in repair(tracker, ledger)
+    ]
 
 
 def close_lost_runs(tracker: Tracker) -> list[str]:

@@ -6,6 +6,7 @@ proves nothing after a reboot, so the time at which that process was made stands
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
@@ -44,6 +45,7 @@ class Kind:
     port: int
     api: str
     health: str
+    login: str  # the variables that its clients take a login from
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,8 @@ class Endpoint:
     given: bool = False
 
 
-MLFLOW = Kind("mlflow", "MLFLOW_TRACKING_URI", 5000, api="", health="/health")
-PREFECT = Kind("prefect", "PREFECT_API_URL", 4200, api="/api", health="/health")
+MLFLOW = Kind("mlflow", "MLFLOW_TRACKING_URI", 5000, "", "/health", "MLFLOW_TRACKING_USERNAME and _PASSWORD")
+PREFECT = Kind("prefect", "PREFECT_API_URL", 4200, "/api", "/health", "PREFECT_API_AUTH_STRING")
 KINDS = (MLFLOW, PREFECT)
 
 
@@ -125,6 +127,11 @@ def running(layout: Layout) -> dict[str, Server]:
     return {name: server for name, server in _read_state(layout).items() if _alive(server)}
 
 
+def lost(layout: Layout) -> dict[str, Server]:
+    """The servers that the state file still names while their processes are gone, by name."""
+    return {name: server for name, server in _read_state(layout).items() if not _alive(server)}
+
+
 def _starting(layout: Layout) -> AbstractContextManager[None]:
     return exclusive(layout.state_dir / "servers.lock", "starting or stopping the servers")
 
@@ -133,7 +140,7 @@ def _start_missing(layout: Layout, kinds: Iterable[Kind]) -> dict[str, Endpoint]
     endpoints = {}
     known = _read_state(layout)
     for kind in kinds:
-        if url := _given_url(kind):
+        if url := given_url(kind):
             endpoints[kind.name] = Endpoint(url, given=True)
             continue
         old = known.get(kind.name)
@@ -147,24 +154,37 @@ def _start_missing(layout: Layout, kinds: Iterable[Kind]) -> dict[str, Endpoint]
     return endpoints
 
 
-def _given_url(kind: Kind) -> str | None:
-    """The URL that the user has set, checked to answer; None without one, or when `connect` has set it."""
+def named_url(kind: Kind) -> str | None:
+    """The URL that the user has set; None without one, or when `connect` has set it."""
     url = os.environ.get(kind.variable, "").rstrip("/")
-    if not url or url in os.environ.get(CONNECTED, "").split():
+    return url if url and url not in os.environ.get(CONNECTED, "").split() else None
+
+
+def given_url(kind: Kind) -> str | None:
+    """`named_url`, checked to answer; a `PlatformError` tells why it cannot be used."""
+    url = named_url(kind)
+    if url is None:
         return None
+    shown = f"{kind.variable}={without_login(url)!r}"
     if urlsplit(url).scheme not in ("http", "https"):
-        raise PlatformError(
-            f"{kind.variable}={url!r}: only the http(s) URL of a server works here; set one or unset it"
-        )
+        raise PlatformError(f"{shown}: only the http(s) URL of a server works here; set one or unset it")
+    if without_login(url) != url:
+        raise PlatformError(f"{shown}: give the login in {kind.login}, not in the URL")
     try:
         with urllib.request.urlopen(url + kind.health, timeout=10):
             pass
     except urllib.error.HTTPError as error:
         if error.code not in (401, 403):  # it is there and wants a login, which its client will give
-            raise PlatformError(f"{kind.variable}={url!r} answers {error.code}; start it, or unset it") from error
-    except OSError as error:
-        raise PlatformError(f"{kind.variable}={url!r} does not answer ({error}); start it, or unset it") from error
+            raise PlatformError(f"{shown} answers {error.code}; start it, or unset it") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise PlatformError(f"{shown} does not answer ({error}); start it, or unset it") from error
     return url
+
+
+def without_login(url: str) -> str:
+    """A URL that can be shown: what stands before @ in it may be a password."""
+    parts = urlsplit(url)
+    return url.replace(f"//{parts.netloc}", f"//{parts.netloc.rpartition('@')[2]}", 1) if "@" in parts.netloc else url
 
 
 def _start(layout: Layout, kind: Kind, preferred_port: int) -> Server:
@@ -204,7 +224,7 @@ def _await_health(layout: Layout, kind: Kind, known: Mapping[str, Server]) -> Se
     server = known[kind.name]
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
-        if _healthy(server, kind):
+        if answers(server, kind):
             return server
         if _alive(server):
             time.sleep(0.05)
@@ -220,7 +240,7 @@ def _await_health(layout: Layout, kind: Kind, known: Mapping[str, Server]) -> Se
     raise PlatformError("\n  ".join([f"the {kind.name} server does not start; the end of {log}:", *lines]))
 
 
-def _healthy(server: Server, kind: Kind) -> bool:
+def answers(server: Server, kind: Kind) -> bool:
     """Whether this very server, and not another one on its port, answers."""
     try:
         listening = any(

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +25,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from facetmill.errors import FacetmillError
 from facetmill.params import ModelConfig, TrainingParams, to_mapping
-from facetmill.platform.processes import Process, this_process
+from facetmill.platform.processes import this_process
+from facetmill.training.search.lost import is_abandoned, is_gone, requeue
 from facetmill.training.search.spaces import SPACES
 from facetmill.training.search.storage import open_storage, turn
 
-MAX_TRIES = 2  # of one set of parameters whose process dies: perhaps it is these that kill it
 STARTUP_TRIALS = 5  # drawn at random before TPE has enough to learn from
 MIN_COMPLETE_TO_PRUNE = 2
 FIRST_STEP_TO_PRUNE = 2  # epochs count from 1, and the first says little while the learning rate still warms up
-ABANDONED_AFTER = timedelta(days=1)  # for trials of other hosts, whose processes cannot be looked up
 
 POLL_SECONDS = 0.5  # between two looks of a process that waits for the trials of others
 
@@ -176,10 +174,9 @@ class Study:
     def _begin(self, allowed: int) -> optuna.Trial | None:
         """A new trial, or None while those that run may be all that is still allowed."""
         with turn(self._storage):
-            running = self._trials(TrialState.RUNNING)
-            for trial in running:
-                if _is_lost(trial):
-                    self._requeue(trial)
+            for trial in self._trials(TrialState.RUNNING):
+                if is_gone(trial) or is_abandoned(trial):
+                    requeue(self._study, trial)
             num_running = len(self._trials(TrialState.RUNNING))
             if self.num_finished() + self.num_failed() + num_running >= allowed:
                 return None
@@ -207,23 +204,11 @@ class Study:
             self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
             return error
         except BaseException:  # Ctrl-C, or a cancelled flow
-            self._requeue(self._trials()[trial.number])
+            requeue(self._study, self._trials()[trial.number])
             raise
         else:
             self._study.tell(trial, value, skip_if_finished=True)
         return None
-
-    def _requeue(self, trial: FrozenTrial) -> None:
-        """End a trial that was stopped from outside, and queue its parameters unless they had their last try."""
-        tries = trial.user_attrs.get("tries", 1)
-        if tries >= MAX_TRIES:
-            error = f"stopped from outside at each of {tries} tries"
-            self._study._storage.set_trial_user_attr(trial._trial_id, "error", error)
-        # A trial may have been stopped before it asked for every parameter that was chosen for it.
-        params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-        self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-        if tries < MAX_TRIES:
-            self._study.enqueue_trial(params, user_attrs={"tries": tries + 1, "again": trial.number})
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=states or None)
@@ -247,13 +232,3 @@ def best_trial(records: Sequence[TrialRecord], min_gain: float = 0.0) -> TrialRe
 def _record(trial: FrozenTrial) -> TrialRecord:
     seconds = trial.duration.total_seconds() if trial.duration is not None else None
     return TrialRecord(trial.number, trial.state.name, trial.value, trial.params, seconds)
-
-
-def _is_lost(trial: FrozenTrial) -> bool:
-    """Whether the process of a RUNNING trial is gone. Of another host that is only assumed, and only after a day."""
-    if "owner" not in trial.user_attrs:
-        return True
-    owner = Process(*trial.user_attrs["owner"])
-    if owner.is_here:
-        return owner.is_gone
-    return trial.datetime_start is None or datetime.now() - trial.datetime_start > ABANDONED_AFTER
