@@ -339,6 +339,20 @@ def study_pictures(
     _show(study_pictures(params, range(seeds), lambda line: print(line, file=sys.stderr)).to_json(), as_json)
 
 
+@study_app.command("implicit")
+def study_implicit(data: Data = None, as_json: AsJson = False) -> None:
+    """Which tells an implicit value: the title, the picture, or both? By folds over products with pictures."""
+    layout = _layout()
+    from facetmill.evaluation import reading_data
+    from facetmill.studies.implicit import study_implicit
+    from facetmill.workbench import resolve_params
+
+    params = resolve_params(layout.root, data)
+    with reading_data(params) as (products, _):
+        found = study_implicit(params, products, layout.features_dir, lambda line: print(line, file=sys.stderr))
+    _show(found.to_json(), as_json)
+
+
 def _layout() -> Layout:
     """Find the project, and set the switches that must stand before MLflow, Prefect or DVC is imported."""
     layout = Layout(find_root(Path.cwd()))

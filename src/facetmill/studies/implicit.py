@@ -1,0 +1,167 @@
+"""Which tells an implicit value: the title, the picture, or both? Asked of real products, such as ImplicitAVE's.
+
+An implicit value stands nowhere in the text, so a model that tags words cannot find it. Here the values that the
+attribute has in training are listed as the product's text ("Round Neck / V-Neck / Cowl Neck"), and the model tags the
+true one: JAVE with title and list, M-JAVE with picture and list, and M-JAVE with all three.
+
+Products are scored in folds, each by a model that has not seen them; intervals are those of the bootstrap over
+products, differences of arms are taken product by product. Right is who tells exactly the true value; the peer is the
+value that the attribute most often has in training.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facetmill.dataset.schema import build_schema
+from facetmill.errors import DataError
+from facetmill.metrics.resampling import Rows, percentiles, resample
+from facetmill.models import MODELS
+from facetmill.params import ModelConfig, Params
+from facetmill.records import Facet, Product, Span, to_batch
+from facetmill.training.device import compute_settings
+from facetmill.training.loop import fit
+from facetmill.training.predict import predict
+from facetmill.training.seeding import seed_everything
+
+FOLDS = 5
+RESAMPLES = 2000
+BATCH = 64
+JOINT = " / "
+
+_TEXT: dict[str, Any] = {"encoder": "packaged", "keep_layers": 3, "freeze_encoder": False, "attn_norm": "none"}
+_SEES: dict[str, Any] = {"image_encoder": "config", "image_size": 64, "image_hidden_size": 64}
+_TRAINING: dict[str, Any] = {"epochs": 12, "batch_size": 32, "patience": 5}
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share (0..1) of products that were told right, or a difference of two, with its 95 % interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Implicit:
+    """The study's table; `arms` and `differences` over all products, `by_attribute` the arms' shares of each."""
+
+    num_products: int
+    arms: tuple[Share, ...]
+    differences: tuple[Share, ...]
+    by_attribute: Mapping[str, Mapping[str, float]]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def study_implicit(
+    params: Params, products: Iterable[Product], features_dir: Path, on_line: Callable[[str], None]
+) -> Implicit:
+    """Train and score every arm in folds of the products that have a picture and one implicit value.
+
+    What the frozen encoder gives is kept below `features_dir`. Raises `DataError` for fewer products than folds.
+    """
+    chosen = [p for p in products if p.images and len(p.facets) == 1 and not p.facets[0].explicit]
+    if len({product.group_id for product in chosen}) < 2 * FOLDS:
+        raise DataError(f"{len(chosen)} products with a picture and one implicit value: too few for {FOLDS} folds")
+    blind = replace(params.models.jave, **_TEXT)
+    sees = replace(params.models.m_jave, **_TEXT, **_SEES)
+    arms: dict[str, tuple[str, ModelConfig, bool]] = {
+        "title": ("jave", blind, True),
+        "picture": ("m_jave", sees, False),
+        "both": ("m_jave", sees, True),
+    }
+    fold_of = _folds(chosen)
+    right = {name: np.zeros(len(chosen), np.int64) for name in ("majority", *arms)}
+    for fold in range(FOLDS):
+        held_out = [number for number, product in enumerate(chosen) if fold_of[product.group_id] == fold]
+        rest = [product for product in chosen if fold_of[product.group_id] != fold]
+        values = _values_of(rest)
+        for number in held_out:
+            facet = chosen[number].facets[0]
+            right["majority"][number] = values.get(facet.attribute, [""])[0] == facet.value
+        for name, (key, config, with_title) in arms.items():
+            asked = [_listed(product, values, with_title) for product in rest]
+            test = [_listed(chosen[number], values, with_title) for number in held_out]
+            right[name][held_out] = _train(params, key, config, asked, test, features_dir)
+            on_line(f"fold {fold + 1} of {FOLDS}, {name}: {right[name][held_out].mean():.3f}")
+    pairs = [("both", "title"), ("both", "picture"), *((name, "majority") for name in arms)]
+    attributes = [product.facets[0].attribute for product in chosen]
+    return Implicit(
+        num_products=len(chosen),
+        arms=tuple(_share(name, hits) for name, hits in right.items()),
+        differences=tuple(_share(f"{a} - {b}", right[a] - right[b]) for a, b in pairs),
+        by_attribute={attribute: _of_attribute(attribute, attributes, right) for attribute in sorted(set(attributes))},
+    )
+
+
+def _folds(products: Sequence[Product]) -> dict[str, int]:
+    """The fold of each group of products, evenly and at random."""
+    groups = sorted({product.group_id for product in products})
+    order = np.random.default_rng(0).permutation(len(groups))
+    return {groups[place]: number % FOLDS for number, place in enumerate(order)}
+
+
+def _values_of(products: Iterable[Product]) -> dict[str, list[str]]:
+    """The values of each attribute, the commonest first."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for product in products:
+        counts[product.facets[0].attribute][product.facets[0].value] += 1
+    return {attribute: [value for value, _ in found.most_common()] for attribute, found in counts.items()}
+
+
+def _listed(product: Product, values: Mapping[str, Sequence[str]], with_title: bool) -> Product:
+    """The product with its attribute's values as text, in the order of the alphabet; the true one is marked, and stays
+    implicit where training does not have it."""
+    facet = product.facets[0]
+    listed = sorted(values.get(facet.attribute, ()))
+    text, spans = JOINT.join(listed), []
+    if facet.value in listed:
+        start = sum(len(value) + len(JOINT) for value in listed[: listed.index(facet.value)])
+        spans.append(Span("text", start, start + len(facet.value)))
+    title = product.title if with_title else ""
+    return replace(product, title=title, text=text, facets=(Facet(facet.attribute, facet.value, tuple(spans)),))
+
+
+def _train(
+    params: Params,
+    key: str,
+    config: ModelConfig,
+    products: Sequence[Product],
+    test: Sequence[Product],
+    features_dir: Path,
+) -> list[bool]:
+    """Which test products a new model tells right; every tenth of the others chooses its best epoch."""
+    train = [product for number, product in enumerate(products) if number % 10]
+    training = replace(params.training, **_TRAINING)
+    seed_everything(training.seed)
+    model = MODELS[key].fit_vocabulary(config, build_schema([to_batch(train)]), train)
+    fit(model, train, products[::10], training, features_dir=features_dir, progress=False)
+    with compute_settings(training.threads):
+        model.prepare(test, features_dir)
+        found = list(predict(model, test, BATCH))
+    return [
+        [(facet.attribute, facet.value) for facet in facets if any(span.field == "text" for span in facet.spans)]
+        == [(product.facets[0].attribute, product.facets[0].value)]
+        for product, facets in zip(test, found, strict=True)
+    ]
+
+
+def _of_attribute(attribute: str, attributes: Sequence[str], right: Mapping[str, Rows]) -> dict[str, float]:
+    here = [number for number, each in enumerate(attributes) if each == attribute]
+    return {"products": len(here), **{name: float(hits[here].mean()) for name, hits in right.items()}}
+
+
+def _share(name: str, hits: Rows) -> Share:
+    means = resample(hits[:, None], RESAMPLES, seed=0)[:, 0] / len(hits)
+    low, high = percentiles(means)
+    return Share(name, float(hits.mean()), float(low), float(high))

@@ -1,0 +1,73 @@
+"""The study of implicit values: what a model is shown, who sees what, and shares that are right by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facetmill.errors import DataError
+from facetmill.params import load_params
+from facetmill.records import Facet, Product, Span
+from facetmill.studies import implicit
+from facetmill.studies.implicit import study_implicit
+
+SHAPE = Facet("Shape", "Oval")
+
+
+def test_the_known_values_are_listed_and_the_true_one_is_marked() -> None:
+    product = Product("1", "t", "Hall mirror", "An old text.", facets=(SHAPE,))
+    listed = implicit._listed(product, {"Shape": ["Round", "Oval", "Arched"]}, with_title=True)
+    assert (listed.title, listed.text) == ("Hall mirror", "Arched / Oval / Round")
+    assert listed.facets == (Facet("Shape", "Oval", (Span("text", 9, 13),)),)
+    unknown = implicit._listed(product, {"Shape": ["Round"]}, with_title=False)
+    assert (unknown.title, unknown.text, unknown.facets) == ("", "Round", (SHAPE,))
+
+
+def test_listings_of_one_product_are_in_one_fold_and_folds_are_even() -> None:
+    products = [Product(f"{n}:{side}", "t", "x", group_id=f"g{n}") for n in range(25) for side in "ab"]
+    folds = implicit._folds(products)
+    assert sorted(folds) == sorted({product.group_id for product in products})
+    assert [list(folds.values()).count(fold) for fold in range(implicit.FOLDS)] == [5] * 5
+
+
+def test_a_share_has_an_interval_around_it() -> None:
+    found = implicit._share("both", np.array([1] * 30 + [0] * 70))
+    assert found.value == pytest.approx(0.3)
+    margin = 1.96 * (0.3 * 0.7 / 100) ** 0.5
+    assert (found.low, found.high) == (pytest.approx(0.3 - margin, abs=0.015), pytest.approx(0.3 + margin, abs=0.015))
+
+
+@pytest.mark.timeout(300)
+def test_every_product_is_scored_once_by_each_arm(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(implicit, "_TEXT", {"encoder": "bilstm", "hidden_size": 8, "num_layers": 1})
+    monkeypatch.setattr(implicit, "_SEES", {"image_size": 32, "image_hidden_size": 8, "image_num_stages": 2})
+    monkeypatch.setattr(implicit, "_TRAINING", {"epochs": 1, "min_epoch_steps": 1})
+    Image.new("RGB", (32, 32), "teal").save(tmp_path / "a.png")
+    pictured = [
+        Product(
+            str(n),
+            "t",
+            "Mirror",
+            images=(str(tmp_path / "a.png"),),
+            facets=(Facet("Shape", "Oval" if n % 4 else "Round"),),
+        )
+        for n in range(24)
+    ]
+    explicit = Product(
+        "e", "t", "Oval", images=pictured[0].images, facets=(Facet("Shape", "Oval", (Span("title", 0, 4),)),)
+    )
+    lines: list[str] = []
+    params = load_params(root / "params.yaml")
+    found = study_implicit(
+        params, [*pictured, explicit, Product("n", "t", "x", facets=(SHAPE,))], tmp_path, lines.append
+    )
+    assert found.num_products == 24
+    assert [arm.name for arm in found.arms] == ["majority", "title", "picture", "both"]
+    assert found.arms[0].value == pytest.approx(0.75)
+    assert found.by_attribute["Shape"]["products"] == 24
+    assert len(lines) == 15
+    with pytest.raises(DataError, match="3 products with a picture"):
+        study_implicit(params, pictured[:3], tmp_path, lines.append)
