@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from facetmill.dataset.schema import build_schema
 from facetmill.errors import DataError
+from facetmill.models.jave import Jave
 from facetmill.params import load_params
-from facetmill.records import Facet, Product, Span
+from facetmill.records import Facet, Product, Span, to_batch
 from facetmill.studies import implicit
 from facetmill.studies.implicit import study_implicit
+from facetmill.training.loop import fit
+from facetmill.training.seeding import seed_everything
+from tests import small
 
 SHAPE = Facet("Shape", "Oval")
 
@@ -24,6 +31,25 @@ def test_the_known_values_are_listed_and_the_true_one_is_marked() -> None:
     assert listed.facets == (Facet("Shape", "Oval", (Span("text", 9, 13),)),)
     unknown = implicit._listed(product, {"Shape": ["Round"]}, with_title=False)
     assert (unknown.title, unknown.text, unknown.facets) == ("", "Round", (SHAPE,))
+
+
+def test_the_answer_is_the_listed_value_that_most_surely_begins_there() -> None:
+    """A model that is sure of one word wherever it stands tells it where it is listed, and not from the title."""
+    draw = random.Random(0)
+    values = {"Shape": ["Arched", "Oval", "Round"]}
+    train = [implicit._listed(mirror(draw.choice(values["Shape"])), values, True) for _ in range(64)]
+    config = replace(small.JAVE, category_attributes=False)
+    seed_everything(0)
+    model = Jave.fit_vocabulary(config, build_schema([to_batch(train)]), train)
+    always_round = [replace(p, facets=(Facet("Shape", "Round", (Span("text", 16, 21),)),)) for p in train]
+    fit(model, always_round, always_round[:8], replace(small.TRAINING, epochs=15, learning_rate=0.02), progress=False)
+    asked = [implicit._listed(mirror(value, title="Round mirror"), values, True) for value in values["Shape"]]
+    assert implicit._most_likely(model.eval(), asked) == ["Round"] * 3
+    assert implicit._most_likely(model, [replace(asked[0], text="")]) == [""]
+
+
+def mirror(value: str, title: str = "Mirror") -> Product:
+    return Product("1", "t", title, facets=(Facet("Shape", value),))
 
 
 def test_listings_of_one_product_are_in_one_fold_and_folds_are_even() -> None:
