@@ -14,12 +14,17 @@ from facetmill.dataset.workspace import read_split
 from facetmill.files import hash_json
 from facetmill.params import model_config, to_mapping
 from facetmill.platform.reconcile import close_lost_runs
+from facetmill.report.sweep_page import sweep_page
 from facetmill.tags import STUDY
+from facetmill.tracking import Run
 from facetmill.training.final import Recipe, build_model, code_digest, describe_run, log_epoch
 from facetmill.training.loop import EpochResult, fit
 from facetmill.training.search.study import Candidate, Study
+from facetmill.training.search.summary import best_so_far, summarize
 from facetmill.training.search.worker import supervise
 from facetmill.workbench import Workbench
+
+SUMMARY, PAGE = "sweep.json", "sweep.html"  # artifacts of the sweep's run
 
 
 @dataclass(frozen=True)
@@ -55,10 +60,22 @@ def sweep(bench: Workbench, dataset: Dataset, key: str) -> Winner:
                 job = _job(bench, dataset, key, run.run_id, study.num_failed())
                 command = [sys.executable, "-P", "-m", "facetmill.training.search.worker", json.dumps(job)]
                 supervise(params.sweep.workers, command, lambda: _report(close_lost_runs(bench.tracker)))
-            run.log_metrics({"validation/best_value_f1": study.best().value, "trials": study.num_finished()})
+            log_summary(run, study, dataset, key, params.sweep.min_gain)
+            run.log_metrics({"trials": study.num_finished()})
     best = study.best(params.sweep.min_gain)
     recipe = Recipe(key, best.config, best.training)
     return Winner(name, recipe, best.value, study.num_finished(), max(0, num_new))
+
+
+def log_summary(run: Run, study: Study, dataset: Dataset, key: str, min_gain: float) -> None:
+    """All trials of the study as `sweep.json`, the page `sweep.html`, and curves over trial numbers."""
+    about = {"model": key, "dataset": {"name": dataset.name, "version": dataset.version}}
+    summary = about | summarize(study, min_gain)
+    run.log_json(SUMMARY, summary)
+    run.log_text(PAGE, sweep_page(summary))
+    for number, value in best_so_far(summary).items():
+        tried = summary["trials"][number]["value"]
+        run.log_metrics({"validation/value_f1": tried, "validation/best_value_f1": value}, step=number)
 
 
 def open_study(bench: Workbench, dataset: Dataset, key: str) -> tuple[str, Study]:
