@@ -14,6 +14,7 @@ from facetmill.dataset.workspace import read_split
 from facetmill.files import hash_json
 from facetmill.params import model_config, to_mapping
 from facetmill.platform.reconcile import close_lost_runs
+from facetmill.registry.notes import sweep_note
 from facetmill.report.sweep_page import sweep_page
 from facetmill.tags import STUDY
 from facetmill.tracking import Run
@@ -53,7 +54,8 @@ def sweep(bench: Workbench, dataset: Dataset, key: str) -> Winner:
     num_new = params.sweep.trials - study.num_finished()
     if num_new > 0:
         described = describe_run(dataset, key, "sweep") | {STUDY: name}
-        with bench.tracker.run(f"sweep {key} {dataset.name}", tags=described, params=to_mapping(params.sweep)) as run:
+        with bench.tracker.run(f"{key} sweep {dataset.name}", tags=described, params=to_mapping(params.sweep)) as run:
+            run.log_dataset(dataset.name, dataset.version)
             if params.sweep.workers == 1:
                 study.run(params.sweep.trials, Trial(bench, dataset, key, name, run.run_id))
             else:
@@ -73,6 +75,7 @@ def log_summary(run: Run, study: Study, dataset: Dataset, key: str, min_gain: fl
     summary = about | summarize(study, min_gain)
     run.log_json(SUMMARY, summary)
     run.log_text(PAGE, sweep_page(summary))
+    run.describe(sweep_note(summary))
     for number, value in best_so_far(summary).items():
         tried = summary["trials"][number]["value"]
         run.log_metrics({"validation/value_f1": tried, "validation/best_value_f1": value}, step=number)
@@ -141,6 +144,7 @@ class Trial:
         alone = params.workers == 1  # the bars of several processes would overwrite one another
         value: float | optuna.TrialPruned
         with self.bench.tracker.run(name, parent=self.sweep_run, tags=self.tags, params=logged) as run:
+            run.log_dataset(self.dataset.name, self.dataset.version)
 
             def on_epoch(epoch: EpochResult) -> None:
                 log_epoch(run, epoch)
