@@ -12,6 +12,7 @@ GIT_DIRTY = "facetmill.git_dirty"  # "true" where the working tree differed from
 RUN = "facetmill.run"  # of a version: the run that made it
 DICTIONARY_RUN = "facetmill.dictionary_run"  # of a version: the run of the dictionary that it is judged beside
 SEED_RUNS = "facetmill.seed_runs"  # of a candidate: the runs of its training, one a seed, with commas between
+VERDICT = "facetmill.verdict"  # of a candidate: accepted | rejected, as the gates last said
 PACKAGE_SHA256 = "facetmill.package_sha256"
 
 #: Of an open run: the process that owns it, by which a crash is told later.

@@ -26,11 +26,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.utils import mlflow_tags
-from mlflow.utils.validation import MAX_DATASET_DIGEST_SIZE, MAX_PARAM_VAL_LENGTH, MAX_PARAMS_TAGS_PER_BATCH
+from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH, MAX_PARAMS_TAGS_PER_BATCH
 
 from facetmill.errors import PlatformError
 from facetmill.files import replace_file, replace_folder
 from facetmill.platform.processes import this_process
+from facetmill.report.mlflow_view import experiment_tags
 from facetmill.tags import GIT_DIRTY, PROCESS
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
@@ -38,6 +39,7 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 MAX_BUFFERED = 500  # metrics; MLflow takes 1000 in one call
 MAX_BUFFER_SECONDS = 10.0  # so that a watcher sees a long epoch go on
 CUT = " ...cut"
+DIGEST_DIGITS = 12  # of a dataset's version, as every page shows it; the source of the input holds all of it
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,10 @@ class Run:
         """A text artifact at the path `name` of the run."""
         self._client.log_text(self.run_id, text, name)
 
+    def describe(self, note: str) -> None:
+        """What MLflow shows as the run's description, in Markdown."""
+        self._client.set_tag(self.run_id, mlflow_tags.MLFLOW_RUN_NOTE, note)
+
     def log_folder(self, folder: Path, artifact_path: str) -> None:
         self._client.log_artifacts(self.run_id, str(folder), artifact_path)
 
@@ -101,7 +107,7 @@ class Run:
         """The dataset as an input of the run: `name`, and `version`, the hash of its content that DVC also knows."""
         dataset = Dataset(
             name=name,
-            digest=version[:MAX_DATASET_DIGEST_SIZE],
+            digest=version[:DIGEST_DIGITS],
             source_type="dvc",
             source=json.dumps({"name": name, "version": version}),
         )
@@ -123,7 +129,7 @@ class Tracker:
         found = self.client.get_experiment_by_name(self.experiment)
         if found is None:
             try:
-                return str(self.client.create_experiment(self.experiment))
+                return str(self.client.create_experiment(self.experiment, tags=experiment_tags()))
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise

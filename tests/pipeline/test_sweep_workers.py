@@ -55,3 +55,7 @@ def test_a_killed_worker_costs_no_trial_and_leaves_no_open_run(platform: Platfor
     statuses = [run.info.status for run in trials if int(run.data.tags[PROCESS[1]]) == running[0]]
     assert statuses.count("KILLED") >= 1
     assert "RUNNING" not in {run.info.status for run in trials}
+    summary = tracker.read_json(parents[0].info.run_id, "sweep.json")
+    assert [trial["number"] for trial in summary["trials"]] == [0, 1, 2, 3]
+    assert summary["trials"][summary["best"]]["value"] == json.loads(answer)["value_f1"]
+    assert "complete trials say too little" in tracker.read_text(parents[0].info.run_id, "sweep.html")

@@ -118,8 +118,8 @@ def test_metric_names_suit_mlflow_and_do_not_collide() -> None:
     for name in flat:
         _validate_metric_name(name)
         assert re.fullmatch(r"[\w\-./: ]{1,250}", name)
-    assert len([name for name in flat if name.startswith("attribute/") and name.endswith("/support")]) == len(hostile)
-    assert flat["attribute/颜色/support"] == 1.0
+    assert len([name for name in flat if name.startswith("attribute/support/")]) == len(hostile)
+    assert flat["attribute/support/颜色"] == 1.0
     assert metric_part("Closure Type") == "Closure Type"
 
 

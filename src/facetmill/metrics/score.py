@@ -72,13 +72,18 @@ class Scores:
         return {**asdict(self), "intervals": {name: list(bounds) for name, bounds in self.intervals.items()}}
 
     def flat(self) -> dict[str, float]:
-        """Every number under a name that MLflow takes, e.g. `value_f1`, `value_f1_low`, `attribute/Color/value_f1`."""
+        """Every number under a name that MLflow takes, e.g. `value_f1`, `attribute/value_f1/Color`.
+
+        MLflow shows one group of charts for all names that are alike up to the last slash: intervals are a group of
+        their own, and so is each metric over all attributes.
+        """
         flat = {name: float(value) for name, value in vars(self).items() if isinstance(value, int | float)}
+        flat["products"] = flat.pop("products")  # not first: MLflow's comparisons begin with the first name
         for name, (low, high) in self.intervals.items():
-            flat |= {f"{name}_low": low, f"{name}_high": high}
+            flat |= {f"interval/{name}_low": low, f"interval/{name}_high": high}
         for kind, slices in (("attribute", self.per_attribute), ("category", self.per_category)):
             for name, scores in slices.items():
-                flat |= {f"{kind}/{metric_part(name)}/{metric}": float(v) for metric, v in vars(scores).items()}
+                flat |= {f"{kind}/{metric}/{metric_part(name)}": float(v) for metric, v in vars(scores).items()}
         return flat
 
 

@@ -13,6 +13,7 @@ from facetmill.params import to_mapping
 from facetmill.registry import versions
 from facetmill.registry.gates import OF_THE_MOMENT, Decision, decide
 from facetmill.registry.measuring import measure
+from facetmill.registry.notes import describe_candidate
 from facetmill.registry.promotion import promote
 from facetmill.report.review_page import review_page
 from facetmill.serving.smoke import smoke_test
@@ -47,6 +48,7 @@ def register_candidate(
         tags = describe_run(dataset, run.key, "candidate")
         tags |= {DICTIONARY_RUN: dictionary.run_id, SEED_RUNS: ",".join(each.run_id for each in runs)}
         version = versions.register(bench.tracker, run.run_id, tags)
+        describe_candidate(bench.tracker, version)
     return CandidateVersion(version, run.run_id, tuple(runs), dictionary)
 
 
@@ -79,6 +81,7 @@ def judge(bench: Workbench, candidate_version: int) -> Decision:
     champion = None if live is None else versions.resolve(bench.tracker, f"{versions.LIVE}/{live.version}")
     measured = measure(bench, candidate, champion)
     decision = decide(measured.evidence, bench.params.promotion)
+    describe_candidate(bench.tracker, candidate_version, decision)
     run_id = candidate.tags.get(RUN) or candidate.run_id
     if measured.comparison is not None and run_id is not None:
         comparison = replace(measured.comparison, verdicts=decision.verdicts).to_json()

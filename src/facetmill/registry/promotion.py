@@ -19,6 +19,7 @@ from facetmill.errors import GateFailed, PlatformError
 from facetmill.registry import versions
 from facetmill.registry.gates import Decision
 from facetmill.registry.ledger import Entry, Ledger
+from facetmill.registry.notes import describe_live
 from facetmill.tags import DATASET_VERSION, PACKAGE_SHA256
 from facetmill.tracking import Tracker
 
@@ -80,9 +81,11 @@ def promote(
             """Copied from the candidate, unless an earlier promotion has done so."""
             found = versions.live_version_of(tracker, candidate_version)
             assert candidate.uri is not None
+            versions.ensure_registered(tracker, versions.LIVE)
             return found or int(tracker.client.copy_model_version(candidate.uri, versions.LIVE).version)
 
         new = _go_live(tracker, ledger, entry_id, old, live_version, candidate.tags.get(PACKAGE_SHA256), smoke)
+        describe_live(tracker, ledger, new, old)
     message = f"{candidate.ref} is live as {versions.LIVE}/{new}, after {_live(old)}"
     return Promotion("promoted", candidate_version, old, new, entry_id, message)
 
@@ -111,6 +114,7 @@ def rollback(tracker: Tracker, ledger: Ledger, *, who: str, why: str, smoke: Smo
         decision = {"action": "rollback", "package_sha256": entry.decision.get("package_sha256")}
         entry_id = _note(ledger, "pending", who, why, tags, entry.candidate_version, old, decision)
         _go_live(tracker, ledger, entry_id, old, lambda: new, decision["package_sha256"], smoke)
+        describe_live(tracker, ledger, new, old)
     message = f"{_live(new)} is live again, after {_live(old)}"
     return Promotion("rolled_back", entry.candidate_version, old, new, entry_id, message)
 

@@ -26,6 +26,21 @@ LIVE = "facets"
 ALIAS = "champion"
 CHAMPION = f"{LIVE}@{ALIAS}"
 DICTIONARY = "dictionary"
+PURPOSE = {
+    CANDIDATES: """\
+Every trained model that may go live: a version for each training that was offered. Retraining writes here; on a \
+shared server ML engineers may. Nothing is served from here.
+
+A version's description says on which data it was trained, how it scored, and what each gate said of it. The tag \
+`facetmill.verdict` says whether it was accepted. To promote one: `facetmill promote VERSION --why "..."`.
+""",
+    LIVE: """\
+What is served: load `models:/facets@champion`. Versions are copies of candidates that every gate accepted.
+
+Only `facetmill promote` and `facetmill rollback` write here, and on a shared server only release managers may. Do not \
+move the alias `champion` by hand: the ledger (`facetmill history`) would not know who did it and why.
+""",
+}
 ADDED_BY_MLFLOW = "registered_model_meta"  # a file that a download of a registered version adds to the package
 
 _VERSION = re.compile(rf"({CANDIDATES}|{LIVE})/(\d{{1,9}})")
@@ -53,9 +68,9 @@ def register(tracker: Tracker, run_id: str, tags: Mapping[str, str]) -> int:
     if model is None:
         raise PlatformError(f"run {run_id} holds no packaged model; it can only be registered after `package`")
     run_tags = tracker.run_info(run_id).tags
-    all_tags = {name: run_tags[name] for name in ("mlflow.source.git.commit", GIT_DIRTY) if name in run_tags}
-    all_tags |= {RUN: run_id, PACKAGE_SHA256: model.tags[PACKAGE_SHA256], **tags}
-    _ensure_registered(tracker, CANDIDATES)
+    git = {name: run_tags[name] for name in ("mlflow.source.git.commit", GIT_DIRTY) if name in run_tags}
+    all_tags = {**tags, RUN: run_id, PACKAGE_SHA256: model.tags[PACKAGE_SHA256], **git}  # as the UI lists them
+    ensure_registered(tracker, CANDIDATES)
     made = tracker.client.create_model_version(
         CANDIDATES, f"models:/{model.model_id}", run_id, tags=all_tags, model_id=model.model_id
     )
@@ -176,9 +191,10 @@ def _model_of_run(tracker: Tracker, run_id: str) -> LoggedModel | None:
     return max(ready, key=lambda model: model.creation_timestamp, default=None)
 
 
-def _ensure_registered(tracker: Tracker, name: str) -> None:
+def ensure_registered(tracker: Tracker, name: str) -> None:
+    """Make one of the two registered models, with words for those who find it in the UI, where it is missing."""
     try:
-        tracker.client.create_registered_model(name)
+        tracker.client.create_registered_model(name, description=PURPOSE[name])
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise

@@ -23,6 +23,7 @@ from facetmill.models.base import Model
 from facetmill.params import ModelConfig, Params, TrainingParams, model_config, to_mapping
 from facetmill.platform.isolated import warm_up
 from facetmill.records import Product
+from facetmill.registry.notes import training_note
 from facetmill.registry.package import package
 from facetmill.tags import DATASET, DATASET_VERSION, KIND, MODEL, STUDY, TRAINING
 from facetmill.tracking import Run
@@ -121,7 +122,7 @@ def train_anew(
     all_tags = describe_run(dataset, key, kind) | dict(tags or {})
     params = {"model": to_mapping(recipe.config), "training": to_mapping(recipe.training)}
     state_dir = bench.layout.state_dir / "training" / f"{kind}-{training_id(dataset, recipe)[:16]}"
-    with bench.tracker.run(f"{key} {dataset.name} seed {seed}", tags=all_tags, params=params) as run:
+    with bench.tracker.run(f"{key} seed {seed} {dataset.name}", tags=all_tags, params=params) as run:
         log_dataset(run, dataset)
         run.log_json(RECIPE, {**to_mapping(recipe), "code": code_digest()})
         products = read_split(dataset, "train")
@@ -140,8 +141,9 @@ def train_anew(
         with compute_settings(recipe.training.threads):
             model.prepare(test_products, bench.layout.features_dir)
             test = evaluate(model, test_products, bootstrap=bench.params.promotion.bootstrap)
-        run.log_metrics({f"test/{metric}": value for metric, value in test.flat().items()})
-        run.log_metrics({VALIDATION_VALUE_F1: result.value_f1})
+        metrics = {f"test/{metric}": value for metric, value in test.flat().items()}
+        run.log_metrics({**metrics, VALIDATION_VALUE_F1: result.value_f1})
+        run.describe(training_note(all_tags, seed, metrics))
         run.log_json("test_scores.json", test.to_json())
         run.log_json("model_report.json", dict(model.report()))
         with tempfile.TemporaryDirectory() as folder:

@@ -14,12 +14,18 @@ from facetmill.dataset.workspace import read_split
 from facetmill.files import hash_json
 from facetmill.params import model_config, to_mapping
 from facetmill.platform.reconcile import close_lost_runs
+from facetmill.registry.notes import sweep_note
+from facetmill.report.sweep_page import sweep_page
 from facetmill.tags import STUDY
+from facetmill.tracking import Run
 from facetmill.training.final import Recipe, build_model, code_digest, describe_run, log_epoch
 from facetmill.training.loop import EpochResult, fit
 from facetmill.training.search.study import Candidate, Study
+from facetmill.training.search.summary import best_so_far, summarize
 from facetmill.training.search.worker import supervise
 from facetmill.workbench import Workbench
+
+SUMMARY, PAGE = "sweep.json", "sweep.html"  # artifacts of the sweep's run
 
 
 @dataclass(frozen=True)
@@ -48,17 +54,31 @@ def sweep(bench: Workbench, dataset: Dataset, key: str) -> Winner:
     num_new = params.sweep.trials - study.num_finished()
     if num_new > 0:
         described = describe_run(dataset, key, "sweep") | {STUDY: name}
-        with bench.tracker.run(f"sweep {key} {dataset.name}", tags=described, params=to_mapping(params.sweep)) as run:
+        with bench.tracker.run(f"{key} sweep {dataset.name}", tags=described, params=to_mapping(params.sweep)) as run:
+            run.log_dataset(dataset.name, dataset.version)
             if params.sweep.workers == 1:
                 study.run(params.sweep.trials, Trial(bench, dataset, key, name, run.run_id))
             else:
                 job = _job(bench, dataset, key, run.run_id, study.num_failed())
                 command = [sys.executable, "-P", "-m", "facetmill.training.search.worker", json.dumps(job)]
                 supervise(params.sweep.workers, command, lambda: _report(close_lost_runs(bench.tracker)))
-            run.log_metrics({"validation/best_value_f1": study.best().value, "trials": study.num_finished()})
+            log_summary(run, study, dataset, key, params.sweep.min_gain)
+            run.log_metrics({"trials": study.num_finished()})
     best = study.best(params.sweep.min_gain)
     recipe = Recipe(key, best.config, best.training)
     return Winner(name, recipe, best.value, study.num_finished(), max(0, num_new))
+
+
+def log_summary(run: Run, study: Study, dataset: Dataset, key: str, min_gain: float) -> None:
+    """All trials of the study as `sweep.json`, the page `sweep.html`, and curves over trial numbers."""
+    about = {"model": key, "dataset": {"name": dataset.name, "version": dataset.version}}
+    summary = about | summarize(study, min_gain)
+    run.log_json(SUMMARY, summary)
+    run.log_text(PAGE, sweep_page(summary))
+    run.describe(sweep_note(summary))
+    for number, value in best_so_far(summary).items():
+        tried = summary["trials"][number]["value"]
+        run.log_metrics({"validation/value_f1": tried, "validation/best_value_f1": value}, step=number)
 
 
 def open_study(bench: Workbench, dataset: Dataset, key: str) -> tuple[str, Study]:
@@ -124,6 +144,7 @@ class Trial:
         alone = params.workers == 1  # the bars of several processes would overwrite one another
         value: float | optuna.TrialPruned
         with self.bench.tracker.run(name, parent=self.sweep_run, tags=self.tags, params=logged) as run:
+            run.log_dataset(self.dataset.name, self.dataset.version)
 
             def on_epoch(epoch: EpochResult) -> None:
                 log_epoch(run, epoch)

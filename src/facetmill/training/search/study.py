@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -21,6 +22,7 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from facetmill.errors import FacetmillError
@@ -32,6 +34,8 @@ from facetmill.training.search.storage import open_storage, turn
 
 STARTUP_TRIALS = 5  # drawn at random before TPE has enough to learn from
 MIN_COMPLETE_TO_PRUNE = 2
+MIN_COMPLETE_FOR_IMPORTANCES = 10
+TOP_SHARE = 0.25  # of the complete trials, which a parameter is important for getting among
 FIRST_STEP_TO_PRUNE = 2  # epochs count from 1, and the first says little while the learning rate still warms up
 
 POLL_SECONDS = 0.5  # between two looks of a process that waits for the trials of others
@@ -58,13 +62,17 @@ class Candidate:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """A trial as it stands. `state` is COMPLETE, PRUNED, FAIL, RUNNING or WAITING; a pruned one has its last value."""
+    """A trial as it stands. `state` is COMPLETE, PRUNED, FAIL, RUNNING or WAITING; a pruned one has its last value.
+
+    `error` says why a trial failed; one that was stopped from outside and is tried again has none.
+    """
 
     number: int
     state: str
     value: float | None
     params: Mapping[str, Any]
     seconds: float | None
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +142,22 @@ class Study:
             optuna.trial.FixedTrial(dict(record.params)), self._config, self._training
         )
         return Best(record.number, record.value, record.params, config, training)
+
+    def importances(self) -> dict[str, float] | None:
+        """How much each parameter decides whether a trial gets among the best quarter (PED-ANOVA), most first.
+
+        Shares (0..1) of the complete trials' differences; a pruned trial has no final score and is not counted. None
+        when there are fewer than `MIN_COMPLETE_FOR_IMPORTANCES`, or when nothing tells them apart.
+        """
+        if len(self._trials(TrialState.COMPLETE)) < MIN_COMPLETE_FOR_IMPORTANCES:
+            return None
+        evaluator = PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna warns of what is None here
+            found = get_param_importances(self._study, evaluator=evaluator, normalize=False)
+        total = sum(found.values())
+        # Nothing to share out, where Optuna would call all parameters equally important.
+        return {name: value / total for name, value in found.items()} if total > 0 else None
 
     def run(
         self,
@@ -231,4 +255,5 @@ def best_trial(records: Sequence[TrialRecord], min_gain: float = 0.0) -> TrialRe
 
 def _record(trial: FrozenTrial) -> TrialRecord:
     seconds = trial.duration.total_seconds() if trial.duration is not None else None
-    return TrialRecord(trial.number, trial.state.name, trial.value, trial.params, seconds)
+    error = trial.user_attrs.get("error")
+    return TrialRecord(trial.number, trial.state.name, trial.value, trial.params, seconds, error)
