@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from facetmill.metrics.bootstrap import paired_bootstrap
+from facetmill.metrics.bootstrap import PairedResult, paired_bootstrap, paired_slices
 from facetmill.metrics.resampling import resample
 from facetmill.metrics.score import score
+from facetmill.metrics.slices import count_slices
 from facetmill.records import Facet, Product
 
 RIGHT, WRONG = [Facet("Color", "red")], [Facet("Color", "blue")]
@@ -29,6 +32,28 @@ def test_interval_is_that_of_the_binomial() -> None:
     assert low == pytest.approx(0.5 - 1.96 * 0.025, abs=0.005)
     assert high == pytest.approx(0.5 + 1.96 * 0.025, abs=0.005)
     assert scores.intervals["attribute_f1"] == (1.0, 1.0)
+
+
+def test_listing_a_product_twice_makes_nothing_surer() -> None:
+    """Two listings of one product are right or wrong together: as evidence they are one."""
+    once, twice = products(100), [p for p in products(100) for _ in range(2)]
+    twice = [replace(p, product_id=f"{p.product_id}-{i}") for i, p in enumerate(twice)]
+    right, first = [RIGHT, WRONG] * 50, [RIGHT, RIGHT, WRONG, RIGHT] * 25
+    doubled = [[said for said in each for _ in range(2)] for each in (right, first)]
+    alone, listed = score(once, right, bootstrap=2000), score(twice, doubled[0], bootstrap=2000)
+    assert listed.products == 2 * alone.products
+    assert listed.intervals["value_f1"] == pytest.approx(alone.intervals["value_f1"], abs=0.01)
+    for found, wanted in (
+        (paired_bootstrap(twice, doubled[1], doubled[0]), paired_bootstrap(once, first, right)),
+        (by_category(twice, doubled[1], doubled[0]), by_category(once, first, right)),
+    ):
+        assert found.difference == wanted.difference
+        assert (found.low, found.high) == (pytest.approx(wanted.low, abs=0.02), pytest.approx(wanted.high, abs=0.02))
+
+
+def by_category(gold: list[Product], first: list[list[Facet]], second: list[list[Facet]]) -> PairedResult:
+    [_, found, *_] = paired_slices(count_slices(gold, first, second))
+    return found
 
 
 def test_resampling_draws_whole_products() -> None:

@@ -1,4 +1,5 @@
-"""Is one model truly better than another? Both answered for the same products, so those are drawn for both at once."""
+"""Is one model truly better than another? Both answered for the same products, so those are drawn for both at once,
+and the listings of one product (`group_id`) together."""
 
 from __future__ import annotations
 
@@ -52,7 +53,8 @@ def paired_bootstrap(
 def paired_rows(
     first: Rows, second: Rows, *, resamples: int = 1000, seed: int = 0, level: float = LEVEL
 ) -> PairedResult:
-    """Compare counts [products, 3] (correct, predicted, gold) of two models; `level` (0..1) is that of the interval.
+    """Compare counts [groups, 3] (correct, predicted, gold) of two models, as `Scorer.rows` gives them; `level` (0..1)
+    is that of the interval.
 
     The p-value is twice the smaller share of resamples in which the difference is not above, or not below, zero; one is
     added to both counts (Davison and Hinkley, 1997), so it is never 0, and it is 1 for equal predictions.

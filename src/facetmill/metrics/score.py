@@ -96,7 +96,7 @@ def metric_part(name: str) -> str:
 
 
 class Scorer:
-    """Scores products one at a time; of each it keeps nine small counts, so a catalogue need not fit in memory.
+    """Scores products one at a time; of each it keeps a few small numbers, so a catalogue need not fit in memory.
 
     `seen` maps an attribute to its values in training (compared without case); it splits recall into values seen and
     not seen there.
@@ -106,6 +106,8 @@ class Scorer:
         self._seen = None if seen is None else {name: frozenset(map(fold, values)) for name, values in seen.items()}
         self._products = 0
         self._rows = array("I")
+        self._groups: dict[int, int] = {}  # hash of the group's id -> its row in `rows`
+        self._group_of = array("L")
         self._value, self._attribute, self._slots, self._pairs = Tally(), Tally(), Tally(), Tally()
         self._by_category: defaultdict[str, Tally] = defaultdict(Tally)
         # Units by attribute, and gold units by kind: explicit, implicit, seen, unseen.
@@ -124,6 +126,7 @@ class Scorer:
         slots = tally_slots(product, facets)
 
         self._products += 1
+        self._group_of.append(self._groups.setdefault(hash(product.group_id), len(self._groups)))
         for tally in (value, attribute, slots):  # as in RESAMPLED
             self._rows.extend((tally.correct, tally.predicted, tally.gold))
         self._value += value
@@ -150,9 +153,13 @@ class Scorer:
         return Tally(correct=self._kinds_found[kind], gold=self._kinds[kind])
 
     def rows(self, metric: str) -> Rows:
-        """Counts [products, 3] (correct, predicted, gold) of one metric of `RESAMPLED`."""
+        """Counts [groups, 3] (correct, predicted, gold) of one metric of `RESAMPLED`, summed over the listings of each
+        group: they stand and fall together, so they are one draw of the bootstrap."""
         place = RESAMPLED.index(metric)
-        return np.array(self._rows, dtype=np.int64).reshape(-1, len(RESAMPLED), 3)[:, place]
+        rows = np.zeros((len(self._groups), 3), np.int64)
+        counts = np.array(self._rows, dtype=np.int64).reshape(-1, len(RESAMPLED), 3)[:, place]
+        np.add.at(rows, np.array(self._group_of, dtype=np.int64), counts)
+        return rows
 
     def result(self, *, bootstrap: int = 0, seed: int = 0) -> Scores:
         """The scores of all products so far, with intervals from `bootstrap` resamples if that is not 0."""

@@ -8,6 +8,7 @@ values      gold units whose value training has seen or not recall
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -34,8 +35,9 @@ _WIDTH = 6  # columns of a slice: 2 models x (correct, predicted, gold)
 class SliceCounts:
     """What two models said in every slice.
 
-    `rows` are sparse counts [products, slices x 2 models x 3] with (correct, predicted, gold) of each; for `values`
-    slices "predicted" is "gold", so that their F1 is recall. `num_products` and `support` (gold units) are by slice.
+    `rows` are sparse counts [groups, slices x 2 models x 3] with (correct, predicted, gold) of each, the listings of a
+    group together; for `values` slices "predicted" is "gold", so that their F1 is recall. `num_products` and `support`
+    (gold units) are by slice.
     """
 
     names: tuple[_Slice, ...]
@@ -61,16 +63,21 @@ def count_slices(
     """
     folded = None if seen is None else {name: frozenset(map(fold, values)) for name, values in seen.items()}
     counted: dict[_Slice, dict[int, _Pair]] = {}
-    for place, (product, facets_1, facets_2) in enumerate(zip(gold, first, second, strict=True)):
+    members: Counter[_Slice] = Counter()
+    groups: dict[str, int] = {}
+    for product, facets_1, facets_2 in zip(gold, first, second, strict=True):
+        group = groups.setdefault(product.group_id, len(groups))
         true, said = units(product.facets), (units(facets_1).keys(), units(facets_2).keys())
         for each, pair in _count(product, true, said, folded):
-            counted.setdefault(each, {})[place] = pair
+            so_far = counted.setdefault(each, {}).get(group, (Tally(), Tally()))
+            counted[each][group] = (so_far[0] + pair[0], so_far[1] + pair[1])
+            members[each] += _belongs(each, pair)
     support = {each: sum(pair[0].gold for pair in pairs.values()) for each, pairs in counted.items()}
     names = sorted((each for each in counted if support[each]), key=lambda e: (SLICE_KINDS.index(e[0]), e[1]))
     return SliceCounts(
         names=tuple(names),
-        rows=_sparse(len(gold), [counted[each] for each in names]),
-        num_products=tuple(sum(_belongs(each, pair) for pair in counted[each].values()) for each in names),
+        rows=_sparse(len(groups), [counted[each] for each in names]),
+        num_products=tuple(members[each] for each in names),
         support=tuple(support[each] for each in names),
     )
 
@@ -104,15 +111,15 @@ def _belongs(each: _Slice, pair: _Pair) -> bool:
     return each[0] in ("category", "image") or pair[0].gold > 0
 
 
-def _sparse(num_products: int, counted: Sequence[Mapping[int, _Pair]]) -> csr_array:
+def _sparse(num_groups: int, counted: Sequence[Mapping[int, _Pair]]) -> csr_array:
     places, columns, numbers = [], [], []
-    for index, products in enumerate(counted):
-        for place, pair in products.items():
+    for index, by_group in enumerate(counted):
+        for place, pair in by_group.items():
             for model, tally in enumerate(pair):
                 for offset, number in enumerate((tally.correct, tally.predicted, tally.gold)):
                     if number:
                         places.append(place)
                         columns.append(index * _WIDTH + 3 * model + offset)
                         numbers.append(number)
-    shape = (num_products, _WIDTH * len(counted))
+    shape = (num_groups, _WIDTH * len(counted))
     return coo_array((np.array(numbers, np.int64), (places, columns)), shape=shape, dtype=np.int64).tocsr()
