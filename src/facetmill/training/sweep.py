@@ -57,7 +57,7 @@ def sweep(bench: Workbench, dataset: Dataset, key: str) -> Winner:
             if _tries_here(params.sweep):
                 study.run(params.sweep.trials, Trial(bench, dataset, key, name, run.run_id))
             else:
-                _hand_out(bench, _job(bench, dataset, key, run.run_id, study.num_failed()))
+                _hand_out(bench, job_of(bench, dataset, key, run.run_id, study.num_failed()))
             run.log_metrics({"validation/best_value_f1": study.best().value, "trials": study.num_finished()})
     best = study.best(params.sweep.min_gain)
     recipe = Recipe(key, best.config, best.training)
@@ -78,13 +78,14 @@ def open_study(bench: Workbench, dataset: Dataset, key: str) -> tuple[str, Study
     return name, study
 
 
-def _job(bench: Workbench, dataset: Dataset, key: str, run_id: str, failed_before: int) -> dict[str, Any]:
+def job_of(bench: Workbench, dataset: Dataset, key: str, run_id: str, failed_before: int) -> dict[str, Any]:
     """What a worker must know to go on where this process stands."""
     return {
         "root": str(bench.layout.root),
         "params": to_mapping(bench.params),
         "dataset": str(dataset.dir),
         "model": key,
+        "study": study_name(bench, dataset, key),
         "run": run_id,
         "failed_before": failed_before,
     }

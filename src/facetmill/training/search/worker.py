@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from facetmill.errors import PlatformError
 from facetmill.platform import supervision
 from facetmill.platform.supervision import Ending
 
@@ -55,15 +56,25 @@ def main(job: str) -> None:
 
 
 def work(job: Mapping[str, Any]) -> None:
-    """Try candidates of one sweep's study until it is complete; `job` is what `facetmill.training.sweep` says of it."""
+    """Try candidates of one sweep's study until it is complete; `job` is what `facetmill.training.sweep` says of it.
+
+    Raises `PlatformError` on a host with other code or another storage, where it would begin a study of its own.
+    """
+    import optuna
+
     from facetmill.dataset.version import Dataset
     from facetmill.params import parse_params
     from facetmill.platform.layout import Layout
-    from facetmill.training.sweep import Trial, open_study
+    from facetmill.training.search.storage import open_storage
+    from facetmill.training.sweep import Trial, open_study, study_name
     from facetmill.workbench import Workbench
 
     bench = Workbench(Layout(Path(job["root"])), parse_params(job["params"], "params of the sweep"))
     dataset = Dataset.open(Path(job["dataset"]))
+    if study_name(bench, dataset, job["model"]) != job["study"]:
+        raise PlatformError("the Facetmill of this worker's host is not that of the sweep; install the same code there")
+    if job["study"] not in optuna.get_all_study_names(open_storage(bench.layout.study_storage)):
+        raise PlatformError("the sweep's study is not in this worker's storage; give it the sweep's FACETMILL_STORAGE")
     name, study = open_study(bench, dataset, job["model"])
     trial = Trial(bench, dataset, job["model"], name, job["run"])
     study.run(bench.params.sweep.trials, trial, failed_before=job["failed_before"])
