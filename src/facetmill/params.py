@@ -142,6 +142,7 @@ class TrainingParams:
 class SweepParams:
     trials: Count
     workers: Count
+    pool: Annotated[str, Field(min_length=1)] | None
     epochs: Count
     train_share: Annotated[float, Field(gt=0, le=1)]
     seed: Seed

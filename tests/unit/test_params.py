@@ -43,6 +43,7 @@ def test_every_wrong_key_is_named_at_once(raw: dict[str, Any]) -> None:
         ("match", "ignore_case", "yes"),
         ("match", "fields", ["title", "ocr"]),
         ("sweep", "final_seeds", []),
+        ("sweep", "pool", ""),
         ("demo", "noise", 1.1),
     ],
 )

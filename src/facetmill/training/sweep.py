@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ import optuna
 from facetmill.dataset.version import Dataset
 from facetmill.dataset.workspace import read_split
 from facetmill.files import hash_json
-from facetmill.params import model_config, to_mapping
+from facetmill.params import SweepParams, model_config, to_mapping
 from facetmill.platform.reconcile import close_lost_runs
 from facetmill.registry.notes import sweep_note
 from facetmill.report.sweep_page import sweep_page
@@ -53,15 +54,17 @@ def sweep(bench: Workbench, dataset: Dataset, key: str) -> Winner:
     name, study = open_study(bench, dataset, key)
     num_new = params.sweep.trials - study.num_finished()
     if num_new > 0:
+        if params.sweep.pool is not None:
+            from facetmill.platform.pools import require_pool
+
+            require_pool(params.sweep.pool)
         described = describe_run(dataset, key, "sweep") | {STUDY: name}
         with bench.tracker.run(f"{key} sweep {dataset.name}", tags=described, params=to_mapping(params.sweep)) as run:
             run.log_dataset(dataset.name, dataset.version)
-            if params.sweep.workers == 1:
+            if _tries_here(params.sweep):
                 study.run(params.sweep.trials, Trial(bench, dataset, key, name, run.run_id))
             else:
-                job = _job(bench, dataset, key, run.run_id, study.num_failed())
-                command = [sys.executable, "-P", "-m", "facetmill.training.search.worker", json.dumps(job)]
-                supervise(params.sweep.workers, command, lambda: _report(close_lost_runs(bench.tracker)))
+                _hand_out(bench, job_of(bench, dataset, key, run.run_id, study.num_failed()))
             log_summary(run, study, dataset, key, params.sweep.min_gain)
             run.log_metrics({"trials": study.num_finished()})
     best = study.best(params.sweep.min_gain)
@@ -95,16 +98,38 @@ def open_study(bench: Workbench, dataset: Dataset, key: str) -> tuple[str, Study
     return name, study
 
 
-def _job(bench: Workbench, dataset: Dataset, key: str, run_id: str, failed_before: int) -> dict[str, Any]:
+def job_of(bench: Workbench, dataset: Dataset, key: str, run_id: str, failed_before: int) -> dict[str, Any]:
     """What a worker must know to go on where this process stands."""
     return {
         "root": str(bench.layout.root),
         "params": to_mapping(bench.params),
         "dataset": str(dataset.dir),
         "model": key,
+        "study": study_name(bench, dataset, key),
         "run": run_id,
         "failed_before": failed_before,
     }
+
+
+def _tries_here(params: SweepParams) -> bool:
+    """Whether this process itself tries, one candidate after the other."""
+    return params.workers == 1 and params.pool is None
+
+
+def _hand_out(bench: Workbench, job: Mapping[str, Any]) -> None:
+    """Have `sweep.workers` workers do a job: processes of this one, or flow runs in the work pool `sweep.pool`."""
+
+    def on_death() -> None:
+        _report(close_lost_runs(bench.tracker))
+
+    params = bench.params.sweep
+    if params.pool is None:
+        command = [sys.executable, "-P", "-m", "facetmill.training.search.worker", json.dumps(job)]
+        supervise(params.workers, command, on_death)
+    else:
+        from facetmill.platform.pools import run_in_pool  # Prefect, which a process that tries does not need
+
+        run_in_pool(bench.layout, "sweep_worker", params.pool, params.workers, {"job": job}, on_death)
 
 
 def _report(closed: list[str]) -> None:
@@ -141,7 +166,7 @@ class Trial:
         recipe = Recipe(self.key, candidate.config, training)
         logged = {"model": to_mapping(recipe.config), "training": to_mapping(training)}
         name = f"trial-{candidate.number}"
-        alone = params.workers == 1  # the bars of several processes would overwrite one another
+        alone = _tries_here(params)  # the bars of several processes would overwrite one another
         value: float | optuna.TrialPruned
         with self.bench.tracker.run(name, parent=self.sweep_run, tags=self.tags, params=logged) as run:
             run.log_dataset(self.dataset.name, self.dataset.version)

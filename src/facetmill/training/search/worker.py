@@ -1,4 +1,5 @@
 """Several processes on one study: `supervise` starts them and sees to them, and each is this module's `main`.
+A Prefect worker runs `work` alone, see `sweep.pool`.
 
 A worker's standard input is a pipe that its supervisor holds open: when that dies, however it dies, the worker ends.
 """
@@ -6,55 +7,30 @@ A worker's standard input is a pipe that its supervisor holds open: when that di
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from facetmill.errors import FacetmillError
+from facetmill.errors import PlatformError
+from facetmill.platform import supervision
+from facetmill.platform.supervision import Ending
 
-MAX_RESTARTS = 2  # of each worker
 STOP_SECONDS = 20.0  # to end a trial and its run after SIGTERM
-
-_log = logging.getLogger(__name__)
 
 
 def supervise(num_workers: int, command: Sequence[str], on_death: Callable[[], None]) -> None:
-    """Run `num_workers` processes of a command until all have ended well.
+    """Run `num_workers` processes of a command until all have ended, see `platform.supervision`.
 
-    One that dies is started again, at most twice; `on_death` is called first. However this ends, no worker is left.
-    Raises `FacetmillError` when none is left and the last one died. What workers print goes to stderr.
+    What workers print goes to stderr.
     """
-    workers: dict[int, subprocess.Popen[bytes]] = {}
-    restarts = dict.fromkeys(range(num_workers), 0)
-    ended_well = False
-    try:
-        for place in range(num_workers):
-            workers[place] = _start(command)
-        while workers:
-            for place, worker in list(workers.items()):
-                code = worker.poll()
-                if code is None:
-                    continue
-                _stop([workers.pop(place)])
-                ended_well = code == 0
-                if not ended_well:
-                    _log.warning("worker %d of the sweep died (%s)", place, _how(code))
-                    on_death()
-                    if restarts[place] < MAX_RESTARTS:
-                        restarts[place] += 1
-                        workers[place] = _start(command)
-            time.sleep(0.1)
-    finally:
-        _stop(list(workers.values()))
-    if not ended_well:
-        raise FacetmillError("every worker of the sweep died; what they printed says why. Run it again to go on")
+    supervision.supervise(num_workers, _Processes(command), on_death)
 
 
 def follow_supervisor() -> None:
@@ -74,44 +50,73 @@ def follow_supervisor() -> None:
 
 
 def main(job: str) -> None:
-    """Work on the study of one sweep; `job` is JSON, see `facetmill.training.sweep`."""
+    """Work on one sweep in a process that `supervise` has started; `job` is JSON."""
     follow_supervisor()
+    work(json.loads(job))
+
+
+def work(job: Mapping[str, Any]) -> None:
+    """Try candidates of one sweep's study until it is complete; `job` is what `facetmill.training.sweep` says of it.
+
+    Raises `PlatformError` on a host with other code or another storage, where it would begin a study of its own.
+    """
+    import optuna
+
     from facetmill.dataset.version import Dataset
     from facetmill.params import parse_params
     from facetmill.platform.layout import Layout
-    from facetmill.training.sweep import Trial, open_study
+    from facetmill.training.search.storage import open_storage
+    from facetmill.training.sweep import Trial, open_study, study_name
     from facetmill.workbench import Workbench
 
-    given = json.loads(job)
-    bench = Workbench(Layout(Path(given["root"])), parse_params(given["params"], "params of the sweep"))
-    dataset = Dataset.open(Path(given["dataset"]))
-    name, study = open_study(bench, dataset, given["model"])
-    trial = Trial(bench, dataset, given["model"], name, given["run"])
-    study.run(bench.params.sweep.trials, trial, failed_before=given["failed_before"])
+    bench = Workbench(Layout(Path(job["root"])), parse_params(job["params"], "params of the sweep"))
+    dataset = Dataset.open(Path(job["dataset"]))
+    if study_name(bench, dataset, job["model"]) != job["study"]:
+        raise PlatformError("the Facetmill of this worker's host is not that of the sweep; install the same code there")
+    if job["study"] not in optuna.get_all_study_names(open_storage(bench.layout.study_storage)):
+        raise PlatformError("the sweep's study is not in this worker's storage; give it the sweep's FACETMILL_STORAGE")
+    name, study = open_study(bench, dataset, job["model"])
+    trial = Trial(bench, dataset, job["model"], name, job["run"])
+    study.run(bench.params.sweep.trials, trial, failed_before=job["failed_before"])
 
 
-def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
-    # Of its own session: Ctrl-C reaches the supervisor alone, which then ends the workers in order.
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=2, start_new_session=True)
+class _Processes:
+    """A crew of processes of one command."""
 
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
 
-def _stop(workers: Sequence[subprocess.Popen[bytes]]) -> None:
-    """TERM, and KILL for the whole session of what is still there after a while."""
-    for worker in workers:
-        worker.terminate()
-    deadline = time.monotonic() + STOP_SECONDS
-    try:
+    def start(self) -> subprocess.Popen[bytes]:
+        # Of its own session: Ctrl-C reaches the supervisor alone, which then ends the workers in order.
+        return subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=2, start_new_session=True)
+
+    def ending(self, worker: subprocess.Popen[bytes]) -> Ending | None:
+        code = worker.poll()
+        if code is None:
+            return None
+        self.stop([worker])
+        return Ending(well=code == 0, how=_how(code))
+
+    def stop(self, workers: Sequence[subprocess.Popen[bytes]]) -> None:
+        """TERM, and KILL for the whole session of what is still there after a while."""
         for worker in workers:
-            try:
-                worker.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                os.killpg(worker.pid, signal.SIGKILL)
-    finally:
-        for worker in workers:
-            worker.kill()
-            worker.wait()
-            if worker.stdin is not None:
-                worker.stdin.close()
+            worker.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        try:
+            for worker in workers:
+                try:
+                    worker.wait(max(0.0, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    os.killpg(worker.pid, signal.SIGKILL)
+        finally:
+            for worker in workers:
+                worker.kill()
+                worker.wait()
+                if worker.stdin is not None:
+                    worker.stdin.close()
+
+    def pause(self) -> None:
+        time.sleep(0.1)
 
 
 def _how(code: int) -> str:
