@@ -52,7 +52,7 @@ def main() -> None:
 
 @app.command()
 def init(as_json: AsJson = False) -> None:
-    """Make the stores of MLflow, Prefect, Optuna and the ledger, once; safe to repeat."""
+    """Make the stores of MLflow, Prefect and the ledger, once; safe to repeat. A study makes its own when it begins."""
     layout = _layout()
     from facetmill.platform import servers
     from facetmill.registry.ledger import Ledger
