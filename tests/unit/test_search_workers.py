@@ -113,6 +113,7 @@ def test_no_worker_outlives_its_supervisor(sent: int, root: Path, tmp_path: Path
         import signal, sys
         from facetmill.training.search.worker import supervise
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
         supervise(1, {command(root, storage, 2, mark, 0)!r}, lambda: None)
     """
     supervisor = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stderr=subprocess.DEVNULL)
