@@ -126,9 +126,11 @@ def databases() -> Iterator[str]:
     """A database of its own, dropped again. Raises `ConnectionError` where no PostgreSQL answers."""
     try:
         import psycopg
-
+    except ImportError as error:
+        raise ConnectionError(f"no PostgreSQL driver: {error}") from error
+    try:
         server = psycopg.connect(f"postgresql://postgres@{POSTGRES}/test", autocommit=True, connect_timeout=3)
-    except Exception as error:
+    except psycopg.OperationalError as error:
         raise ConnectionError(f"no PostgreSQL at {POSTGRES} ({type(error).__name__})") from error
     name = f"facetmill_bench_{uuid.uuid4().hex}"
     with server:

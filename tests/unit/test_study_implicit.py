@@ -44,8 +44,8 @@ def test_the_answer_is_the_listed_value_that_most_surely_begins_there() -> None:
     always_round = [replace(p, facets=(Facet("Shape", "Round", (Span("text", 16, 21),)),)) for p in train]
     fit(model, always_round, always_round[:8], replace(small.TRAINING, epochs=15, learning_rate=0.02), progress=False)
     asked = [implicit._listed(mirror(value, title="Round mirror"), values, True) for value in values["Shape"]]
-    assert implicit._most_likely(model.eval(), asked) == ["Round"] * 3
-    assert implicit._most_likely(model, [replace(asked[0], text="")]) == [""]
+    assert implicit._most_likely(model.eval(), asked, values) == ["Round"] * 3
+    assert implicit._most_likely(model, [replace(asked[0], text="")], {}) == [""]
 
 
 def mirror(value: str, title: str = "Mirror") -> Product:
@@ -94,6 +94,6 @@ def test_every_product_is_scored_once_by_each_arm(root: Path, tmp_path: Path, mo
     assert [arm.name for arm in found.arms] == ["majority", "title", "picture", "both"]
     assert found.arms[0].value == pytest.approx(0.75)
     assert found.by_attribute["Shape"]["products"] == 24
-    assert len(lines) == 15
+    assert len(lines) == 16
     with pytest.raises(DataError, match="3 products with a picture"):
         study_implicit(params, pictured[:3], tmp_path, lines.append)

@@ -17,7 +17,7 @@ from facetmill.registry.notes import describe_candidate
 from facetmill.registry.promotion import promote
 from facetmill.report.review_page import review_page
 from facetmill.serving.smoke import smoke_test
-from facetmill.tags import DICTIONARY_RUN, RUN, SEED_RUNS
+from facetmill.tags import DICTIONARY_RUN, SEED_RUNS
 from facetmill.tracking import Run
 from facetmill.training.final import TrainedRun, best_run, describe_run
 from facetmill.workbench import Workbench
@@ -82,7 +82,7 @@ def judge(bench: Workbench, candidate_version: int) -> Decision:
     measured = measure(bench, candidate, champion)
     decision = decide(measured.evidence, bench.params.promotion)
     describe_candidate(bench.tracker, candidate_version, decision)
-    run_id = candidate.tags.get(RUN) or candidate.run_id
+    run_id = candidate.trained_in
     if measured.comparison is not None and run_id is not None:
         comparison = replace(measured.comparison, verdicts=decision.verdicts).to_json()
         run = Run(bench.tracker.client, run_id)

@@ -28,7 +28,7 @@ from facetmill.registry.gates import Evidence
 from facetmill.registry.lineage import bring_back
 from facetmill.registry.package import PACKAGE_FILES, SIGNATURE, refuse_pickles
 from facetmill.registry.served import answered, fetch, timed_again, with_gates
-from facetmill.tags import DATASET, DATASET_VERSION, DICTIONARY_RUN, MODEL, RUN, SEED_RUNS
+from facetmill.tags import DATASET, DATASET_VERSION, DICTIONARY_RUN, MODEL, SEED_RUNS
 from facetmill.tracking import Tracker
 from facetmill.workbench import Workbench
 
@@ -183,7 +183,7 @@ def _dataset_diff(tracker: Tracker, candidate: versions.Resolved, other: version
 
 def _dataset_counts(tracker: Tracker, model: versions.Resolved) -> Mapping[str, int]:
     """Counts of the verdict that is kept with the model's run; empty where none is."""
-    run_id = model.tags.get(RUN) or model.run_id
+    run_id = model.trained_in
     if run_id is None:
         return {}
     try:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,13 +18,15 @@ from facetmill.registry import versions
 from facetmill.registry.comparison import Answered, Comparison, Curves, Latency
 from facetmill.registry.package import weights_dir
 from facetmill.serving.ask import NUM_TIMED, Answers, ask, ask_for_gates
-from facetmill.tags import MODEL, RUN
+from facetmill.tags import MODEL
 from facetmill.tracking import Tracker
 from facetmill.workbench import Workbench
 
 AWARENESS_PRODUCTS = 200  # with pictures, each asked about eight times more
 
 _TIMING_ROUNDS = 2
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,6 @@ class Served:
     @property
     def key(self) -> str:
         return self.model.tags[MODEL]
-
-    @property
-    def run_id(self) -> str | None:
-        return self.model.tags.get(RUN) or self.model.run_id
 
     def without_path(self, error: NoAnswer) -> str:
         """The message by the version's name: where its copy lay for a moment tells nobody anything."""
@@ -62,10 +60,10 @@ def answered(bench: Workbench, served: Served, products: Sequence[Product], *, n
         ref=served.model.ref,
         model=served.key,
         version=served.model.version,
-        run_id=served.run_id,
+        run_id=served.model.trained_in,
         facets=answers.facets,
         latency=Latency.of(answers.latencies, answers.load_seconds),
-        curves=_curves(bench.tracker, served.run_id),
+        curves=_curves(bench.tracker, served.model.trained_in),
         awareness=_awareness(bench, served, products, answers, needed),
     )
 
@@ -95,14 +93,16 @@ def timed_again(
 def with_gates(served: Served, comparison: Comparison) -> Comparison:
     """The comparison, with what the first model's gates let through for the products shown as examples.
 
-    They are for looking at and decide nothing, so a model that cannot tell them just has none.
+    They are for looking at and decide nothing, so a model that cannot tell them has none, and a warning says why.
     """
-    if not _looks_at_pictures(served):
+    if not _looks_at_pictures(served) or not comparison.examples:
         return comparison
-    examples = comparison.examples
-    with suppress(NoAnswer):
-        maps = ask_for_gates(weights_dir(served.package), [example.product for example in examples])
-        examples = tuple(replace(each, gates=gates) for each, gates in zip(examples, maps, strict=True))
+    try:
+        maps = ask_for_gates(weights_dir(served.package), [example.product for example in comparison.examples])
+    except NoAnswer as error:
+        _log.warning("%s does not tell its gates: %s", served.model.ref, served.without_path(error))
+        return comparison
+    examples = tuple(replace(each, gates=gates) for each, gates in zip(comparison.examples, maps, strict=True))
     return replace(comparison, examples=examples)
 
 

@@ -58,6 +58,11 @@ class Resolved:
     run_id: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def trained_in(self) -> str | None:
+        """Id of the run that trained it; None for a folder."""
+        return self.tags.get(RUN) or self.run_id
+
 
 def register(tracker: Tracker, run_id: str, tags: Mapping[str, str]) -> int:
     """Register the packaged model of a run as a candidate, and return its version number.

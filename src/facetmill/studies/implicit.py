@@ -73,9 +73,12 @@ def study_implicit(
 ) -> Implicit:
     """Train and score every arm in folds of the products that have a picture and one implicit value.
 
-    What the frozen encoder gives is kept below `features_dir`. Raises `DataError` for fewer products than folds.
+    What the frozen encoder gives is kept below `features_dir`. A first line
+    says how many products were taken; raises `DataError` for fewer than two groups of them a fold.
     """
-    chosen = [p for p in products if p.images and len(p.facets) == 1 and not p.facets[0].explicit]
+    given = list(products)
+    chosen = [p for p in given if p.images and len(p.facets) == 1 and not p.facets[0].explicit]
+    on_line(f"{len(chosen)} of {len(given)} products have a picture and one implicit value")
     if len({product.group_id for product in chosen}) < 2 * FOLDS:
         raise DataError(f"{len(chosen)} products with a picture and one implicit value: too few for {FOLDS} folds")
     blind = replace(params.models.jave, **_TEXT)
@@ -97,7 +100,7 @@ def study_implicit(
         for name, (kind, config, with_title) in arms.items():
             asked = [_listed(product, values, with_title) for product in rest]
             test = [_listed(chosen[number], values, with_title) for number in held_out]
-            right[name][held_out] = _train(params, kind, config, asked, test, features_dir)
+            right[name][held_out] = _train(params, kind, config, asked, test, values, features_dir)
             on_line(f"fold {fold + 1} of {FOLDS}, {name}: {right[name][held_out].mean():.3f}")
     pairs = [("both", "title"), ("both", "picture"), *((name, "majority") for name in arms)]
     attributes = [product.facets[0].attribute for product in chosen]
@@ -141,24 +144,25 @@ def _train(
     config: JaveConfig,
     products: Sequence[Product],
     test: Sequence[Product],
+    values: Mapping[str, Sequence[str]],
     features_dir: Path,
 ) -> list[bool]:
     """Which test products a new model tells right; every tenth of the others chooses its best epoch."""
     train = [product for number, product in enumerate(products) if number % 10]
     training = replace(params.training, **_TRAINING)
     seed_everything(training.seed)
-    model = kind.fit_vocabulary(config, build_schema([to_batch(train)]), train)
+    model = kind.fit_vocabulary(config, build_schema([to_batch(products)]), train)
     fit(model, train, products[::10], training, features_dir=features_dir, progress=False)
     with compute_settings(training.threads):
         model.prepare(test, features_dir)
         model.eval()
         chunks = [test[start : start + BATCH] for start in range(0, len(test), BATCH)]
-        told = [value for chunk in chunks for value in _most_likely(model, chunk)]
+        told = [value for chunk in chunks for value in _most_likely(model, chunk, values)]
     return [value == product.facets[0].value for value, product in zip(told, test, strict=True)]
 
 
 @torch.inference_mode()
-def _most_likely(model: Jave, products: Sequence[Product]) -> list[str]:
+def _most_likely(model: Jave, products: Sequence[Product], values: Mapping[str, Sequence[str]]) -> list[str]:
     """Of each product the listed value that most surely begins where it stands; "" where none is listed."""
     batch = model.collate(products)
     _, tag_BTG = model(batch)
@@ -172,7 +176,11 @@ def _most_likely(model: Jave, products: Sequence[Product]) -> list[str]:
             if token is not None and token.field == "text"
         }
         first += len(reading.tokens)
-        starts = {start: value for value, start in _places(product.text.split(JOINT)) if start in sure}
+        starts = {
+            start: value
+            for value, start in _places(sorted(values.get(product.facets[0].attribute, ())))
+            if start in sure
+        }
         told.append(starts[max(starts, key=lambda start: sure[start])] if starts else "")
     return told
 
