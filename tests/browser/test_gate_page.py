@@ -10,6 +10,7 @@ from playwright.sync_api import Browser
 
 from facetmill.gates.verdict import DataVerdict, Verdict
 from facetmill.report.gate_page import render
+from tests.browser.conftest import watched
 
 VERDICT = DataVerdict(
     (
@@ -28,14 +29,11 @@ def test_the_page_is_whole_offline_and_fits_a_phone(
     page_path = tmp_path / "report.html"
     page_path.write_text(render(VERDICT, "shop"), encoding="utf-8")
     context = browser.new_context(color_scheme=scheme, viewport={"width": 390, "height": 844})
-    page = context.new_page()
-    asked: list[str] = []
-    said: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: said.append(message.text))
+    seen = watched(context)
+    page = seen.page
     page.goto(page_path.as_uri())
-    assert [url for url in asked if not url.startswith("file:")] == []
-    assert said == []
+    assert [url for url in seen.asked if not url.startswith("file:")] == []
+    assert seen.said == []
     text = page.inner_text("body")
     assert text.index("Blocked") < text.index("Products in the smallest split: 0 of 1") < text.index("Warnings")
     assert "Ids are unique" not in text  # what holds is folded away

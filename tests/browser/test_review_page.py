@@ -11,6 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from facetmill.report.review_page import write_review
+from tests.browser.conftest import watched
 from tests.fake_comparison import fake_comparison
 
 PHONE = {"width": 360, "height": 740}
@@ -52,18 +53,14 @@ def shown(page: Page) -> int:
 
 
 def test_it_asks_for_nothing_and_the_console_stays_silent(context: BrowserContext, review: str) -> None:
-    page = context.new_page()
-    asked: list[str] = []
-    said: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
+    seen = watched(context)
+    page = seen.page
     page.goto(review)
     page.evaluate("for (const image of document.images) image.loading = 'eager'")
     page.wait_for_function("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
     assert page.evaluate("document.images.length") > 3
-    assert [url for url in asked if not url.startswith("data:image/jpeg")] == [review]
-    assert said == []
+    assert [url for url in seen.asked if not url.startswith("data:image/jpeg")] == [review]
+    assert seen.said == []
     assert page.title() == "jave 4 or jave 3: review"
 
 

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from facetmill.report.sweep_page import sweep_page
+from tests.browser.conftest import watched
 
 
 def trial(number: int, state: str, value: float | None, error: str | None = None) -> dict[str, Any]:
@@ -40,17 +41,14 @@ def test_the_page_is_whole_offline_and_fits_a_phone(
     path = tmp_path / "sweep.html"
     path.write_text(sweep_page(SUMMARY), encoding="utf-8")
     context = browser.new_context(color_scheme=scheme, viewport={"width": 390, "height": 844})
-    page = context.new_page()
-    asked: list[str] = []
-    said: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: said.append(message.text))
+    seen = watched(context)
+    page = seen.page
     page.goto(path.as_uri())
     expect(page.get_by_role("status")).to_contain_text("Trial 3 won")
     expect(page.get_by_role("img", name="3 trials by number")).to_be_visible()
     expect(page.get_by_role("row", name="3 winner complete 0.7000")).to_have_count(1)
-    assert [url for url in asked if not url.startswith("file:")] == []
-    assert said == []
+    assert [url for url in seen.asked if not url.startswith("file:")] == []
+    assert seen.said == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     trials = page.get_by_role("group", name="Trials")
     assert trials.evaluate("part => part.scrollWidth > part.clientWidth && part.tabIndex === 0")  # scrolls by itself

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import copy
-import io
 import math
 import re
 from html.parser import HTMLParser
@@ -16,10 +14,7 @@ import pytest
 from PIL import Image
 
 from facetmill.report import examples as examples_module
-from facetmill.report.marked_text import MAX_CHARACTERS, gate_grid, gate_map, marked
-from facetmill.report.numbers import duration, p_text, plain, score, signed, typeset
-from facetmill.report.pictures import MAX_SIDE, Thumbnail, thumbnail
-from facetmill.report.plots import Scale, curves, diverging, ticks
+from facetmill.report.marked_text import MAX_CHARACTERS, marked
 from facetmill.report.review_page import review_page, write_review
 from tests.fake_comparison import fake_comparison
 
@@ -317,70 +312,6 @@ def test_writing_is_all_or_nothing(comparison: dict[str, Any], tmp_path: Path) -
     assert [each.name for each in path.parent.iterdir()] == ["review.html"]
 
 
-# Pictures
-
-
-def save(path: Path, image: Image.Image, **options: Any) -> Path:
-    image.save(path, **options)
-    return path
-
-
-def opened(made: Thumbnail | str) -> Image.Image:
-    assert isinstance(made, Thumbnail), made
-    image = Image.open(io.BytesIO(base64.b64decode(made.uri.removeprefix("data:image/jpeg;base64,"))))
-    assert image.size == (made.width, made.height)
-    assert image.mode == "RGB"
-    return image
-
-
-def near(color: Any, wanted: tuple[int, int, int]) -> bool:
-    return all(abs(one - other) < 16 for one, other in zip(color, wanted, strict=True))
-
-
-def test_a_large_picture_is_made_small(tmp_path: Path) -> None:
-    path = save(tmp_path / "a.png", Image.new("RGB", (2000, 500), (10, 200, 10)))
-    assert opened(thumbnail(path)).size == (MAX_SIDE, MAX_SIDE // 4)
-
-
-def test_print_colours_transparency_and_palettes_become_rgb_on_white(tmp_path: Path) -> None:
-    cmyk = save(tmp_path / "a.jpg", Image.new("CMYK", (40, 40), (255, 0, 0, 0)))
-    assert near(opened(thumbnail(cmyk)).getpixel((20, 20)), (0, 255, 255))
-    clear = save(tmp_path / "b.png", Image.new("RGBA", (40, 40), (0, 0, 0, 0)))
-    assert near(opened(thumbnail(clear)).getpixel((20, 20)), (255, 255, 255))
-    gif = save(tmp_path / "c.gif", Image.new("P", (40, 40), 0))
-    opened(thumbnail(gif))
-
-
-def test_a_turned_picture_stands_upright_and_its_own_data_is_gone(tmp_path: Path) -> None:
-    image = Image.new("RGB", (80, 40), (255, 0, 0))
-    image.paste((0, 0, 255), (0, 0, 40, 40))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turned by 90 degrees: what was left is now on top
-    exif[0x010E] = "secret place"
-    made = thumbnail(save(tmp_path / "a.jpg", image, exif=exif))
-    upright = opened(made)
-    assert upright.size == (40, 80)
-    assert near(upright.getpixel((20, 10)), (0, 0, 255))
-    assert isinstance(made, Thumbnail)
-    assert b"secret" not in base64.b64decode(made.uri.split(",")[1])
-
-
-def test_what_cannot_be_shown_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert thumbnail(tmp_path / "none.jpg") == "The picture file is missing"
-    assert thumbnail(tmp_path / "\0") == "The picture file is missing"
-    assert thumbnail(tmp_path) == "The picture cannot be read"
-    broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"\xff\xd8\xff\xe0 not a picture")
-    assert thumbnail(broken) == "The picture cannot be read"
-    whole = save(tmp_path / "whole.png", Image.effect_noise((100, 100), 50))
-    cut = tmp_path / "cut.png"
-    cut.write_bytes(whole.read_bytes()[:2000])
-    assert thumbnail(cut) == "The picture cannot be read"
-    bomb = save(tmp_path / "bomb.png", Image.new("1", (8000, 8000)))
-    assert bomb.stat().st_size < 100_000
-    assert thumbnail(bomb) == "The picture is too large to open"
-
-
 def test_pictures_are_left_out_once_the_page_is_full(
     comparison: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -393,71 +324,8 @@ def test_pictures_are_left_out_once_the_page_is_full(
 
 
 def test_a_relative_picture_is_looked_for_in_the_given_folder(comparison: dict[str, Any], tmp_path: Path) -> None:
-    save(tmp_path / "cup.png", Image.new("RGB", (20, 20)))
+    Image.new("RGB", (20, 20)).save(tmp_path / "cup.png")
     product = example()["product"] | {"image": "cup.png"}
     comparison["examples"] = [example(product=product)]
     assert 'alt="Picture of Rose cup"' in review_page(comparison, pictures_dir=tmp_path)
     assert "The picture file is missing" in review_page(comparison, pictures_dir=tmp_path / "elsewhere")
-
-
-# Gates
-
-
-def test_the_gate_map_fills_each_token_by_its_gate_and_names_the_widest() -> None:
-    product = {"title": "Rose & cup", "text": ""}
-    tokens = [
-        {"field": "title", "start": 0, "end": 4, "gate": 0.91},
-        {"field": "title", "start": 5, "end": 6, "gate": math.nan},
-        {"field": "title", "start": 7, "end": 10, "gate": 7.0},
-    ]
-    html = gate_map(product, tokens)
-    assert (
-        '<span class="heat h9">Rose</span> <span class="heat h0">&amp;</span> <span class="heat h10">cup</span>' in html
-    )
-    assert "Widest open at <bdi>cup</bdi> 1.00, <bdi>Rose</bdi> 0.91" in html
-
-
-def test_the_gate_grid_says_where_it_is_widest_and_fits_its_numbers() -> None:
-    html = gate_grid(2, 3, [0.0, 0.2, 0.0, 0.0, 0.0, 0.81])
-    assert "widest open at row 2 of 2, column 3 of 3: 0.81" in html
-    (small, large) = (float(r) for r in re.findall(r' r="([\d.]+)"', html))
-    assert large / small == pytest.approx(math.sqrt(0.81 / 0.2), abs=0.01)
-    assert gate_grid(2, 3, [0.5]) == ""
-
-
-# Numbers and plots
-
-
-def test_numbers_are_printed_one_way() -> None:
-    assert (signed(0.0412), signed(-0.0412), signed(0.0001), signed(math.nan)) == ("+0.041", "−0.041", "0.000", "–")
-    assert (score(0.5), score(None), score(True)) == ("0.500", "–", "–")
-    assert (p_text(0.0004), p_text(0.5)) == ("p\xa0<\xa00.001", "p\xa0=\xa00.500")
-    assert [duration(x) for x in (0.00421, 0.0121, 0.183, 2.4, None)] == ["4.21 ms", "12.1 ms", "183 ms", "2.40 s", "–"]
-    assert (plain(12450), plain(0.2411), plain(-3.0), plain("x"), plain(None)) == ("12,450", "0.2411", "−3", "x", "–")
-    assert typeset(">= -0.02 of x-1") == "≥ −0.02 of x-1"
-
-
-def test_ticks_are_round_and_within_bounds() -> None:
-    assert ticks(0.73, 1.0) == [0.8, 0.9, 1.0]
-    assert ticks(-0.5, 0.5, 4) == [-0.5, 0.0, 0.5]
-    assert ticks(3, 3) == [3]
-
-
-def test_a_scale_maps_ends_to_ends_and_clips_beyond() -> None:
-    scale = Scale(0.0, 2.0, left=10.0, right=90.0)
-    assert [scale.number(x) for x in (0.0, 1.0, 2.0, 9.0, -9.0)] == [10.0, 50.0, 90.0, 90.0, 10.0]
-
-
-def test_a_diverging_plot_always_has_room_on_both_sides_of_zero() -> None:
-    low, high = diverging([0.1, 0.5])
-    assert low == pytest.approx(-0.4 * 0.54)
-    assert high == pytest.approx(0.54)
-    assert diverging([]) == (-0.05, 0.05)
-
-
-def test_a_long_curve_is_thinned_and_keeps_its_last_point() -> None:
-    html = curves([(float(epoch), epoch / 9_999) for epoch in range(10_000)], [], "x")
-    (points,) = re.findall(r'points="([^"]+)"', html)
-    assert len(points.split()) <= 200
-    assert points.split()[-1].startswith("1000,")
-    assert "A 1<" in html

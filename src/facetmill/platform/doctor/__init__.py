@@ -66,7 +66,7 @@ def diagnose(start: Path, checks: Mapping[str, Check] = CHECKS) -> list[Finding]
     for name, check in checks.items():
         try:
             found += check(layout)
-        except Exception as error:
+        except Exception as error:  # whatever is broken, the other checks still say what they know
             said = f"this check crashed, so nothing is known: {type(error).__name__}: {error}"
             found.append(Finding(name, "problem", said, "install again what it names, with make setup, or report it"))
     return sorted(found, key=lambda finding: finding.severity != "problem")
