@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,3 +99,14 @@ def test_every_product_is_scored_once_by_each_arm(root: Path, tmp_path: Path, mo
     assert len(lines) == 16
     with pytest.raises(DataError, match="3 products with a picture"):
         study_implicit(params, pictured[:3], tmp_path, lines.append)
+
+
+def test_the_command_says_when_there_are_too_few_products(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "shop.csv").write_text("id,title,Color\na,Cup,Red\nb,Mug,Blue\n")
+    words = [sys.executable, "-m", "facetmill", "study", "implicit", "--data", f"products:{tmp_path / 'shop.csv'}"]
+    done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "0 of 2 products have a picture and one implicit value",
+        "facetmill: 0 products with a picture and one implicit value: too few for 5 folds",
+    ]
