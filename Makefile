@@ -6,6 +6,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+TEST_PROCESSES := 2
 STAMP := $(VENV)/.installed
 
 # What a user gives reaches the shell as one word each, whatever it holds.
@@ -35,8 +36,8 @@ retrain: $(STAMP) ## dataset, gate, sweep, training, judgement, promotion; DATA=
 	$(BIN)/facetmill retrain $(if $(value DATA),--data $(call quote,$(value DATA))) \
 	  $(if $(value MODEL),--model $(call quote,$(value MODEL)))
 
-test: $(STAMP) ## run the tests; PYTEST_ARGS='-k gates' to choose
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(STAMP) ## run the tests in TEST_PROCESSES=2 processes; PYTEST_ARGS='-k gates' to choose
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)
 
 bench: $(STAMP) ## our speed against named peers, as ratios
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
