@@ -30,6 +30,9 @@ $(STAMP): pyproject.toml constraints.txt
 	if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then "$$python" -m venv --clear $(VENV); fi
 	@echo "Installing Facetmill into $(VENV) (about 2.5 GB; some minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev,team]'
+# Compiled here, in all cores: where PYTHONDONTWRITEBYTECODE is set, as in many containers, every process would otherwise
+# compile all that it imports. Some packages hold templates that are no Python; they are passed over.
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib src >/dev/null 2>&1 || true
 	@touch $@
 
 retrain: $(STAMP) ## dataset, gate, sweep, training, judgement, promotion; DATA=format:path MODEL=key

@@ -196,7 +196,7 @@ def _start(layout: Layout, kind: Kind, preferred_port: int) -> Server:
         module = ["facetmill.platform.mlflow_server", store, artifacts_dir.as_uri(), str(port)]
     else:
         layout.prefect_home.mkdir(parents=True, exist_ok=True)
-        module = ["prefect", "server", "start", "--host", HOST, "--port", str(port)]
+        module = ["facetmill.platform.prefect_server", "server", "start", "--host", HOST, "--port", str(port)]
     ours = {"PREFECT_SERVER_API_HOST": HOST, "PREFECT_SERVER_API_PORT": str(port)}  # the web page asks there
     environment = {**quiet_environment(layout), **os.environ, **ours}
     for name in ("MLFLOW_RUN_ID", MLFLOW.variable, PREFECT.variable):
@@ -242,21 +242,23 @@ def _await_health(layout: Layout, kind: Kind, known: Mapping[str, Server]) -> Se
 
 def answers(server: Server, kind: Kind) -> bool:
     """Whether this very server, and not another one on its port, answers."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        listening = any(
+        with direct.open(server.url + kind.health, timeout=10) as answer:
+            return answer.status == 200 and _listens(server)
+    except OSError:
+        return False
+
+
+def _listens(server: Server) -> bool:
+    """Whether a process of the server holds its port. Looks at every process of the machine, so it is asked last."""
+    try:
+        return any(
             connection.status == psutil.CONN_LISTEN and connection.laddr.port == server.port
             for process in _members(server)
             for connection in process.net_connections("tcp")
         )
     except psutil.Error:
-        return False
-    if not listening:
-        return False
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with direct.open(server.url + kind.health, timeout=10) as answer:
-            return bool(answer.status == 200)
-    except OSError:
         return False
 
 
