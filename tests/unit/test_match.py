@@ -337,17 +337,6 @@ def test_the_output_does_not_depend_on_the_number_of_processes(
     assert ids_after == ids_before
 
 
-def test_processes_share_the_pieces_out_among_themselves(tmp_path: Path) -> None:
-    """What another process has begun (its target is there) is neither matched nor counted twice."""
-    write(tmp_path / "in", 1, 2)
-    source = tmp_path / "in" / "part-00000.parquet"
-    pieces = [match._Piece(source, group, tmp_path / f"part-0000{group}.parquet") for group in range(2)]
-    pieces[0].target.touch()
-    assert match._match_pieces(pieces, RULES).num_products == 50
-    assert pieces[0].target.stat().st_size == 0
-    assert pq.read_table(pieces[1].target)["product_id"][0].as_py() == "0-1-0"
-
-
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_damaged_shard_leaves_the_old_output_and_no_rest(
     workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -26,11 +26,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate, chain, pairwise
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +38,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from facetmill.dataset.engine import map_pieces
 from facetmill.files import replace_folder
 from facetmill.params import MatchParams
 from facetmill.records import FIELDS, PRODUCT_SCHEMA, require_schema, shards
@@ -100,9 +99,10 @@ class MatchCounts:
 def match_shards(source_dir: Path, target_dir: Path, rules: MatchParams) -> MatchCounts:
     """Match the shards of `source_dir` into `target_dir`, which is replaced as a whole.
 
-    Each row group of the source becomes one shard, in the same order. Row groups are shared out over `rules.workers`
-    processes, of which this one is the first; the output does not depend on their number. Memory is that of one
-    record batch a process, and of the row group it came from as it is stored (`ingest` writes 2,000 products).
+    Each row group of the source becomes one shard, in the same order, and is a piece that any process may do (see
+    `engine.py`): of this machine `rules.workers`, of which this one is the first. The output depends on none of that.
+    Memory is that of one record batch a process, and of the row group it came from as it is stored (`ingest` writes
+    2,000 products).
     """
     groups: list[tuple[Path, int]] = []
     num_rows = 0
@@ -110,38 +110,13 @@ def match_shards(source_dir: Path, target_dir: Path, rules: MatchParams) -> Matc
         with pq.ParquetFile(path) as source:
             require_schema(path, source.schema_arrow)
             num_rows += source.metadata.num_rows
-            groups += [(path, group) for group in range(source.num_row_groups)]
-    workers = min(rules.workers, len(groups)) if num_rows >= _ROWS_WORTH_A_POOL else 1
+            groups += [(path.absolute(), group) for group in range(source.num_row_groups)]
+    workers = rules.workers if num_rows >= _ROWS_WORTH_A_POOL else 1
     with replace_folder(target_dir) as folder:
-        pieces = [_Piece(*group, folder / f"part-{number:05d}.parquet") for number, group in enumerate(groups)]
-        if workers == 1:
-            return _match_pieces(pieces, rules)
-        with ProcessPoolExecutor(workers - 1, mp_context=get_context("spawn")) as pool:
-            others = [pool.submit(_match_pieces, pieces, rules) for _ in range(workers - 1)]
-            counts = _match_pieces(pieces, rules)  # meanwhile: the others take half a second to start
-            return sum((other.result() for other in others), counts)
-
-
-def _match_pieces(pieces: Sequence[_Piece], rules: MatchParams) -> MatchCounts:
-    """Match every piece that no other process has begun; where one has, the target exists."""
-    counts = MatchCounts()
-    try:
-        for piece in pieces:
-            if _claim(piece):
-                counts += _match_piece(piece, rules)
-    except BaseException:
-        for piece in pieces:  # so that the others stop as well
-            _claim(piece)
-        raise
-    return counts
-
-
-def _claim(piece: _Piece) -> bool:
-    try:
-        piece.target.touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    return True
+        pieces = [
+            _Piece(*group, folder.absolute() / f"part-{number:05d}.parquet") for number, group in enumerate(groups)
+        ]
+        return sum(map_pieces(partial(_match_piece, rules=rules), pieces, workers), MatchCounts())
 
 
 def _match_piece(piece: _Piece, rules: MatchParams) -> MatchCounts:

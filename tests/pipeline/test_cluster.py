@@ -1,0 +1,134 @@
+"""A dataset stage on a real Dask cluster: a scheduler and two worker processes, as on several hosts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+
+import pyarrow.parquet as pq
+import pytest
+
+from facetmill.dataset.engine import map_pieces
+from facetmill.errors import PlatformError
+from facetmill.records import PRODUCT_SCHEMA, Facet, Product, shards, to_batch
+from tests.pipeline.conftest import ROOT, free_port
+
+pytestmark = pytest.mark.pipeline
+
+
+@dataclass(frozen=True)
+class Piece:
+    number: int
+    target: Path
+
+
+def note_process(piece: Piece) -> int:
+    """Say in a file which process is at work, take a while, write the target."""
+    piece.target.with_name(f"process-{os.getpid()}").touch()
+    time.sleep(0.3)
+    piece.target.write_text(str(piece.number))
+    return piece.number
+
+
+def kill_own_process(piece: Piece) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return piece.number
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a cluster of two workers of one thread each; a nanny starts a new worker for one that dies."""
+    folder = tmp_path_factory.mktemp("dask")
+    address = f"tcp://127.0.0.1:{free_port()}"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    dask = [sys.executable, "-m", "dask"]
+    scheduler = [*dask, "scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--no-dashboard"]
+    worker = [*dask, "worker", address, "--nworkers", "2", "--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1"]
+    worker += ["--local-directory", str(folder / "spill")]
+    with (folder / "dask.log").open("wb") as log:
+        started = [
+            subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+            for command in (scheduler, worker)
+        ]
+        try:
+            yield address
+        finally:
+            for process in started:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+@pytest.fixture
+def cluster(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", scheduler)
+
+
+def write_products(folder: Path) -> None:
+    folder.mkdir()
+    for shard in range(3):
+        with pq.ParquetWriter(folder / f"part-{shard:05d}.parquet", PRODUCT_SCHEMA) as writer:
+            for group in range(2):
+                writer.write_batch(
+                    to_batch(
+                        Product(f"{shard}-{group}-{i}", "s", f"Red shirt {i}", facets=(Facet("Color", "red"),))
+                        for i in range(40)
+                    )
+                )
+
+
+def match_stage(workspace: Path, **environment: str) -> dict[str, bytes]:
+    """Run the stage as dvc.yaml does; its outputs by name."""
+    command = [sys.executable, "-m", "facetmill.stages.match", "--source", "ingested", "--out", "matched"]
+    subprocess.run(
+        [*command, "--report", "match.json"],
+        cwd=workspace,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), **environment},
+        check=True,
+        timeout=120,
+    )
+    outputs = {path.name: path.read_bytes() for path in (workspace / "matched").iterdir()}
+    return outputs | {"report": (workspace / "match.json").read_bytes()}
+
+
+def test_a_stage_writes_the_same_bytes_here_and_on_a_cluster(cluster: None, tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    shutil.copy(ROOT / "params.yaml", workspace)
+    write_products(workspace / "ingested")
+    there = match_stage(workspace)
+    here = match_stage(workspace, DASK_SCHEDULER_ADDRESS="")
+    assert there == here
+    assert len(shards(workspace / "matched")) == 6
+    assert sorted(path.name for path in workspace.iterdir()) == ["ingested", "match.json", "matched", "params.yaml"]
+
+
+def test_a_killed_workers_pieces_are_done_by_others(cluster: None, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    pieces = [Piece(number, out / f"{number}.txt") for number in range(12)]
+
+    def kill_the_first() -> None:
+        while not (seen := list(out.glob("process-*"))):
+            time.sleep(0.02)
+        os.kill(int(seen[0].name.removeprefix("process-")), signal.SIGKILL)
+
+    killer = Thread(target=kill_the_first)
+    killer.start()
+    assert map_pieces(note_process, pieces, workers=1) == list(range(12))
+    killer.join()
+    assert [piece.target.read_text() for piece in pieces] == [str(number) for number in range(12)]
+    assert len(list(out.glob("process-*"))) >= 2
+    assert not list(out.glob(".*"))
+
+
+def test_a_piece_that_kills_every_worker_is_an_error_not_a_wait(cluster: None, tmp_path: Path) -> None:
+    with pytest.raises(PlatformError, match=r"tcp://127\.0\.0\.1:\d+: "):
+        map_pieces(kill_own_process, [Piece(0, tmp_path / "0.txt")], workers=1)
