@@ -6,6 +6,7 @@ from typing import Any
 
 from prefect import flow
 
+from facetmill.dataset.storage import push
 from facetmill.dataset.workspace import build
 from facetmill.platform.steps import step
 from facetmill.registry.judging import register_candidate, settle
@@ -21,6 +22,7 @@ def retrain(data: str | None = None, model: str | None = None, who: str = "", wh
     built = step(build)(bench.layout.root, bench.params, on_line=print)
     dataset = built.dataset
     step(dataset.require_passed)()
+    step(push)(bench.layout.root, dataset, on_line=print)
     dictionary = step(train_dictionary)(bench, dataset)
     winner = step(sweep)(bench, dataset, bench.params.model)
     runs = step(train_seeds)(bench, dataset, winner.recipe, winner.study)

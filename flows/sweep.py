@@ -6,6 +6,7 @@ from typing import Any
 
 from prefect import flow
 
+from facetmill.dataset.storage import push
 from facetmill.dataset.workspace import build
 from facetmill.platform.steps import step
 from facetmill.training import sweep as search
@@ -18,4 +19,5 @@ def sweep(data: str | None = None, model: str | None = None) -> dict[str, Any]:
     bench = open_workbench(data, model)
     dataset = step(build)(bench.layout.root, bench.params, on_line=print).dataset
     step(dataset.require_passed)()
+    step(push)(bench.layout.root, dataset, on_line=print)
     return step(search.sweep)(bench, dataset, bench.params.model).to_json()

@@ -6,6 +6,7 @@ from typing import Any
 
 from prefect import flow
 
+from facetmill.dataset.storage import push
 from facetmill.dataset.workspace import build
 from facetmill.platform.steps import step
 from facetmill.registry.judging import register_candidate
@@ -19,6 +20,7 @@ def train(data: str | None = None, model: str | None = None) -> dict[str, Any]:
     bench = open_workbench(data, model)
     dataset = step(build)(bench.layout.root, bench.params, on_line=print).dataset
     step(dataset.require_passed)()
+    step(push)(bench.layout.root, dataset, on_line=print)
     dictionary = step(train_dictionary)(bench, dataset)
     runs = step(train_seeds)(bench, dataset, recipe_of(bench.params, bench.params.model))
     candidate = step(register_candidate)(bench, dataset, runs, dictionary)

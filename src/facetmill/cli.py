@@ -177,6 +177,36 @@ def dataset_checkout(version: DatasetVersion, as_json: AsJson = False) -> None:
     _show({"version": found.version, "folder": str(found.dir)}, as_json)
 
 
+@dataset_app.command("push")
+def dataset_push(data: Data = None, as_json: AsJson = False) -> None:
+    """Copy a built dataset to the project's DVC remote, as every training does before it begins."""
+    layout = _layout()
+    from facetmill.dataset.dvc import remote_name
+    from facetmill.dataset.storage import push
+    from facetmill.dataset.version import Dataset
+    from facetmill.dataset.workspace import workspace_dir
+    from facetmill.workbench import resolve_params
+
+    dataset = Dataset.open(workspace_dir(layout.root, resolve_params(layout.root, data)))
+    push(layout.root, dataset, on_line=_say)
+    _show({"version": dataset.version, "remote": remote_name(layout.root)}, as_json)
+
+
+@dataset_app.command("gc")
+def dataset_gc(
+    remote: Annotated[bool, typer.Option("--remote", help="Also remove from the DVC remote.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Forget dataset versions that neither lie in data/ nor belong to a registered model."""
+    layout = _layout()
+    from facetmill.registry.lineage import collect_datasets
+    from facetmill.workbench import open_workbench
+
+    bench = open_workbench(start=layout.root)
+    _show(collect_datasets(bench, remote=remote, dry_run=dry_run).to_json(), as_json)
+
+
 @app.command()
 def lineage(
     ref: Annotated[str | None, typer.Argument(help=REF_HELP)] = None,
@@ -336,7 +366,7 @@ def study_pictures(
     from facetmill.studies.pictures import study_pictures
 
     params = load_params(layout.root / "params.yaml")
-    _show(study_pictures(params, range(seeds), lambda line: print(line, file=sys.stderr)).to_json(), as_json)
+    _show(study_pictures(params, range(seeds), _say).to_json(), as_json)
 
 
 @study_app.command("implicit")
@@ -349,7 +379,7 @@ def study_implicit(data: Data = None, as_json: AsJson = False) -> None:
 
     params = resolve_params(layout.root, data)
     with reading_data(params) as (products, _):
-        found = study_implicit(params, products, layout.features_dir, lambda line: print(line, file=sys.stderr))
+        found = study_implicit(params, products, layout.features_dir, _say)
     _show(found.to_json(), as_json)
 
 
@@ -378,6 +408,11 @@ def _run_flow(name: str, as_json: bool, **parameters: Any) -> dict[str, Any]:
     outcome: dict[str, Any] = run_flow(flow, **parameters)
     _show(outcome, as_json)
     return outcome
+
+
+def _say(line: str) -> None:
+    """What goes on meanwhile; stdout may be JSON that another program reads."""
+    print(line, file=sys.stderr)
 
 
 def _show(value: Any, as_json: bool, indent: str = "") -> None:

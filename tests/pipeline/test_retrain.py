@@ -18,7 +18,7 @@ from facetmill.registry import versions
 from facetmill.report.page import claim
 from facetmill.tracking import Tracker
 from facetmill.workbench import EXPERIMENT
-from tests.pipeline.conftest import Platform
+from tests.pipeline.conftest import ROOT, Platform
 
 pytestmark = pytest.mark.pipeline
 
@@ -60,6 +60,8 @@ def answer(platform: Platform, *words: str) -> Any:
 def first(platform: Platform) -> Any:
     """The answer of the first retrain of the workspace."""
     change_params(platform, SMALL)
+    (platform.layout.root / ".dvc").mkdir()
+    shutil.copy(ROOT / ".dvc" / "config", platform.layout.root / ".dvc")
     return answer(platform, "retrain", "--who", "ana", "--why", "first")
 
 
@@ -173,8 +175,12 @@ def test_lineage_goes_both_ways(platform: Platform, first: Any) -> None:
 
 
 def test_a_champion_can_be_reproduced_after_its_dataset_is_gone(platform: Platform, first: Any) -> None:
+    """Nor does collecting garbage take it, and what the cache has lost the remote still has."""
     for folder in platform.layout.data_dir.iterdir():
         shutil.rmtree(folder)
+    collected = answer(platform, "dataset", "gc")
+    assert first["dataset"]["version"] in collected["kept"]
+    shutil.rmtree(platform.layout.state_dir / "dvc-cache")
     done = answer(platform, "reproduce", "facets@champion")
     assert done["differences"] == {}
     assert done["num_metrics"] > 20

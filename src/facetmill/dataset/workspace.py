@@ -11,9 +11,6 @@ import fcntl
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +20,7 @@ from typing import IO, Any
 
 import yaml
 
+from facetmill.dataset import dvc
 from facetmill.dataset.version import Dataset
 from facetmill.errors import DataError, ParamsError
 from facetmill.files import hash_json, write_text
@@ -32,12 +30,8 @@ from facetmill.sources import SOURCES, parse_data
 
 _DEMO_PATH = Path("src/facetmill/sources/demo")
 _OUTS = ("ingested", "matched", "dataset", "checked", "reports")
-_DVC_STATE = ".facetmill"
 
-_RUNNING = re.compile(r"Running stage '(\w+)':")
 _CACHED = re.compile(r"Stage '(\w+)' (?:didn't change, skipping|is cached - skipping run)")
-_FAILED = re.compile(r"ERROR: failed to reproduce '(\w+)': (.*)")
-_DVCS_WORDS = re.compile(r"> |Running stage |Updating lock file |Generating lock file ")
 
 
 @dataclass(frozen=True)
@@ -113,7 +107,7 @@ def prepare(root: Path, params: Params) -> Path:
     root = root.resolve()
     folder = workspace_dir(root, params)
     text = yaml.safe_dump(_in_workspace(root, params), allow_unicode=True, sort_keys=False)
-    _furnish(root, folder, text)
+    furnish(root, folder, text)
     return folder
 
 
@@ -130,34 +124,40 @@ def find(root: Path, version: str) -> Dataset | None:
 
 
 def checkout(root: Path, version: str, *, params_text: str, lock_text: str, on_line: Callable[[str], None]) -> Dataset:
-    """Bring back a dataset that was built before, byte for byte, from DVC's cache, in a folder named by its version.
+    """Bring back a dataset that was built before, byte for byte, from DVC's cache or remote, in a folder
+    named by its version.
 
     `params_text` and `lock_text` are its params.yaml and dvc.lock, which every training run keeps. Raises `DataError`
-    when the cache has lost a part of it.
+    when both have lost a part of it.
     """
     root = root.resolve()
     folder = root / "data" / f"version-{version[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder, fcntl.LOCK_EX, on_line) as lock:
-        _furnish(root, folder, params_text)
+    with locked(folder, fcntl.LOCK_EX, on_line) as lock:
+        furnish(root, folder, params_text)
         _write(folder / "dvc.lock", lock_text)
         try:
-            _run_dvc(["checkout", "--force"], root, folder, lock, on_line)
+            # From the cache, and what that has lost from the remote.
+            command = ["pull" if dvc.remote_name(root) else "checkout", "--force"]
+            dvc.run(command, root, folder, lock, on_line)
         except DataError as error:
-            raise DataError(f"dataset {version[:12]} cannot be brought back from DVC's cache: {error}") from error
+            raise DataError(f"dataset {version[:12]} cannot be brought back: {error}") from error
         dataset = Dataset.open(folder)
     if dataset.version != version:
         raise DataError(f"{folder}: is {dataset.version[:12]}, not {version[:12]}; its dvc.lock belongs to other data")
     return dataset
 
 
-def _furnish(root: Path, folder: Path, params_text: str) -> None:
-    """All that DVC needs in a workspace."""
+def furnish(root: Path, folder: Path, params_text: str) -> None:
+    """Write all that DVC needs in a workspace but dvc.lock."""
     _write(folder / "params.yaml", params_text)
     _write(folder / "dvc.yaml", _stages(root, yaml.safe_load(params_text)["dataset"]))
     # Compiled files come and go beside the sources, which are dependencies.
     _write(folder / ".dvcignore", "__pycache__/\n*.pyc\n")
-    _write(folder / ".dvc" / "config", _dvc_config(root))
+    _write(folder / ".dvc" / "config", dvc.config(root))
+    secrets = folder / ".dvc" / "config.local"
+    if not secrets.is_symlink():
+        secrets.symlink_to(root / ".dvc" / "config.local")  # of remotes; there may be none
     link = folder / "src"
     if not link.is_symlink() or link.readlink() != root / "src":
         link.unlink(missing_ok=True)
@@ -175,11 +175,11 @@ def build(root: Path, params: Params, *, on_line: Callable[[str], None]) -> Buil
     root = root.resolve()
     folder = workspace_dir(root, params)
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder, fcntl.LOCK_EX, on_line) as lock:
+    with locked(folder, fcntl.LOCK_EX, on_line) as lock:
         prepare(root, params)
         _clear_after_kill(folder)
-        lines = _run_dvc(["repro"], root, folder, lock, on_line)
-        stages_run = [match[1] for line in lines if (match := _RUNNING.match(line))]
+        lines = dvc.run(["repro"], root, folder, lock, on_line)
+        stages_run = [match[1] for line in lines if (match := dvc.RUNNING.match(line))]
         stages_cached = [match[1] for line in lines if (match := _CACHED.match(line))]
         dataset = Dataset.open(folder)
     return BuildResult(dataset, stages_run, stages_cached, time.monotonic() - started)
@@ -188,7 +188,7 @@ def build(root: Path, params: Params, *, on_line: Callable[[str], None]) -> Buil
 @contextmanager
 def reading(folder: Path, on_line: Callable[[str], None] = lambda _: None) -> Iterator[Dataset]:
     """The dataset of a workspace, which is not rebuilt while the block runs. Many may read at once."""
-    with _locked(folder, fcntl.LOCK_SH, on_line):
+    with locked(folder, fcntl.LOCK_SH, on_line):
         yield Dataset.open(folder)
 
 
@@ -220,20 +220,14 @@ def _stages(root: Path, dataset: Mapping[str, Any]) -> str:
     return yaml.safe_dump(stages, sort_keys=False)
 
 
-def _dvc_config(root: Path) -> str:
-    return (
-        "[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n"
-        f'[cache]\n    dir = {root / _DVC_STATE / "dvc-cache"}\n    type = "reflink,hardlink,copy"\n'
-    )
-
-
 def _write(path: Path, text: str) -> None:
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)
 
 
 @contextmanager
-def _locked(folder: Path, kind: int, on_line: Callable[[str], None]) -> Iterator[IO[bytes]]:
+def locked(folder: Path, kind: int, on_line: Callable[[str], None]) -> Iterator[IO[bytes]]:
+    """Hold a workspace: `fcntl.LOCK_EX` to change it, `fcntl.LOCK_SH` so that nobody does."""
     with (folder / ".lock").open("ab") as lock:
         try:
             fcntl.flock(lock, kind | fcntl.LOCK_NB)
@@ -254,54 +248,3 @@ def _clear_after_kill(folder: Path) -> None:
     for out in _OUTS:
         for half_written in folder.glob(f".{out}.*"):
             shutil.rmtree(half_written)
-
-
-def _run_dvc(
-    command: list[str], root: Path, folder: Path, lock: IO[bytes], on_line: Callable[[str], None]
-) -> list[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in ("DVC_ROOT", "DVC_STAGE")}
-    environment |= {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",  # dvc.yaml: "python"
-        "PYTHONUNBUFFERED": "1",
-        "DVC_NO_ANALYTICS": "1",
-        "DVC_SITE_CACHE_DIR": str(root / _DVC_STATE / "dvc-site"),
-    }
-    lines = []
-    # DVC inherits the lock: if only this process is killed, the next build still waits until DVC is done. A session of
-    # its own lets us end DVC together with the stage it runs.
-    with subprocess.Popen(
-        [sys.executable, "-m", "dvc", *command],
-        cwd=folder,
-        env=environment,
-        pass_fds=[lock.fileno()],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            for line in map(str.rstrip, process.stdout):
-                lines.append(line)
-                on_line(line)
-        except BaseException:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            raise
-    if process.returncode:
-        raise DataError(_last_words(lines))
-    return lines
-
-
-def _last_words(lines: list[str]) -> str:
-    """What the stage that failed said, without what DVC says around it; DVC's own words where no stage failed."""
-    failures = [(number, match) for number, line in enumerate(lines) if (match := _FAILED.match(line))]
-    if not failures:
-        return "\n".join(["dvc failed:", *lines[-20:]])
-    end, failed = failures[-1]
-    begin = max((number for number, line in enumerate(lines) if _RUNNING.match(line)), default=0)
-    said = [line for line in lines[begin:end] if line and not _DVCS_WORDS.match(line)]
-    if not failed[2].startswith("failed to run: ") or not said:  # a dependency is missing, say
-        said = [failed[2], *lines[end + 1 :]]
-    return "\n".join([f"stage {failed[1]} failed:", *said[-20:]])

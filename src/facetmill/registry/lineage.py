@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from facetmill.dataset import workspace
+from facetmill.dataset import storage, workspace
 from facetmill.dataset.version import Dataset
 from facetmill.errors import PlatformError
 from facetmill.registry import versions
-from facetmill.tags import DATASET, DATASET_VERSION, GIT_DIRTY, KIND, MODEL, STUDY
+from facetmill.tags import DATASET, DATASET_VERSION, GIT_DIRTY, KIND, MODEL, RUN, STUDY
 from facetmill.tracking import RunInfo
 from facetmill.workbench import Workbench
+
+_PARAMS, _LOCK = "dataset/params.yaml", "dataset/dvc.lock"  # as every training run keeps them
 
 
 def dataset_version_of(bench: Workbench, ref: str) -> str:
@@ -84,10 +86,33 @@ def bring_back(bench: Workbench, version: str) -> Dataset:
     return workspace.checkout(
         bench.layout.root,
         full,
-        params_text=bench.tracker.read_text(run.run_id, "dataset/params.yaml"),
-        lock_text=bench.tracker.read_text(run.run_id, "dataset/dvc.lock"),
-        on_line=lambda line: print(line, file=sys.stderr),  # stdout may be JSON that another program reads
+        params_text=bench.tracker.read_text(run.run_id, _PARAMS),
+        lock_text=bench.tracker.read_text(run.run_id, _LOCK),
+        on_line=_say,
     )
+
+
+def collect_datasets(bench: Workbench, *, remote: bool, dry_run: bool) -> storage.Collected:
+    """Forget every dataset that neither lies in data/ nor belongs to a registered model, champion or candidate.
+
+    Raises `PlatformError`, and removes nothing, when the data of a registered model is not known.
+    """
+    keep: dict[str, tuple[str, str]] = {}
+    for model in versions.registered(bench.tracker):
+        run_id = model.tags.get(RUN)
+        dataset_version = bench.tracker.run_info(run_id).tags.get(DATASET_VERSION) if run_id else None
+        if run_id is None or dataset_version is None:
+            raise PlatformError(
+                f"{model.name}/{model.version}: what it was trained on is not known; nothing was removed"
+            )
+        if dataset_version not in keep:
+            read = bench.tracker.read_text
+            keep[dataset_version] = read(run_id, _PARAMS), read(run_id, _LOCK)
+    return storage.collect(bench.layout.root, keep, _say, remote=remote, dry_run=dry_run)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)  # stdout may be JSON that another program reads
 
 
 def _runs_on(bench: Workbench, version: str) -> list[RunInfo]:

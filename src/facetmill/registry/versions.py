@@ -82,6 +82,11 @@ def register(tracker: Tracker, run_id: str, tags: Mapping[str, str]) -> int:
     return int(made.version)
 
 
+def registered(tracker: Tracker) -> list[ModelVersion]:
+    """Every version of both registered models: what is or was live, and all candidates."""
+    return [version for name in (LIVE, CANDIDATES) for version in _search(tracker, name)]
+
+
 def version_of_run(tracker: Tracker, run_id: str) -> int | None:
     """The candidate version of a run, or None."""
     found = [int(v.version) for v in _search(tracker, CANDIDATES) if v.tags.get(RUN) == run_id]

@@ -1,0 +1,87 @@
+"""What keeps a dataset: the remote that it is pushed to, and which versions the cache may forget."""
+
+from __future__ import annotations
+
+import fcntl
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from facetmill.dataset import dvc
+from facetmill.dataset.version import Dataset
+from facetmill.dataset.workspace import furnish, locked
+from facetmill.files import write_text
+
+_REMOVING = "Removing "  # what DVC says, file by file, where it only would
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Which dataset versions were kept, and how many bytes of the cache went (or would go)."""
+
+    kept: tuple[str, ...]
+    freed_bytes: int
+    dry_run: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def push(root: Path, dataset: Dataset, on_line: Callable[[str], None]) -> None:
+    """Copy a dataset to the project's remote, so that what is trained on it can be explained after this machine.
+
+    What is there already is not sent again. Raises `DataError` when the remote cannot be reached; without a remote it
+    says so and does nothing.
+    """
+    name = dvc.remote_name(root)
+    if name is None:
+        on_line("no DVC remote is set (dvc remote add --default NAME URL): the dataset stays on this machine alone")
+        return
+    with locked(dataset.dir, fcntl.LOCK_SH, on_line) as lock:
+        dvc.run(["push"], root.resolve(), dataset.dir, lock, on_line)
+
+
+def collect(
+    root: Path,
+    keep: Mapping[str, tuple[str, str]],
+    on_line: Callable[[str], None],
+    *,
+    remote: bool = False,
+    dry_run: bool = False,
+) -> Collected:
+    """Remove from the cache, and with `remote` from the default remote too, all that no kept dataset needs.
+
+    Kept are the datasets that lie in `data/` and those of `keep`: by version, the params.yaml and dvc.lock of then.
+    Waits for builds to end, and builds wait for it.
+    """
+    root = root.resolve()
+    here = [manifest.parent.parent for manifest in sorted((root / "data").glob("*/dataset/manifest.json"))]
+    with ExitStack() as held, tempfile.TemporaryDirectory(prefix="facetmill-gc-") as scratch:
+        for folder in here:
+            held.enter_context(locked(folder, fcntl.LOCK_SH, on_line))
+        projects = [*here]
+        for version, (params_text, lock_text) in sorted(keep.items()):
+            folder = Path(scratch) / version
+            furnish(root, folder, params_text)
+            write_text(folder / "dvc.lock", lock_text)
+            projects.append(folder)
+        alone = Path(scratch) / "none"  # what DVC runs in; it needs nothing itself
+        furnish(root, alone, (root / "params.yaml").read_text(encoding="utf-8"))
+        (alone / "dvc.yaml").unlink()
+        before = _num_bytes(dvc.cache_dir(root))
+        command = ["gc", "--workspace", "--force", *(["--cloud"] if remote else []), *(["--dry"] if dry_run else [])]
+        lock = held.enter_context(locked(alone, fcntl.LOCK_EX, on_line))
+        said = dvc.run([*command, "--projects", *map(str, projects)], root, alone, lock, on_line, removes=True)
+        would_go = [Path(line.removeprefix(_REMOVING)) for line in said if line.startswith(_REMOVING)]
+        freed = sum(map(_num_bytes, would_go)) if dry_run else before - _num_bytes(dvc.cache_dir(root))
+    versions = {*keep, *(Dataset.open(folder).version for folder in here)}
+    return Collected(tuple(sorted(versions)), freed, dry_run)
+
+
+def _num_bytes(path: Path) -> int:
+    """Of a file, or of all files below a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
