@@ -1,4 +1,4 @@
-"""One folder a dataset: where its four stages run under DVC, apart from every other dataset.
+"""One folder a dataset: where its stages run under DVC, apart from every other dataset.
 
 A workspace is named after its data and a hash of the parameters that shape it, so two datasets, or two ways to build
 one, never overwrite each other. A lock keeps a second build of the same dataset waiting, and keeps a build waiting
@@ -31,7 +31,7 @@ from facetmill.records import Product, Split
 from facetmill.sources import SOURCES, parse_data
 
 _DEMO_PATH = Path("src/facetmill/sources/demo")
-_OUTS = ("ingested", "matched", "dataset", "checked", "reports")
+_OUTS = ("ingested", "read", "matched", "dataset", "checked", "reports")
 _DVC_STATE = ".facetmill"
 
 _RUNNING = re.compile(r"Running stage '(\w+)':")
