@@ -13,6 +13,7 @@ import json
 from dataclasses import astuple
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from facetmill.dataset.ocr_engines import Engine, ReadWord
 from facetmill.encoders.pictures import Fault, decode_unstretched
@@ -52,12 +53,16 @@ class CachedReader:
         if isinstance(pixels, Fault):
             return pixels
         words = self._engine.read(pixels)
-        rows = [[word.token.text, astuple(word.token.box), word.confidence] for word in words if word.token.box]
-        write_text(self._path(digest), json.dumps(rows, ensure_ascii=False))
+        write_text(self._path(digest), json.dumps([_row(word) for word in words], ensure_ascii=False))
         return words
 
     def _path(self, digest: str) -> Path:
         return self.folder / digest[:2] / f"{digest[2:]}.json"
+
+
+def _row(word: ReadWord) -> list[Any]:
+    assert word.token.box is not None  # an engine knows where it read a word
+    return [word.token.text, astuple(word.token.box), word.confidence]
 
 
 def digest_of(data: bytes) -> str:
