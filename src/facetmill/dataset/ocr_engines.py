@@ -133,7 +133,7 @@ class Tesseract:
         height, width, _ = pixels.shape
         picture = b"P6 %d %d 255\n" % (width, height) + pixels.tobytes()  # PPM: nothing to encode, nothing to fail
         lines: dict[tuple[str, ...], list[ReadWord]] = defaultdict(list)
-        header, *rows = self._run("stdin", "stdout", "-l", "eng", "--psm", "11", "tsv", given=picture).splitlines()
+        header, *rows = self._run("stdin", "stdout", "-l", "eng", "--psm", "11", "tsv", given=picture).split("\n")
         names = header.split("\t")
         for row in rows:
             found = dict(zip(names, row.split("\t"), strict=False))
