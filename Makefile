@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 	if ! "$$python" -c 'import venv, ensurepip' 2>/dev/null; then \
 	  echo "$$python has no venv or pip module. Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; fi; \
 	if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then "$$python" -m venv --clear $(VENV); fi
-	@echo "Installing Facetmill into $(VENV) (about 2.5 GB; some minutes the first time)"
+	@echo "Installing Facetmill into $(VENV) (about 2.8 GB; some minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev,team,ocr]'
 	@touch $@
 
