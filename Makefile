@@ -28,8 +28,8 @@ $(STAMP): pyproject.toml constraints.txt
 	if ! "$$python" -c 'import venv, ensurepip' 2>/dev/null; then \
 	  echo "$$python has no venv or pip module. Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; fi; \
 	if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then "$$python" -m venv --clear $(VENV); fi
-	@echo "Installing Facetmill into $(VENV) (about 2.5 GB; some minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev,team]'
+	@echo "Installing Facetmill into $(VENV) (about 2.9 GB; some minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev,team,ocr]'
 # Compiled here, in all cores: where PYTHONDONTWRITEBYTECODE is set, as in many containers, every process would otherwise
 # compile all that it imports. Some packages hold templates that are no Python; they are passed over.
 	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib src >/dev/null 2>&1 || true
@@ -59,7 +59,8 @@ ui: $(STAMP) ## start the MLflow and Prefect servers, or find them running, and 
 clean: ## remove built datasets and caches; runs, models and the ledger stay. ALL=1 removes .venv too
 	@if [ -x $(BIN)/facetmill ]; then $(BIN)/facetmill down >/dev/null; fi
 	@for folder in data/*/; do if [ -d "$$folder.dvc" ]; then rm -rf "$$folder"; fi; done
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/bench/results .facetmill/dvc-cache .facetmill/features
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/bench/results .facetmill/dvc-cache .facetmill/features \
+	  .facetmill/ocr
 	find src tests flows -name __pycache__ -type d -prune -exec rm -rf {} +
 	$(if $(filter 1,$(ALL)),rm -rf $(VENV))
 	@echo "Removed: built datasets and caches. 'facetmill dataset build' makes them again; a candidate can be promoted"

@@ -383,6 +383,27 @@ def study_implicit(data: Data = None, as_json: AsJson = False) -> None:
     _show(found.to_json(), as_json)
 
 
+@study_app.command("ocr")
+def study_ocr(
+    data: Data = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many products, drawn at random.")] = None,
+    category: Annotated[list[str] | None, typer.Option(help="Only products of this category; may be repeated.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What do the words on packs add to titles, and which engine reads them? Reads every picture with every engine."""
+    layout = _layout()
+    from facetmill.evaluation import reading_data
+    from facetmill.studies.ocr import study_ocr
+    from facetmill.workbench import resolve_params
+
+    params = resolve_params(layout.root, data)
+    with reading_data(params) as (products, _):
+        found = study_ocr(
+            params, products, lambda line: print(line, file=sys.stderr), categories=category or (), limit=limit
+        )
+    _show(found.to_json(), as_json)
+
+
 def _layout() -> Layout:
     """Find the project, and set the switches that must stand before MLflow, Prefect or DVC is imported."""
     layout = Layout(find_root(Path.cwd()))

@@ -48,6 +48,15 @@ class DemoParams:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
+class OcrParams:
+    engine: Literal["rapidocr", "tesseract"] | None
+    images: Literal["all", "first"]
+    longest_side: Annotated[int, Field(ge=64, le=4096)]
+    min_confidence: Share
+    workers: Count
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class MatchParams:
     ignore_case: bool
     word_boundary: bool
@@ -166,6 +175,7 @@ class PromotionParams:
 class Params:
     dataset: DatasetParams
     demo: DemoParams
+    ocr: OcrParams
     match: MatchParams
     split: SplitParams
     check: CheckParams

@@ -51,7 +51,8 @@ class Workspace:
             self.reports / "ingest.json",
             {"num_products": number, "dropped": {}, "num_images": number, "images_dropped": {}},
         )
-        write_json(self.reports / "match.json", {"num_products": number})
+        for stage in ("ocr", "match"):
+            write_json(self.reports / f"{stage}.json", {"num_products": number})
         write_json(self.reports / "split.json", {"num_source_splits_replaced": 0})
 
     def write(self) -> None:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from facetmill.encoders import pictures
-from facetmill.encoders.pictures import Fault, data_uri, decode_picture, picture_bytes
+from facetmill.encoders.pictures import Fault, data_uri, decode_picture, decode_unstretched, picture_bytes
 
 RED, BLUE = (220, 20, 20), (20, 20, 220)
 
@@ -76,6 +76,37 @@ def test_a_photo_is_turned_as_its_exif_says_and_damaged_exif_hurts_nothing() -> 
     assert near(corners(turned), [RED, RED, BLUE])
     broken = exif.tobytes()[:-7] + b"\xff" * 7
     assert len(corners(encoded(halves(), "JPEG", exif=broken))) == 3
+
+
+@pytest.mark.parametrize(
+    ("size", "longest_side", "enlargement", "expected"),
+    [
+        ((400, 200), 100, 1.0, (50, 100)),
+        ((200, 400), 100, 1.0, (100, 50)),
+        ((40, 20), 100, 1.0, (20, 40)),
+        ((40, 20), 100, 2.0, (40, 80)),
+        ((60, 20), 100, 2.0, (33, 100)),
+        ((3000, 1), 100, 1.0, (1, 100)),
+    ],
+)
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_sides_in_proportion_and_none_too_long(
+    size: tuple[int, int], longest_side: int, enlargement: float, expected: tuple[int, int], kind: str
+) -> None:
+    data = encoded(halves().resize(size), kind)
+    pixels = decode_unstretched(data, longest_side, max_enlargement=enlargement)
+    assert not isinstance(pixels, Fault)
+    assert pixels.shape == (*expected, 3)
+
+
+def test_a_turned_photo_has_its_sides_as_they_are_seen() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = decode_unstretched(encoded(halves().resize((400, 200)), "JPEG", exif=exif.tobytes(), quality=95), 100)
+    assert not isinstance(pixels, Fault)
+    assert pixels.shape == (100, 50, 3)
+    assert near([tuple(pixels[5, 25]), tuple(pixels[-5, 25])], [RED, BLUE])
+    assert decode_unstretched(bomb(), 100) is Fault.BROKEN
 
 
 def test_an_animation_is_its_first_frame() -> None:

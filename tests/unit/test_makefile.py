@@ -80,7 +80,9 @@ def test_setup_installs_only_when_the_pins_changed(project: Path) -> None:
     later = (project / ".venv" / ".installed").stat().st_mtime + 10
     os.utime(project / "constraints.txt", (later, later))
     assert make(project, "setup").returncode == 0
-    install = "python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e .[dev,team]"
+    install = (
+        "python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e .[dev,team,ocr]"
+    )
     compiling = "python -m compileall -q -j 0 .venv/lib src"
     assert calls(project) == ["python", "-m", "pip", "--version", *install.split(), *compiling.split()]
 
@@ -106,6 +108,7 @@ def test_clean_keeps_what_cannot_be_made_again(project: Path) -> None:
         "data/demo-1a2b/dataset/x",
         ".facetmill/dvc-cache/x",
         ".facetmill/features/x",
+        ".facetmill/ocr/x",
         ".mypy_cache/x",
     ]
     for name in kept + removed:

@@ -45,6 +45,8 @@ def test_every_wrong_key_is_named_at_once(raw: dict[str, Any]) -> None:
         ("sweep", "final_seeds", []),
         ("sweep", "pool", ""),
         ("demo", "noise", 1.1),
+        ("ocr", "engine", "eyes"),
+        ("ocr", "longest_side", 100_000),
     ],
 )
 def test_a_value_of_the_wrong_type_or_range_is_refused(raw: dict[str, Any], section: str, key: str, value: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-STAGES = ("ingest", "match", "split", "check")
+STAGES = ("ingest", "ocr", "match", "split", "check")
 
 
 @pytest.fixture(scope="module")
@@ -83,14 +83,15 @@ def test_params_are_keys_of_params_yaml(stages: dict[str, Any], root: Path, name
             value = value[part]
 
 
-def test_every_match_key_that_changes_the_output_is_a_param(stages: dict[str, Any], root: Path) -> None:
-    keys = yaml.safe_load((root / "params.yaml").read_text())["match"]
-    assert set(stages["match"]["params"]) == {f"match.{key}" for key in keys} - {"match.workers"}
+@pytest.mark.parametrize("name", ["ocr", "match"])
+def test_every_key_that_changes_the_output_is_a_param(stages: dict[str, Any], root: Path, name: str) -> None:
+    keys = yaml.safe_load((root / "params.yaml").read_text())[name]
+    assert set(stages[name]["params"]) == {f"{name}.{key}" for key in keys} - {f"{name}.workers"}
 
 
 def test_metrics_are_files_to_look_at_not_cached(stages: dict[str, Any]) -> None:
     assert [metric for stage in stages.values() for metric in stage.get("metrics", [])] == [
-        {f"reports/{name}.json": {"cache": False}} for name in ("ingest", "match", "split")
+        {f"reports/{name}.json": {"cache": False}} for name in ("ingest", "ocr", "match", "split")
     ]
 
 

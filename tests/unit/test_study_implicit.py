@@ -18,6 +18,7 @@ from facetmill.models.jave import Jave
 from facetmill.params import load_params
 from facetmill.records import Facet, Product, Span, to_batch
 from facetmill.studies import implicit
+from facetmill.studies.folds import FOLDS, folds
 from facetmill.studies.implicit import study_implicit
 from facetmill.training.loop import fit
 from facetmill.training.seeding import seed_everything
@@ -56,9 +57,9 @@ def mirror(value: str, title: str = "Mirror") -> Product:
 
 def test_listings_of_one_product_are_in_one_fold_and_folds_are_even() -> None:
     products = [Product(f"{n}:{side}", "t", "x", group_id=f"g{n}") for n in range(25) for side in "ab"]
-    folds = implicit._folds(products)
-    assert sorted(folds) == sorted({product.group_id for product in products})
-    assert [list(folds.values()).count(fold) for fold in range(implicit.FOLDS)] == [5] * 5
+    found = folds(products)
+    assert sorted(found) == sorted({product.group_id for product in products})
+    assert [list(found.values()).count(fold) for fold in range(FOLDS)] == [5] * 5
 
 
 def test_a_share_has_an_interval_around_it() -> None:

@@ -26,7 +26,7 @@ from facetmill.errors import DataError
 from facetmill.params import Params, load_params
 from facetmill.records import SPLITS
 
-STAGES = ["ingest", "match", "split", "check"]
+STAGES = ["ingest", "ocr", "match", "split", "check"]
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_build_and_rebuild(data: Params, project: Path, tmp_path: Path) -> None:
 
     other_seed = replace(data, split=replace(data.split, seed=1))
     third = build(project, other_seed, on_line=quiet)  # in another workspace: the rest comes from the run cache
-    assert (third.stages_run, third.stages_cached) == (["split", "check"], ["ingest", "match"])
+    assert (third.stages_run, third.stages_cached) == (["split", "check"], ["ingest", "ocr", "match"])
     assert third.dataset.dir != dataset.dir
     third.dataset.require_passed()
     assert Dataset.open(dataset.dir).version == dataset.version
@@ -223,7 +223,7 @@ def test_a_killed_build_is_done_again(data: Params, project: Path, tmp_path: Pat
     slow = (
         (project / "dvc.yaml")
         .read_text()
-        .replace("cmd: python -m facetmill.stages.match", "cmd: sleep 60; python -m facetmill.stages.match")
+        .replace("cmd: python -m facetmill.stages.ocr", "cmd: sleep 60; python -m facetmill.stages.ocr")
     )
     fast = (project / "dvc.yaml").read_text()
     (project / "dvc.yaml").write_text(slow)
@@ -240,20 +240,20 @@ def test_a_killed_build_is_done_again(data: Params, project: Path, tmp_path: Pat
     # The worst case: the number of the dead process belongs to another one now.
     stale = rwlock(folder).replace(str(dvc_pid(folder)), str(os.getpid()))
     (folder / ".dvc/tmp/rwlock").write_text(stale)
-    (folder / ".matched.abcd").mkdir()
+    (folder / ".read.abcd").mkdir()
 
     (project / "dvc.yaml").write_text(fast)
     result = build(project, data, on_line=quiet)
-    assert (result.stages_run, result.stages_cached) == (["match", "split", "check"], ["ingest"])
+    assert (result.stages_run, result.stages_cached) == (["ocr", "match", "split", "check"], ["ingest"])
     result.dataset.require_passed()
-    assert not (folder / ".matched.abcd").exists()
+    assert not (folder / ".read.abcd").exists()
 
 
 def test_a_build_waits_for_the_orphan_of_a_killed_builder(data: Params, project: Path, tmp_path: Path) -> None:
     """Only the builder is killed: its DVC works on, so the workspace is still not free."""
     text = (project / "dvc.yaml").read_text()
     (project / "dvc.yaml").write_text(
-        text.replace("cmd: python -m facetmill.stages.match", "cmd: sleep 60; python -m facetmill.stages.match")
+        text.replace("cmd: python -m facetmill.stages.ocr", "cmd: sleep 60; python -m facetmill.stages.ocr")
     )
     builder = start_builder(project, tmp_path)
     folder = workspace_dir(project, data)

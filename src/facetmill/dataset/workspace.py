@@ -1,4 +1,4 @@
-"""One folder a dataset: where its four stages run under DVC, apart from every other dataset.
+"""One folder a dataset: where its stages run under DVC, apart from every other dataset.
 
 A workspace is named after its data and a hash of the parameters that shape it, so two datasets, or two ways to build
 one, never overwrite each other. A lock keeps a second build of the same dataset waiting, and keeps a build waiting
@@ -29,7 +29,7 @@ from facetmill.records import Product, Split
 from facetmill.sources import SOURCES, parse_data
 
 _DEMO_PATH = Path("src/facetmill/sources/demo")
-_OUTS = ("ingested", "matched", "dataset", "checked", "reports")
+_OUTS = ("ingested", "read", "matched", "dataset", "checked", "reports")
 
 _CACHED = re.compile(r"Stage '(\w+)' (?:didn't change, skipping|is cached - skipping run)")
 
@@ -88,8 +88,8 @@ def resolve(root: Path, params: Params, data: str | None) -> Params:
 
 def workspace_dir(root: Path, params: Params) -> Path:
     """Where the dataset of resolved parameters lives: `root/data/<format>-<name>-<hash>`."""
-    sections = {name: to_mapping(getattr(params, name)) for name in ("dataset", "match", "split", "check")}
-    del sections["match"]["workers"]  # changes how fast, not what
+    sections = {name: to_mapping(getattr(params, name)) for name in ("dataset", "ocr", "match", "split", "check")}
+    del sections["match"]["workers"], sections["ocr"]["workers"]  # change how fast, not what
     if params.dataset.format == "demo":
         sections["demo"] = to_mapping(params.demo)
         slug = "demo"

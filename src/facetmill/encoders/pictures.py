@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
+from collections.abc import Callable
 from enum import StrEnum
 from io import BytesIO
 from pathlib import Path
@@ -72,17 +73,37 @@ def decode_picture(data: bytes, size: int) -> NDArray[np.uint8] | Fault:
     """RGB pixels [3,size,size] (0..255) of the whole picture, as a viewer shows it: turned as its EXIF says, on white
     where it is transparent, the first frame of an animation. It is stretched to a square, so that a row and column of
     the result is always the same part of the picture."""
+    pixels = _decode(data, lambda width, height: (size, size))
+    return pixels if isinstance(pixels, Fault) else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def decode_unstretched(data: bytes, longest_side: int, *, max_enlargement: float = 1.0) -> NDArray[np.uint8] | Fault:
+    """RGB pixels [height,width,3] (0..255) of the whole picture, shown as by `decode_picture` but with its sides in
+    proportion. The longer one is `longest_side` pixels, or fewer where that would enlarge the picture more than
+    `max_enlargement` times."""
+
+    def fitted(width: int, height: int) -> tuple[int, int]:
+        scale = min(longest_side / max(width, height), max_enlargement)
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
+    return _decode(data, fitted)
+
+
+def _decode(data: bytes, size_of: Callable[[int, int], tuple[int, int]]) -> NDArray[np.uint8] | Fault:
+    """RGB pixels [height,width,3] in the size (width, height) that `size_of` gives for that of the picture."""
     try:
         with Image.open(BytesIO(data), formats=IMAGE_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 return Fault.BROKEN
-            image.draft("RGB", (2 * size, 2 * size))  # JPEG only: decodes no more pixels than needed
-            square = _with_colours(_turned(image)).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
-            if square.mode == "RGBA":
-                square = Image.alpha_composite(Image.new("RGBA", square.size, _WHITE), square).convert("RGB")
+            width, height = size_of(*image.size)
+            image.draft("RGB", (2 * width, 2 * height))  # JPEG only: decodes no more pixels than needed
+            shown = _with_colours(_turned(image))
+            resized = shown.resize(size_of(*shown.size), Image.Resampling.BILINEAR, reducing_gap=2.0)
+            if resized.mode == "RGBA":
+                resized = Image.alpha_composite(Image.new("RGBA", resized.size, _WHITE), resized).convert("RGB")
     except UNDECODABLE:
         return Fault.BROKEN
-    return np.ascontiguousarray(np.asarray(square, dtype=np.uint8).transpose(2, 0, 1))
+    return np.asarray(resized, dtype=np.uint8)
 
 
 def _turned(image: Image.Image) -> Image.Image:

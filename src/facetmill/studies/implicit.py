@@ -30,11 +30,11 @@ from facetmill.models.m_jave import MJave
 from facetmill.models.parts.tagging import begin
 from facetmill.params import JaveConfig, Params
 from facetmill.records import Facet, Product, Span, to_batch
+from facetmill.studies.folds import FOLDS, folds
 from facetmill.training.device import compute_settings
 from facetmill.training.loop import fit
 from facetmill.training.seeding import seed_everything
 
-FOLDS = 5
 RESAMPLES = 2000
 BATCH = 64
 JOINT = " / "
@@ -88,7 +88,7 @@ def study_implicit(
         "picture": (MJave, sees, False),
         "both": (MJave, sees, True),
     }
-    fold_of = _folds(chosen)
+    fold_of = folds(chosen)
     right = {name: np.zeros(len(chosen), np.int64) for name in ("majority", *arms)}
     for fold in range(FOLDS):
         held_out = [number for number, product in enumerate(chosen) if fold_of[product.group_id] == fold]
@@ -110,13 +110,6 @@ def study_implicit(
         differences=tuple(_share(f"{a} - {b}", right[a] - right[b]) for a, b in pairs),
         by_attribute={attribute: _of_attribute(attribute, attributes, right) for attribute in sorted(set(attributes))},
     )
-
-
-def _folds(products: Sequence[Product]) -> dict[str, int]:
-    """The fold of each group of products, evenly and at random."""
-    groups = sorted({product.group_id for product in products})
-    order = np.random.default_rng(0).permutation(len(groups))
-    return {groups[place]: number % FOLDS for number, place in enumerate(order)}
 
 
 def _values_of(products: Iterable[Product]) -> dict[str, list[str]]:

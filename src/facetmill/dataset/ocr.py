@@ -1,0 +1,192 @@
+"""From pictures to words: the text printed on the pack becomes `Product.ocr`.
+
+Every picture of a product is read, or only its first, and the words of all of them stand one picture after the other.
+What an engine is less sure of than `min_confidence` is left out. A product whose source came with words keeps those. A
+picture that is missing or broken has no words and is counted. With no engine the shards are passed on as they are.
+
+The words of a picture depend on its bytes, the engine and the parameters alone, so neither the number of processes nor
+what was in the cache can be told from the output.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache, partial
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from statistics import median
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from facetmill.dataset.ocr_cache import CachedReader, digest_of
+from facetmill.dataset.ocr_engines import ENGINES, ReadWord
+from facetmill.encoders.pictures import Fault, picture_bytes
+from facetmill.files import replace_folder
+from facetmill.params import OcrParams
+from facetmill.records import PRODUCT_SCHEMA, require_schema, shards
+
+_OCR = PRODUCT_SCHEMA.names.index("ocr")
+
+_Reading: TypeAlias = list[ReadWord] | Fault
+_Run: TypeAlias = Callable[[Callable[[str], _Reading], Iterable[str]], Iterable[_Reading]]
+
+
+@dataclass
+class OcrCounts:
+    """What was read, and what was not.
+
+    `num_given` counts products whose source came with words: their pictures are not looked at. `unreadable` counts
+    pictures by reason; `num_words` says of how many pictures that could be read each number of words was kept.
+    """
+
+    engine: str | None
+    num_products: int = 0
+    num_given: int = 0
+    unreadable: Counter[str] = field(default_factory=Counter)
+    num_words: Counter[int] = field(default_factory=Counter)
+
+    def to_json(self) -> dict[str, Any]:
+        """Nothing in it depends on time, on the number of processes, or on what had been read before."""
+        readable = self.num_words.total()
+        tokens = sum(number * pictures for number, pictures in self.num_words.items())
+        return {
+            "engine": self.engine,
+            "num_products": self.num_products,
+            "num_given": self.num_given,
+            "num_pictures": readable + self.unreadable.total(),
+            "num_pictures_with_tokens": readable - self.num_words[0],
+            "num_tokens": tokens,
+            "tokens_per_picture_mean": round(tokens / readable, 4) if readable else 0.0,
+            "tokens_per_picture_median": float(median(self.num_words.elements())) if readable else 0.0,
+            "unreadable": {fault.value: self.unreadable[fault.value] for fault in Fault},
+        }
+
+
+def read_shards(source_dir: Path, target_dir: Path, params: OcrParams, cache_dir: Path) -> OcrCounts:
+    """Copy the shards of `source_dir` into `target_dir`, which is replaced as a whole, with the words of pictures.
+
+    Relative paths of pictures are taken from the folder that holds `source_dir`. What an engine reads is kept below
+    `cache_dir`. Shards and their row groups stay as they were; memory is that of a row group (`ingest` writes 2,000
+    products). Raises `PlatformError` for an engine that is not installed.
+    """
+    with replace_folder(target_dir) as folder:
+        if params.engine is None:
+            return _pass_on(source_dir, folder)
+        _reader(params, cache_dir)  # what is not installed is told before any process is started
+        counts = OcrCounts(params.engine)
+        with _processes(params.workers) as run:
+            for path in shards(source_dir):
+                with (
+                    pq.ParquetFile(path) as source,
+                    pq.ParquetWriter(folder / path.name, PRODUCT_SCHEMA, compression="zstd") as target,
+                ):
+                    require_schema(path, source.schema_arrow)
+                    for group in range(source.num_row_groups):
+                        table = source.read_row_group(group, use_threads=False)
+                        target.write_table(_with_words(table, source_dir.parent, params, cache_dir, run, counts))
+    return counts
+
+
+def _pass_on(source_dir: Path, folder: Path) -> OcrCounts:
+    """The same shards once more, which takes no room where the file system knows hard links."""
+    counts = OcrCounts(None)
+    for path in shards(source_dir):
+        counts.num_products += pq.read_metadata(path).num_rows
+        try:
+            os.link(path, folder / path.name)
+        except OSError:
+            shutil.copyfile(path, folder / path.name)
+    return counts
+
+
+@contextmanager
+def _processes(number: int) -> Iterator[_Run]:
+    """A `map` over that many processes, in the order of what it is given. None is started before there is work."""
+    if number == 1:
+        yield map
+        return
+    with ProcessPoolExecutor(number, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
+        try:
+            yield pool.map
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot end its processes: they would wait for work for ever, with their models."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _with_words(
+    table: pa.Table, root: Path, params: OcrParams, cache_dir: Path, run: _Run, counts: OcrCounts
+) -> pa.Table:
+    """The products with their words; `root` is where relative paths of pictures begin."""
+    limit = 1 if params.images == "first" else None
+    given = table.column("ocr").to_pylist()
+    pictures = [
+        [] if words else [str(root / image) for image in images[:limit]]
+        for images, words in zip(table.column("images").to_pylist(), given, strict=True)
+    ]
+    readings = _read_all({path for paths in pictures for path in paths}, params, cache_dir, run)
+    for words, paths in zip(given, pictures, strict=True):
+        counts.num_products += 1
+        counts.num_given += bool(words)
+        for path in paths:
+            reading = readings[path]
+            if isinstance(reading, Fault):
+                counts.unreadable[reading.value] += 1
+                continue
+            sure = [asdict(word.token) for word in reading if word.confidence >= params.min_confidence]
+            counts.num_words[len(sure)] += 1
+            words += sure
+    column = PRODUCT_SCHEMA.field(_OCR)
+    return table.set_column(_OCR, column, pa.array(given, column.type))
+
+
+def _read_all(paths: Iterable[str], params: OcrParams, cache_dir: Path, run: _Run) -> dict[str, _Reading]:
+    """What stands on each picture. Files with the same bytes are one picture."""
+    readings: dict[str, _Reading] = {}
+    unread: dict[str, list[str]] = defaultdict(list)  # paths by digest
+    for path in sorted(paths):
+        data = picture_bytes(path)
+        if isinstance(data, Fault):
+            readings[path] = data
+            continue
+        digest = digest_of(data)
+        if digest in unread or (words := _reader(params, cache_dir).known(digest)) is None:
+            unread[digest].append(path)
+        else:
+            readings[path] = words
+    found = run(partial(_read, params, cache_dir), [same[0] for same in unread.values()])
+    for same, reading in zip(unread.values(), found, strict=True):
+        readings |= dict.fromkeys(same, reading)
+    return readings
+
+
+def _read(params: OcrParams, cache_dir: Path, path: str) -> _Reading:
+    data = picture_bytes(path)
+    return data if isinstance(data, Fault) else _reader(params, cache_dir).read(data)
+
+
+@lru_cache(maxsize=1)
+def _reader(params: OcrParams, cache_dir: Path) -> CachedReader:
+    """One for each process, since models take a second to load."""
+    assert params.engine is not None
+    return CachedReader(ENGINES[params.engine](), params.longest_side, cache_dir)
