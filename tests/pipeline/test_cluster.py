@@ -16,7 +16,7 @@ from threading import Thread
 import pyarrow.parquet as pq
 import pytest
 
-from facetmill.dataset.engine import map_pieces
+from facetmill.dataset.engine import caller, map_pieces
 from facetmill.errors import PlatformError
 from facetmill.records import PRODUCT_SCHEMA, Facet, Product, shards, to_batch
 from tests.pipeline.conftest import ROOT, free_port
@@ -132,3 +132,13 @@ def test_a_killed_workers_pieces_are_done_by_others(cluster: None, tmp_path: Pat
 def test_a_piece_that_kills_every_worker_is_an_error_not_a_wait(cluster: None, tmp_path: Path) -> None:
     with pytest.raises(PlatformError, match=r"tcp://127\.0\.0\.1:\d+: "):
         map_pieces(kill_own_process, [Piece(0, tmp_path / "0.txt")], workers=1)
+
+
+def double(number: int) -> int:
+    return number * 2
+
+
+def test_calls_without_files_keep_their_order_on_a_cluster(cluster: None) -> None:
+    with caller(workers=1) as call:
+        assert list(call(double, range(50))) == list(range(0, 100, 2))
+        assert list(call(double, range(50))) == list(range(0, 100, 2)), "and a second time"

@@ -10,7 +10,7 @@ import pytest
 
 from facetmill.dataset import dvc, storage
 from facetmill.dataset.version import Dataset
-from facetmill.dataset.workspace import build, checkout, prepare, resolve
+from facetmill.dataset.workspace import DVC_FILES, build, checkout, prepare, resolve
 from facetmill.errors import DataError
 from facetmill.params import Params, load_params
 
@@ -43,13 +43,13 @@ def another(params: Params) -> Params:
     return replace(params, demo=replace(params.demo, seed=8))
 
 
-def texts(dataset: Dataset) -> tuple[str, str]:
+def texts(dataset: Dataset) -> dict[str, str]:
     """What a training run keeps of its dataset."""
-    return (dataset.dir / "params.yaml").read_text(), (dataset.dir / "dvc.lock").read_text()
+    return {name: (dataset.dir / name).read_text() for name in DVC_FILES}
 
 
-def bring_back(project: Path, version: str, kept: tuple[str, str]) -> Dataset:
-    return checkout(project, version, params_text=kept[0], lock_text=kept[1], on_line=quiet)
+def bring_back(project: Path, version: str, kept: dict[str, str]) -> Dataset:
+    return checkout(project, version, kept, quiet)
 
 
 def shard_bytes(dataset: Dataset) -> bytes:
@@ -119,6 +119,14 @@ def test_only_what_nothing_registered_needs_is_forgotten(project: Path, params: 
     with pytest.raises(DataError, match=f"dataset {forgotten.version[:12]} cannot be brought back"):
         bring_back(project, forgotten.version, lost)
     assert build(project, params, on_line=quiet).stages_run == []
+
+
+def test_a_dataset_comes_back_whatever_stages_there_are_today(project: Path, params: Params) -> None:
+    dataset = build(project, params, on_line=quiet).dataset
+    kept = texts(dataset)
+    shutil.rmtree(dataset.dir)
+    (project / "dvc.yaml").write_text("stages: {}\n")
+    assert bring_back(project, dataset.version, kept).version == dataset.version
 
 
 def test_the_remote_is_only_cleared_when_asked(project: Path, params: Params) -> None:

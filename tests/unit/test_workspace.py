@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from facetmill.dataset.version import Dataset
-from facetmill.dataset.workspace import build, checkout, find, prepare, reading, resolve, workspace_dir
+from facetmill.dataset.workspace import DVC_FILES, build, checkout, find, prepare, reading, resolve, workspace_dir
 from facetmill.errors import DataError
 from facetmill.params import Params, load_params
 from facetmill.records import SPLITS
@@ -147,7 +147,7 @@ def test_build_and_rebuild(data: Params, project: Path, tmp_path: Path) -> None:
     assert Dataset.open(dataset.dir).version == dataset.version
 
     assert find(project, dataset.version[:10]) == dataset
-    kept = {name: (dataset.dir / name).read_text() for name in ("params.yaml", "dvc.lock")}
+    kept = {name: (dataset.dir / name).read_text() for name in DVC_FILES}
     files = {path.name: path.read_bytes() for path in (dataset.dir / "dataset").rglob("*.parquet")}
 
     write_catalogue(tmp_path / "shirts.csv", first_title="Red linen shirt 0")
@@ -158,16 +158,14 @@ def test_build_and_rebuild(data: Params, project: Path, tmp_path: Path) -> None:
     fourth.dataset.require_passed()
 
     assert find(project, dataset.version) is None
-    back = checkout(
-        project, dataset.version, params_text=kept["params.yaml"], lock_text=kept["dvc.lock"], on_line=quiet
-    )
+    back = checkout(project, dataset.version, kept, quiet)
     assert back.version == dataset.version
     assert {path.name: path.read_bytes() for path in (back.dir / "dataset").rglob("*.parquet")} == files
     back.require_passed()
     shutil.rmtree(project / ".facetmill" / "dvc-cache")
     shutil.rmtree(back.dir)
     with pytest.raises(DataError, match=f"dataset {dataset.version[:12]} cannot be brought back"):
-        checkout(project, dataset.version, params_text=kept["params.yaml"], lock_text=kept["dvc.lock"], on_line=quiet)
+        checkout(project, dataset.version, kept, quiet)
 
 
 def test_pictures_in_a_folder_of_their_own_are_watched(data: Params, project: Path, tmp_path: Path) -> None:

@@ -1,9 +1,8 @@
-"""Where the pieces of a stage are worked on: in processes of this machine, or on a Dask cluster.
+"""Where the work of a stage is done: in processes of this machine, or on a Dask cluster.
 
-A stage hands over a pure function and a list of pieces. A piece says what to read and which file to write; the function
-does that and returns counts. So the output is the same wherever, and in whatever order, the pieces are done. Dask
-schedules pieces and never carries rows: its workers see the same folders as this process, under the same paths, and
-have the same Facetmill installed.
+A stage hands over a pure function and what to call it with: pieces, which say what to read and which file to write, or
+paths. So the output is the same wherever, and in whatever order, the work is done. Dask schedules and never carries
+rows: its workers see the same folders as this process, under the same paths, and have the same Facetmill installed.
 
 `DASK_SCHEDULER_ADDRESS`, Dask's own variable, names the cluster; without it work stays on this machine.
 """
@@ -11,11 +10,14 @@ have the same Facetmill installed.
 from __future__ import annotations
 
 import os
+import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
-from multiprocessing import get_context
+from functools import partial
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -44,13 +46,13 @@ def map_pieces(work: Callable[[P], R], pieces: Sequence[P], workers: int) -> lis
     A piece is a dataclass; its `target` does not exist before. What `work` raises passes through, and no further piece
     is begun then. Raises `PlatformError` when the cluster does not answer, or lost a piece with every worker it tried.
     """
-    address = os.environ.get(SCHEDULER)
-    if address:
-        return _on_cluster(work, pieces, address)
+    if address := os.environ.get(SCHEDULER):
+        with _cluster(address) as call:
+            return list(call(partial(_whole, work), pieces))
     workers = min(workers, len(pieces))
     if workers <= 1:
         return [work(piece) for piece in pieces]
-    with ProcessPoolExecutor(workers - 1, mp_context=get_context("spawn")) as pool:
+    with _processes(workers - 1) as pool:
         others = [pool.submit(_work_unclaimed, work, pieces) for _ in range(workers - 1)]
         done = _work_unclaimed(work, pieces)  # meanwhile: the others take half a second to start
         for other in others:
@@ -80,23 +82,68 @@ def _claim(target: Path) -> bool:
     return True
 
 
-def _on_cluster(work: Callable[[P], R], pieces: Sequence[P], address: str) -> list[R]:
+Call = Callable[[Callable[[Any], R], Iterable[Any]], Iterable[R]]
+
+
+@contextmanager
+def caller(workers: int) -> Iterator[Call[Any]]:
+    """A `map` for work that writes no file of its own: results in the order of what it is given.
+
+    Nothing is started before it is used. Raises as `map_pieces` does.
+    """
+    if address := os.environ.get(SCHEDULER):
+        with _cluster(address) as call:
+            yield call
+    elif workers == 1:
+        yield map
+    else:
+        with _processes(workers) as pool:
+            try:
+                yield pool.map
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+
+def _processes(number: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(number, mp_context=get_context("spawn"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot end its processes: they would wait for work for ever."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[Call[Any]]:
+    """`map` on the cluster. What a dead worker had begun is tried elsewhere."""
     from distributed import Client, KilledWorker
 
     try:
         client = Client(address, timeout=SECONDS_TO_ANSWER, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise PlatformError(f"{SCHEDULER}={address}: no Dask scheduler answers there: {error}") from error
-    with client:
-        # Names of our own: Dask would take a piece of the same name from an earlier build for done.
+
+    def call(work: Callable[[Any], R], items: Iterable[Any]) -> list[R]:
+        # Names of our own: Dask would take work of the same name from an earlier build for done.
         run = uuid.uuid4().hex
-        keys = [f"facetmill-{run}-{number}" for number in range(len(pieces))]
-        calls = client.map(_whole, [work] * len(pieces), pieces, key=keys, pure=False, retries=TRIES_ELSEWHERE)
+        keyed = {f"facetmill-{run}-{number}": item for number, item in enumerate(items)}
+        calls = client.map(work, keyed.values(), key=list(keyed), pure=False, retries=TRIES_ELSEWHERE)
         try:
             results: list[R] = client.gather(calls)
         except KilledWorker as error:
             raise PlatformError(f"{address}: {error}") from error
-    return results
+        return results
+
+    with client:
+        yield call
 
 
 def _whole(work: Callable[[Any], R], piece: Any) -> R:

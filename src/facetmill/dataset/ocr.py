@@ -12,14 +12,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeAlias
@@ -27,6 +23,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from facetmill.dataset.engine import Call, caller
 from facetmill.dataset.ocr_cache import CachedReader, digest_of
 from facetmill.dataset.ocr_engines import ENGINES, ReadWord
 from facetmill.encoders.pictures import Fault, picture_bytes
@@ -37,7 +34,6 @@ from facetmill.records import PRODUCT_SCHEMA, require_schema, shards
 _OCR = PRODUCT_SCHEMA.names.index("ocr")
 
 _Reading: TypeAlias = list[ReadWord] | Fault
-_Run: TypeAlias = Callable[[Callable[[str], _Reading], Iterable[str]], Iterable[_Reading]]
 
 
 @dataclass
@@ -81,9 +77,11 @@ def read_shards(source_dir: Path, target_dir: Path, params: OcrParams, cache_dir
     with replace_folder(target_dir) as folder:
         if params.engine is None:
             return _pass_on(source_dir, folder)
+        cache_dir = cache_dir.absolute()  # the same for a process of another folder
         _reader(params, cache_dir)  # what is not installed is told before any process is started
         counts = OcrCounts(params.engine)
-        with _processes(params.workers) as run:
+        root = source_dir.absolute().parent
+        with caller(params.workers) as run:
             for path in shards(source_dir):
                 with (
                     pq.ParquetFile(path) as source,
@@ -92,7 +90,7 @@ def read_shards(source_dir: Path, target_dir: Path, params: OcrParams, cache_dir
                     require_schema(path, source.schema_arrow)
                     for group in range(source.num_row_groups):
                         table = source.read_row_group(group, use_threads=False)
-                        target.write_table(_with_words(table, source_dir.parent, params, cache_dir, run, counts))
+                        target.write_table(_with_words(table, root, params, cache_dir, run, counts))
     return counts
 
 
@@ -108,34 +106,8 @@ def _pass_on(source_dir: Path, folder: Path) -> OcrCounts:
     return counts
 
 
-@contextmanager
-def _processes(number: int) -> Iterator[_Run]:
-    """A `map` over that many processes, in the order of what it is given. None is started before there is work."""
-    if number == 1:
-        yield map
-        return
-    with ProcessPoolExecutor(number, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
-        try:
-            yield pool.map
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed cannot end its processes: they would wait for work for ever, with their models."""
-    parent = parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def _with_words(
-    table: pa.Table, root: Path, params: OcrParams, cache_dir: Path, run: _Run, counts: OcrCounts
+    table: pa.Table, root: Path, params: OcrParams, cache_dir: Path, run: Call[_Reading], counts: OcrCounts
 ) -> pa.Table:
     """The products with their words; `root` is where relative paths of pictures begin."""
     limit = 1 if params.images == "first" else None
@@ -160,7 +132,7 @@ def _with_words(
     return table.set_column(_OCR, column, pa.array(given, column.type))
 
 
-def _read_all(paths: Iterable[str], params: OcrParams, cache_dir: Path, run: _Run) -> dict[str, _Reading]:
+def _read_all(paths: Iterable[str], params: OcrParams, cache_dir: Path, run: Call[_Reading]) -> dict[str, _Reading]:
     """What stands on each picture. Files with the same bytes are one picture."""
     readings: dict[str, _Reading] = {}
     unread: dict[str, list[str]] = defaultdict(list)  # paths by digest

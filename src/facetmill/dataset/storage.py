@@ -13,7 +13,6 @@ from typing import Any
 from facetmill.dataset import dvc
 from facetmill.dataset.version import Dataset
 from facetmill.dataset.workspace import furnish, locked
-from facetmill.files import write_text
 
 _REMOVING = "Removing "  # what DVC says, file by file, where it only would
 
@@ -46,7 +45,7 @@ def push(root: Path, dataset: Dataset, on_line: Callable[[str], None]) -> None:
 
 def collect(
     root: Path,
-    keep: Mapping[str, tuple[str, str]],
+    keep: Mapping[str, Mapping[str, str]],
     on_line: Callable[[str], None],
     *,
     remote: bool = False,
@@ -54,7 +53,7 @@ def collect(
 ) -> Collected:
     """Remove from the cache, and with `remote` from the default remote too, all that no kept dataset needs.
 
-    Kept are the datasets that lie in `data/` and those of `keep`: by version, the params.yaml and dvc.lock of then.
+    Kept are the datasets that lie in `data/` and those of `keep`: by version, the texts of their `DVC_FILES`.
     Waits for builds to end, and builds wait for it.
     """
     root = root.resolve()
@@ -63,14 +62,11 @@ def collect(
         for folder in here:
             held.enter_context(locked(folder, fcntl.LOCK_SH, on_line))
         projects = [*here]
-        for version, (params_text, lock_text) in sorted(keep.items()):
-            folder = Path(scratch) / version
-            furnish(root, folder, params_text)
-            write_text(folder / "dvc.lock", lock_text)
-            projects.append(folder)
+        for version, files in sorted(keep.items()):
+            projects.append(Path(scratch) / version)
+            furnish(root, projects[-1], files)
         alone = Path(scratch) / "none"  # what DVC runs in; it needs nothing itself
-        furnish(root, alone, (root / "params.yaml").read_text(encoding="utf-8"))
-        (alone / "dvc.yaml").unlink()
+        furnish(root, alone, {})
         before = _num_bytes(dvc.cache_dir(root))
         command = ["gc", "--workspace", "--force", *(["--cloud"] if remote else []), *(["--dry"] if dry_run else [])]
         lock = held.enter_context(locked(alone, fcntl.LOCK_EX, on_line))

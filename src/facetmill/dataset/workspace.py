@@ -24,9 +24,12 @@ from facetmill.dataset import dvc
 from facetmill.dataset.version import Dataset
 from facetmill.errors import DataError, ParamsError
 from facetmill.files import hash_json, write_text
-from facetmill.params import Params, to_mapping
+from facetmill.params import DatasetParams, Params, to_mapping
 from facetmill.records import Product, Split
 from facetmill.sources import SOURCES, parse_data
+
+#: What DVC needs to bring back what it has made; every training run keeps them.
+DVC_FILES = ("dvc.yaml", "dvc.lock", "params.yaml")
 
 _DEMO_PATH = Path("src/facetmill/sources/demo")
 _OUTS = ("ingested", "read", "matched", "dataset", "checked", "reports")
@@ -107,7 +110,7 @@ def prepare(root: Path, params: Params) -> Path:
     root = root.resolve()
     folder = workspace_dir(root, params)
     text = yaml.safe_dump(_in_workspace(root, params), allow_unicode=True, sort_keys=False)
-    furnish(root, folder, text)
+    furnish(root, folder, {"params.yaml": text, "dvc.yaml": _stages(root, params.dataset)})
     return folder
 
 
@@ -123,19 +126,17 @@ def find(root: Path, version: str) -> Dataset | None:
     return next(iter(found.values()), None)
 
 
-def checkout(root: Path, version: str, *, params_text: str, lock_text: str, on_line: Callable[[str], None]) -> Dataset:
-    """Bring back a dataset that was built before, byte for byte, from DVC's cache or remote, in a folder
-    named by its version.
+def checkout(root: Path, version: str, files: Mapping[str, str], on_line: Callable[[str], None]) -> Dataset:
+    """Bring back a dataset that was built before, byte for byte, from DVC's cache or remote, in a folder named by its
+    version.
 
-    `params_text` and `lock_text` are its params.yaml and dvc.lock, which every training run keeps. Raises `DataError`
-    when both have lost a part of it.
+    `files` are the texts of its `DVC_FILES`. Raises `DataError` when cache and remote have lost a part of it.
     """
     root = root.resolve()
     folder = root / "data" / f"version-{version[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder, fcntl.LOCK_EX, on_line) as lock:
-        furnish(root, folder, params_text)
-        _write(folder / "dvc.lock", lock_text)
+        furnish(root, folder, files)
         try:
             # From the cache, and what that has lost from the remote.
             command = ["pull" if dvc.remote_name(root) else "checkout", "--force"]
@@ -148,10 +149,13 @@ def checkout(root: Path, version: str, *, params_text: str, lock_text: str, on_l
     return dataset
 
 
-def furnish(root: Path, folder: Path, params_text: str) -> None:
-    """Write all that DVC needs in a workspace but dvc.lock."""
-    _write(folder / "params.yaml", params_text)
-    _write(folder / "dvc.yaml", _stages(root, yaml.safe_load(params_text)["dataset"]))
+def furnish(root: Path, folder: Path, files: Mapping[str, str]) -> None:
+    """Write all that DVC needs in a workspace; `files` are the texts of `DVC_FILES`, of which dvc.lock may be missing.
+
+    What is equal is not rewritten.
+    """
+    for name, text in files.items():
+        _write(folder / name, text)
     # Compiled files come and go beside the sources, which are dependencies.
     _write(folder / ".dvcignore", "__pycache__/\n*.pyc\n")
     _write(folder / ".dvc" / "config", dvc.config(root))
@@ -210,13 +214,13 @@ def _in_workspace(root: Path, params: Params) -> dict[str, Any]:
     return mapping
 
 
-def _stages(root: Path, dataset: Mapping[str, Any]) -> str:
+def _stages(root: Path, dataset: DatasetParams) -> str:
     """The project's dvc.yaml; where pictures lie in a folder of their own, ingest depends on it too."""
     text = (root / "dvc.yaml").read_text(encoding="utf-8")
-    if dataset["format"] == "demo" or not dataset.get("images"):
+    if dataset.format == "demo" or not dataset.images:
         return text
     stages = yaml.safe_load(text)
-    stages["stages"]["ingest"]["deps"].append(dataset["images"])
+    stages["stages"]["ingest"]["deps"].append(dataset.images)
     return yaml.safe_dump(stages, sort_keys=False)
 
 

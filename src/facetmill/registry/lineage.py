@@ -13,8 +13,6 @@ from facetmill.tags import DATASET, DATASET_VERSION, GIT_DIRTY, KIND, MODEL, RUN
 from facetmill.tracking import RunInfo
 from facetmill.workbench import Workbench
 
-_PARAMS, _LOCK = "dataset/params.yaml", "dataset/dvc.lock"  # as every training run keeps them
-
 
 def dataset_version_of(bench: Workbench, ref: str) -> str:
     """The version of the dataset that a model was trained on. Raises `PlatformError` where that is not known."""
@@ -83,13 +81,7 @@ def bring_back(bench: Workbench, version: str) -> Dataset:
         return found
     full = of_dataset(bench, version)["version"]
     run = _runs_on(bench, full)[0]
-    return workspace.checkout(
-        bench.layout.root,
-        full,
-        params_text=bench.tracker.read_text(run.run_id, _PARAMS),
-        lock_text=bench.tracker.read_text(run.run_id, _LOCK),
-        on_line=_say,
-    )
+    return workspace.checkout(bench.layout.root, full, _dvc_files(bench, run.run_id), _say)
 
 
 def collect_datasets(bench: Workbench, *, remote: bool, dry_run: bool) -> storage.Collected:
@@ -97,7 +89,7 @@ def collect_datasets(bench: Workbench, *, remote: bool, dry_run: bool) -> storag
 
     Raises `PlatformError`, and removes nothing, when the data of a registered model is not known.
     """
-    keep: dict[str, tuple[str, str]] = {}
+    keep: dict[str, dict[str, str]] = {}
     for model in versions.registered(bench.tracker):
         run_id = model.tags.get(RUN)
         dataset_version = bench.tracker.run_info(run_id).tags.get(DATASET_VERSION) if run_id else None
@@ -106,9 +98,12 @@ def collect_datasets(bench: Workbench, *, remote: bool, dry_run: bool) -> storag
                 f"{model.name}/{model.version}: what it was trained on is not known; nothing was removed"
             )
         if dataset_version not in keep:
-            read = bench.tracker.read_text
-            keep[dataset_version] = read(run_id, _PARAMS), read(run_id, _LOCK)
+            keep[dataset_version] = _dvc_files(bench, run_id)
     return storage.collect(bench.layout.root, keep, _say, remote=remote, dry_run=dry_run)
+
+
+def _dvc_files(bench: Workbench, run_id: str) -> dict[str, str]:
+    return {name: bench.tracker.read_text(run_id, f"dataset/{name}") for name in workspace.DVC_FILES}
 
 
 def _say(line: str) -> None:

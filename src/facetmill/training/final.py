@@ -15,7 +15,7 @@ from pathlib import Path
 
 import facetmill
 from facetmill.dataset.version import Dataset
-from facetmill.dataset.workspace import read_split
+from facetmill.dataset.workspace import DVC_FILES, read_split
 from facetmill.evaluation import evaluate
 from facetmill.files import hash_json
 from facetmill.models import MODELS
@@ -188,7 +188,7 @@ def log_epoch(run: Run, epoch: EpochResult) -> None:
 def log_dataset(run: Run, dataset: Dataset) -> None:
     """What the run was trained on: the dataset as MLflow input, DVC's hashes, and the gate's verdict and page."""
     run.log_dataset(dataset.name, dataset.version)
-    for name in ("dvc.lock", "params.yaml"):
+    for name in DVC_FILES:
         run.log_file(dataset.dir / name, "dataset")
     run.log_folder(dataset.dir / "checked", "dataset/checked")
     run.log_folder(dataset.dir / "reports", "dataset/reports")
