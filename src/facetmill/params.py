@@ -30,6 +30,7 @@ class DatasetParams:
     format: str
     path: str
     images: str | None
+    corrections: str | None
     columns: dict[str, str]
     max_bad_share: Share
 

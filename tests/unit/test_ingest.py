@@ -88,6 +88,8 @@ def test_the_report_on_disk_says_the_same_every_time(work: Work, tmp_path: Path)
         "num_products": 1,
         "num_facets": 2,
         "num_images": 0,
+        "num_corrected": 0,
+        "num_corrections_unused": 0,
         "dropped": {"empty_title": 12},
         "images_dropped": {},
         "examples": {"empty_title": ["shop.csv, row 9, field title: empty_title (' ')"] * 10},

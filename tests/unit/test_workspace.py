@@ -181,6 +181,19 @@ def test_pictures_in_a_folder_of_their_own_are_watched(data: Params, project: Pa
         resolve(project, gone, f"products:{data.dataset.path}")
 
 
+def test_corrections_are_watched_and_make_another_version(data: Params, project: Path, tmp_path: Path) -> None:
+    (tmp_path / "corrections.csv").write_text("product_id,attribute,value\np0,colour,crimson\n")
+    corrected = replace(data, dataset=replace(data.dataset, corrections=str(tmp_path / "corrections.csv")))
+    first = build(project, corrected, on_line=quiet)
+    assert first.stages_run == STAGES
+    (tmp_path / "corrections.csv").write_text("product_id,attribute,value\np0,colour,n/a\n")
+    second = build(project, corrected, on_line=quiet)
+    assert second.stages_run == STAGES
+    assert first.dataset.version != second.dataset.version
+    [product] = [p for split in SPLITS for p in second.dataset.read(split) if p.product_id == "p0"]
+    assert product.absent == ("colour",)
+
+
 def test_the_failing_stages_words_reach_the_user(data: Params, project: Path) -> None:
     too_much = replace(data, split=replace(data.split, validation=0.9))
     with pytest.raises(DataError) as caught:

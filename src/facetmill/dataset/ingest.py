@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from facetmill.dataset.corrections import Corrections
 from facetmill.encoders.pictures import IMAGE_FORMATS, MAX_PIXELS, UNDECODABLE
 from facetmill.errors import DataError
 from facetmill.files import replace_file, replace_folder, write_json
@@ -35,12 +36,15 @@ _BATCH_ROWS = 2_000  # a row group in the shards, which `match` shares out over 
 class IngestReport:
     """What was taken and what was not. `dropped` counts rows by reason, `images_dropped` pictures.
 
-    `examples` holds the first `MAX_EXAMPLES` of each reason as text. Nothing in it depends on time or chance.
+    `num_corrected` counts products that people have set right, `num_corrections_unused` those that were to be and are
+    not there. `examples` holds the first `MAX_EXAMPLES` of each reason. Nothing in it depends on time or chance.
     """
 
     num_products: int
     num_facets: int
     num_images: int
+    num_corrected: int
+    num_corrections_unused: int
     dropped: Mapping[str, int]
     images_dropped: Mapping[str, int]
     examples: Mapping[str, tuple[str, ...]]
@@ -65,6 +69,7 @@ def ingest(
     report_path: Path,
     *,
     max_bad_share: float,
+    corrections: Corrections | None = None,
     shard_rows: int = 20_000,
 ) -> IngestReport:
     """Stream a source into `out_dir/part-00000.parquet` and on (zstd, PRODUCT_SCHEMA), and report to `report_path`.
@@ -80,7 +85,7 @@ def ingest(
         raise DataError(f"{options.images}: no such folder of images")
     with replace_file(report_path) as report_file, replace_folder(out_dir) as folder:
         scratch = folder.absolute() / "images"
-        intake = _Intake(path, scratch, f"{out_dir.name}/{scratch.name}")
+        intake = _Intake(path, scratch, f"{out_dir.name}/{scratch.name}", corrections)
         rows = source.read(path, dataclasses.replace(options, scratch=scratch))
         _write_shards(intake.products(rows), folder, shard_rows)
         report = intake.report()
@@ -92,8 +97,9 @@ def ingest(
 class _Intake:
     """One pass over a source's rows: lets good products through and keeps count."""
 
-    def __init__(self, path: Path, scratch: Path, stored_scratch: str) -> None:
+    def __init__(self, path: Path, scratch: Path, stored_scratch: str, corrections: Corrections | None) -> None:
         self._path = path
+        self._corrections = corrections or Corrections(path, {})
         self._scratch = os.path.realpath(scratch)
         self._stored_scratch = stored_scratch
         self._row = 0
@@ -114,22 +120,29 @@ class _Intake:
                 elif not seen.add(row.product_id):
                     self._drop(self._bad("product_id", row.product_id, Reason.DUPLICATE_ID))
                 else:
-                    images = self._checked_images(row)
+                    product = self._corrections.apply(row)
+                    images = self._checked_images(product)
                     self._num_products += 1
-                    self._num_facets += len(row.facets)
+                    self._num_facets += len(product.facets)
                     self._num_images += len(images)
-                    yield dataclasses.replace(row, images=images) if row.images else row
+                    yield dataclasses.replace(product, images=images) if product.images else product
 
     def report(self) -> IngestReport:
         counts = {reason.value: count for reason, count in sorted(self._reasons.items())}
         of_images = {reason.value for reason in IMAGE_REASONS}
+        examples = {reason.value: tuple(found) for reason, found in sorted(self._examples.items())}
+        unused = self._corrections.unused
+        if unused:
+            examples["unused_correction"] = tuple(f"no product {product_id!r}" for product_id in unused[:MAX_EXAMPLES])
         return IngestReport(
             num_products=self._num_products,
             num_facets=self._num_facets,
             num_images=self._num_images,
+            num_corrected=len(self._corrections.used),
+            num_corrections_unused=len(unused),
             dropped={reason: count for reason, count in counts.items() if reason not in of_images},
             images_dropped={reason: count for reason, count in counts.items() if reason in of_images},
-            examples={reason.value: tuple(found) for reason, found in sorted(self._examples.items())},
+            examples=examples,
         )
 
     def _bad(self, field: str, value: str, reason: Reason) -> BadRow:

@@ -86,7 +86,10 @@ def resolve(root: Path, params: Params, data: str | None) -> Params:
     images = str(Path(os.path.abspath(root / dataset.images))) if dataset.images else None
     if images and dataset.format != "demo" and not Path(images).is_dir():
         raise DataError(f"dataset.images = {dataset.images!r}: no such folder: {images}")
-    return replace(params, dataset=replace(dataset, path=str(found), images=images))
+    corrections = str(Path(os.path.abspath(root / dataset.corrections))) if dataset.corrections else None
+    if corrections and not Path(corrections).is_file():
+        raise DataError(f"dataset.corrections = {dataset.corrections!r}: no such file: {corrections}")
+    return replace(params, dataset=replace(dataset, path=str(found), images=images, corrections=corrections))
 
 
 def workspace_dir(root: Path, params: Params) -> Path:
@@ -215,12 +218,13 @@ def _in_workspace(root: Path, params: Params) -> dict[str, Any]:
 
 
 def _stages(root: Path, dataset: DatasetParams) -> str:
-    """The project's dvc.yaml; where pictures lie in a folder of their own, ingest depends on it too."""
+    """The project's dvc.yaml; ingest depends on pictures in a folder of their own, and on corrections, too."""
     text = (root / "dvc.yaml").read_text(encoding="utf-8")
-    if dataset.format == "demo" or not dataset.images:
+    images = dataset.images if dataset.format != "demo" else None
+    if not images and not dataset.corrections:
         return text
     stages = yaml.safe_load(text)
-    stages["stages"]["ingest"]["deps"].append(dataset.images)
+    stages["stages"]["ingest"]["deps"] += [path for path in (images, dataset.corrections) if path]
     return yaml.safe_dump(stages, sort_keys=False)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from facetmill.dataset.corrections import read_corrections
 from facetmill.dataset.ingest import ingest
 from facetmill.errors import FacetmillError
 from facetmill.params import load_params
@@ -31,6 +32,7 @@ def main() -> None:
             paths.out,
             paths.report,
             max_bad_share=params.dataset.max_bad_share,
+            corrections=read_corrections(Path(params.dataset.corrections)) if params.dataset.corrections else None,
         )
     except FacetmillError as error:
         raise SystemExit(str(error)) from None

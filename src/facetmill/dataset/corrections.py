@@ -1,0 +1,86 @@
+"""What people have set right: a CSV that outranks whatever the source, a rule or a model says.
+
+Columns `product_id`, `attribute` and `value`; others are ignored, such as who wrote it. All rows of one product and one
+attribute together are what is true of it: each value is one facet, `n/a` says that there is none. What the source said
+of that attribute is dropped. The file is written by hand and small: a row that is wrong stops the build.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from facetmill.errors import DataError
+from facetmill.records import Facet, Product
+from facetmill.sources.base import BadRow, Reason
+from facetmill.sources.rows import ABSENT, RowError, bad_row, checked, read_table, required
+
+COLUMNS = ("product_id", "attribute", "value")
+
+_Values: TypeAlias = tuple[str, ...]  # none: the attribute is absent
+
+
+@dataclass
+class Corrections:
+    """The corrections of one file, by product and attribute; `used` are the products that came to be corrected."""
+
+    path: Path
+    of_product: Mapping[str, Mapping[str, _Values]]
+    used: set[str] = field(default_factory=set)
+
+    def apply(self, product: Product) -> Product:
+        """The product as people say it is. Its corrected facets are annotated, without spans: `match` finds those."""
+        corrected = self.of_product.get(product.product_id)
+        if corrected is None:
+            return product
+        self.used.add(product.product_id)
+        facets = [facet for facet in product.facets if facet.attribute not in corrected]
+        facets += [Facet(attribute, value) for attribute, values in corrected.items() for value in values]
+        absent = [attribute for attribute in product.absent if attribute not in corrected]
+        absent += [attribute for attribute, values in corrected.items() if not values]
+        return replace(product, facets=tuple(facets), absent=tuple(absent))
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Ids of products that were corrected but never came."""
+        return tuple(sorted(self.of_product.keys() - self.used))
+
+
+def read_corrections(path: Path) -> Corrections:
+    """Raises `DataError` that names file, row, field and value of what is wrong."""
+    header, rows = read_table(path, ",")
+    if missing := [name for name in COLUMNS if name not in header]:
+        raise DataError(f"{path}: corrections need the columns {', '.join(COLUMNS)}; {missing[0]} is missing")
+    found: dict[str, dict[str, dict[str, None]]] = defaultdict(lambda: defaultdict(dict))
+    for row in rows:
+        if isinstance(row, BadRow):
+            raise DataError(str(row))
+        try:
+            product_id, attribute, value = (_filled(row.fields, name) for name in COLUMNS)
+        except RowError as error:
+            raise DataError(str(bad_row(path, row.number, error.field, error.value, error.reason))) from None
+        values = found[product_id][attribute]
+        if value.lower() == ABSENT:
+            value = ""
+        if values and ("" in values) != (value == ""):
+            raise DataError(
+                f"{path}, row {row.number}, field value: {attribute!r} of product {product_id!r} is n/a and has a value"
+            )
+        values[value] = None
+    return Corrections(
+        path,
+        {
+            product_id: {attribute: tuple(value for value in values if value) for attribute, values in said.items()}
+            for product_id, said in found.items()
+        },
+    )
+
+
+def _filled(fields: Mapping[str, str], name: str) -> str:
+    text = checked(name, required(fields, name)).strip()
+    if not text:
+        raise RowError(name, text, Reason.MISSING_FIELD)
+    return text
