@@ -31,7 +31,7 @@ from facetmill.records import Product, Split
 from facetmill.sources import SOURCES, parse_data
 
 _DEMO_PATH = Path("src/facetmill/sources/demo")
-_OUTS = ("ingested", "matched", "dataset", "checked", "reports")
+_OUTS = ("ingested", "matched", "supervised", "dataset", "checked", "reports")
 _DVC_STATE = ".facetmill"
 
 _RUNNING = re.compile(r"Running stage '(\w+)':")
