@@ -148,6 +148,10 @@ def test_agreement_with_people(catalogue: Path, labeller: Labeller) -> None:
     }
     assert found["Ground"]["answered"] is None
     assert judge(labeller, products, 1.01)["Bar"]["coverage"] == 0.0
+    nowhere = Labeller(labeller.networks, [replace(each, categories=()) for each in labeller.attributes])
+    assert judge(nowhere, products, 0.0)["Bar"]["num_manual"] == 9  # the hat too
+    unsaid = [replace(product, facets=()) for product in products]
+    assert annotate(unsaid, nowhere, 0.0, catalogue, AnnotateCounts()) == unsaid
 
 
 def set_labeller(root: Path, catalogue: Path, labeller: str) -> None:

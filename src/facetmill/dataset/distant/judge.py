@@ -48,9 +48,9 @@ class _Answer:
 
 
 def judge(labeller: Labeller, products: Iterable[Product], min_confidence: float) -> dict[str, Any]:
-    """The judgement of each attribute that may be annotated, as JSON, where products have a manual value of it, a
-    category that may have it, and a picture. Pictures are absolute paths. A product with two manual values of an
-    attribute counts by the first."""
+    """The judgement of each attribute, as JSON, on products with a manual value of it, a category that may have it, and
+    a picture. One that is annotated nowhere is judged in every category, to see whether it should be. Pictures are
+    absolute paths. A product with two manual values of an attribute counts by the first."""
     answers: defaultdict[str, list[_Answer]] = defaultdict(list)
     stream = iter(products)
     while batch := list(islice(stream, _BATCH)):
@@ -59,7 +59,6 @@ def judge(labeller: Labeller, products: Iterable[Product], min_confidence: float
     return {
         attribute.name: asdict(_judgement(attribute, answers[attribute.name], min_confidence))
         for attribute in labeller.attributes
-        if attribute.categories != ()
     }
 
 
@@ -84,8 +83,8 @@ def _answers(labeller: Labeller, products: list[Product]) -> Iterator[tuple[str,
 
 
 def _manual(labeller: Labeller, product: Product) -> dict[str, str]:
-    """The values by hand of the attributes that the labeller may annotate here."""
-    names = {attribute.name for attribute in labeller.attributes if attribute.suits(product.category)}
+    """The values by hand of the attributes that the labeller may be judged by here."""
+    names = {each.name for each in labeller.attributes if each.categories == () or each.suits(product.category)}
     found: dict[str, str] = {}
     for facet in product.facets:
         if facet.attribute in names and facet.provenance in ("annotated", "matched"):

@@ -2,8 +2,9 @@
 
 A YAML file, which is configuration and not data:
 
-    categories:                       # where each attribute may be annotated; [] = nowhere, it only helps to learn
-      Sleeve Style: [Shirts & Tops]   # null = in any category
+    categories:                       # where each attribute may be annotated; null = in any category
+      Sleeve Style: [Shirts & Tops]
+      Neckline: []                    # nowhere: it is only learned, beside the others, and judged
     labels:
       clothing:                       # a format of `label_sources.py`
         label:                        # one of its tasks
