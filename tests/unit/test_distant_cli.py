@@ -76,3 +76,9 @@ def test_what_cannot_be_read_is_told_in_words(
     assert isinstance(failed.exception, DataError)
     assert said in str(failed.exception)
     assert not (project / "labeller").exists()
+
+
+def test_a_folder_that_is_no_labeller_is_not_replaced(project: Path, facetmill: Callable[..., Result]) -> None:
+    failed = facetmill("train", "--labels", "folder:signs", "--mapping", "mapping.yaml", "--out", "pictures")
+    assert "pictures: there is something that is no labeller" in str(failed.exception)
+    assert len(list((project / "pictures").iterdir())) == 12

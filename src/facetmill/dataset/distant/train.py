@@ -18,6 +18,7 @@ from facetmill.dataset.distant.mapping import LabelMapping, load_mapping
 from facetmill.dataset.distant.quality import quality
 from facetmill.dataset.distant.samples import UNKNOWN, Samples, gather
 from facetmill.encoders.vision import build_image_encoder
+from facetmill.errors import DataError
 from facetmill.files import replace_folder, write_json
 from facetmill.params import LabellerParams, to_mapping
 from facetmill.training.device import compute_settings, pick_device
@@ -30,8 +31,10 @@ def train_labeller(
     """Learn from picture sets named `format:folder`; write the labeller to `out`, replacing it, and return its report.
 
     Scores are of the test tenth, which nothing was chosen by. Raises `DataError` for sets or a mapping that cannot be
-    read, or that leave nothing to learn.
+    read, or that leave nothing to learn, and where `out` is something else than an earlier labeller.
     """
+    if out.exists() and not (out / "labeller.json").is_file():
+        raise DataError(f"{out}: there is something that is no labeller, and it would be replaced")
     sets = [parse_labels(text) for text in labels]
     mapping = load_mapping(mapping_path, LABEL_SOURCES)
     with tempfile.TemporaryDirectory() as scratch, compute_settings(params.threads), replace_folder(out) as folder:
