@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from facetmill.params import DemoParams, JaveConfig, MJaveConfig, PromotionParams, TrainingParams
+from facetmill.params import DemoParams, JaveConfig, LabellerParams, MJaveConfig, PromotionParams, TrainingParams
 
 JAVE = JaveConfig(
     encoder="bilstm",
@@ -62,6 +62,27 @@ TRAINING = TrainingParams(
     weight_decay=0.01,
     clip_norm=5.0,
     patience=20,
+    threads=1,
+    device="cpu",
+)
+
+LABELLER = LabellerParams(
+    seed=0,
+    tasks="multi",
+    image_encoder="config",
+    freeze_image_encoder=False,
+    image_size=24,
+    image_hidden_size=16,
+    image_num_stages=2,
+    dropout=0.0,
+    balance=True,
+    augment=False,
+    epochs=12,
+    batch_size=32,
+    learning_rate=0.01,
+    weight_decay=0.01,
+    clip_norm=5.0,
+    patience=12,
     threads=1,
     device="cpu",
 )

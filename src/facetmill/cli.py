@@ -31,6 +31,9 @@ app.add_typer(dataset_app, name="dataset")
 study_app = typer.Typer(help="Experiments that answer with a table.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
 
+distant_app = typer.Typer(help="Learn from other picture sets what only pictures show.", no_args_is_help=True)
+app.add_typer(distant_app, name="distant")
+
 Data = Annotated[str | None, typer.Option(help="What to read, as format:path; without it, params.yaml says.")]
 ModelKey = Annotated[str | None, typer.Option(help="Model key; without it, params.yaml says.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of words.")]
@@ -402,6 +405,46 @@ def study_ocr(
             params, products, lambda line: print(line, file=sys.stderr), categories=category or (), limit=limit
         )
     _show(found.to_json(), as_json)
+
+
+@distant_app.command("train")
+def distant_train(
+    labels: Annotated[list[str], typer.Option(help="A labelled picture set, as format:folder; may be repeated.")],
+    mapping: Annotated[Path, typer.Option(help="YAML: what each label means, see dataset/distant/mapping.py.")],
+    out: Annotated[Path, typer.Option(help="The folder to write, for `distant.labeller` of params.yaml.")],
+    as_json: AsJson = False,
+) -> None:
+    """Learn to tell attribute values from pictures, and say how well on held-out ones."""
+    layout = _layout()
+    from facetmill.params import load_params
+
+    params = load_params(layout.root / "params.yaml").distant.training  # a wrong key is told before torch is imported
+    from facetmill.dataset.distant.train import train_labeller
+
+    _show(train_labeller(labels, mapping, out, params, lambda line: print(line, file=sys.stderr)), as_json)
+
+
+@distant_app.command("judge")
+def distant_judge(
+    labeller: Annotated[Path, typer.Option(help="A folder that `facetmill distant train` wrote.")],
+    data: Data = None,
+    out: Annotated[Path, typer.Option(help="The JSON file to write.")] = Path("distant-quality.json"),
+    as_json: AsJson = False,
+) -> None:
+    """How far a labeller agrees with the values that people gave, by attribute, and how often it abstains."""
+    layout = _layout()
+    from facetmill.workbench import resolve_params
+
+    params = resolve_params(layout.root, data)
+    from facetmill.dataset.distant.judge import judge
+    from facetmill.dataset.distant.labeller import load_labeller
+    from facetmill.evaluation import reading_data
+    from facetmill.files import write_json
+
+    with reading_data(params) as (products, _):
+        found = judge(load_labeller(labeller), products, params.distant.min_confidence)
+    write_json(out, found)
+    _show(found, as_json)
 
 
 def _layout() -> Layout:

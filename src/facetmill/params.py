@@ -66,6 +66,37 @@ class MatchParams:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
+class LabellerParams:
+    """How `facetmill distant train` learns; the image settings are those of `encoders/vision.py`."""
+
+    seed: Seed
+    tasks: Literal["multi", "single"]
+    image_encoder: str
+    freeze_image_encoder: bool
+    image_size: Annotated[int, Field(ge=16, le=1024)]
+    image_hidden_size: Count
+    image_num_stages: Annotated[int, Field(ge=1, le=5)]
+    dropout: Share
+    balance: bool
+    augment: bool
+    epochs: Count
+    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip_norm: Annotated[float, Field(gt=0)]
+    patience: Count
+    threads: Count
+    device: Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class DistantParams:
+    labeller: str | None
+    min_confidence: Share
+    training: LabellerParams
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class SplitParams:
     seed: Seed
     validation: Share
@@ -178,6 +209,7 @@ class Params:
     demo: DemoParams
     ocr: OcrParams
     match: MatchParams
+    distant: DistantParams
     split: SplitParams
     check: CheckParams
     model: str

@@ -30,7 +30,7 @@ def test_every_facetmill_command_of_the_readme_has_its_options(commands: list[st
     asked = [command.split()[1:] for command in commands if command.startswith("facetmill ")]
     assert asked
     for words in asked:
-        verb = words[:2] if words[0] in ("dataset", "study") else words[:1]
+        verb = words[:2] if words[0] in ("dataset", "distant", "study") else words[:1]
         done = subprocess.run(
             [sys.executable, "-c", "from facetmill.cli import main; main()", *verb, "--help"],
             capture_output=True, text=True, check=False, env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"},
@@ -53,5 +53,5 @@ def test_every_folder_of_the_file_map_exists_or_is_made(root: Path) -> None:
 def test_every_params_key_of_the_readme_exists(root: Path) -> None:
     params = yaml.safe_load((root / "params.yaml").read_text())
     readme = (root / "README.md").read_text()
-    for section, key in re.findall(r"`(dataset|training|sweep|split|match|ocr)\.([a-z_]+)`", readme):
+    for section, key in re.findall(r"`(dataset|training|sweep|split|match|ocr|distant)\.([a-z_]+)`", readme):
         assert key in params[section], f"{section}.{key}"

@@ -26,7 +26,7 @@ from facetmill.errors import DataError
 from facetmill.params import Params, load_params
 from facetmill.records import SPLITS
 
-STAGES = ["ingest", "ocr", "match", "split", "check"]
+STAGES = ["ingest", "ocr", "match", "distant", "split", "check"]
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_build_and_rebuild(data: Params, project: Path, tmp_path: Path) -> None:
 
     other_seed = replace(data, split=replace(data.split, seed=1))
     third = build(project, other_seed, on_line=quiet)  # in another workspace: the rest comes from the run cache
-    assert (third.stages_run, third.stages_cached) == (["split", "check"], ["ingest", "ocr", "match"])
+    assert (third.stages_run, third.stages_cached) == (["split", "check"], ["ingest", "ocr", "match", "distant"])
     assert third.dataset.dir != dataset.dir
     third.dataset.require_passed()
     assert Dataset.open(dataset.dir).version == dataset.version
@@ -255,7 +255,7 @@ def test_a_killed_build_is_done_again(data: Params, project: Path, tmp_path: Pat
 
     (project / "dvc.yaml").write_text(fast)
     result = build(project, data, on_line=quiet)
-    assert (result.stages_run, result.stages_cached) == (["ocr", "match", "split", "check"], ["ingest"])
+    assert (result.stages_run, result.stages_cached) == (["ocr", "match", "distant", "split", "check"], ["ingest"])
     result.dataset.require_passed()
     assert not (folder / ".read.abcd").exists()
 

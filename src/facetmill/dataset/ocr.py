@@ -10,8 +10,6 @@ what was in the cache can be told from the output.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -26,6 +24,7 @@ import pyarrow.parquet as pq
 from facetmill.dataset.engine import Call, caller
 from facetmill.dataset.ocr_cache import CachedReader, digest_of
 from facetmill.dataset.ocr_engines import ENGINES, ReadWord
+from facetmill.dataset.passing import pass_on
 from facetmill.encoders.pictures import Fault, picture_bytes
 from facetmill.files import replace_folder
 from facetmill.params import OcrParams
@@ -74,9 +73,9 @@ def read_shards(source_dir: Path, target_dir: Path, params: OcrParams, cache_dir
     `cache_dir`. Shards and their row groups stay as they were; memory is that of a row group (`ingest` writes 2,000
     products). Raises `PlatformError` for an engine that is not installed.
     """
+    if params.engine is None:
+        return OcrCounts(None, pass_on(source_dir, target_dir))
     with replace_folder(target_dir) as folder:
-        if params.engine is None:
-            return _pass_on(source_dir, folder)
         cache_dir = cache_dir.absolute()  # the same for a process of another folder
         _reader(params, cache_dir)  # what is not installed is told before any process is started
         counts = OcrCounts(params.engine)
@@ -91,18 +90,6 @@ def read_shards(source_dir: Path, target_dir: Path, params: OcrParams, cache_dir
                     for group in range(source.num_row_groups):
                         table = source.read_row_group(group, use_threads=False)
                         target.write_table(_with_words(table, root, params, cache_dir, run, counts))
-    return counts
-
-
-def _pass_on(source_dir: Path, folder: Path) -> OcrCounts:
-    """The same shards once more, which takes no room where the file system knows hard links."""
-    counts = OcrCounts(None)
-    for path in shards(source_dir):
-        counts.num_products += pq.read_metadata(path).num_rows
-        try:
-            os.link(path, folder / path.name)
-        except OSError:
-            shutil.copyfile(path, folder / path.name)
     return counts
 
 

@@ -52,6 +52,8 @@ class _SplitCounts:
     num_facets: int = 0
     num_explicit: int = 0
     num_implicit: int = 0
+    num_distant: int = 0
+    num_distant_dropped: int = 0
 
 
 def split_shards(source_dir: Path, out_dir: Path, params: SplitParams) -> dict[str, Any]:
@@ -59,8 +61,10 @@ def split_shards(source_dir: Path, out_dir: Path, params: SplitParams) -> dict[s
 
     `out_dir` gets `train/`, `validation/` and `test/` with shards `part-*.parquet` whose `split` is set, `schema.json`
     (an `AttributeSchema`, from train alone) and `manifest.json`: counts, and each shard's name, rows and SHA-256.
-    The hash decides also where a source came with splits of its own; the report counts those products
-    (`num_source_splits_replaced`). Raises `ParamsError` when the shares leave nothing to train on.
+    Distant facets stay in train alone: what a picture classifier says must not be what quality is measured by, so
+    validation and test lose theirs, counted (`num_distant_dropped`). The hash decides also where a source came with
+    splits of its own; the report counts those products (`num_source_splits_replaced`). Raises `ParamsError` when the
+    shares leave nothing to train on.
     """
     hashes, num_replaced = _distinct_hashes(source_dir, params.seed)
     limits = split_limits(hashes, params)
@@ -73,6 +77,9 @@ def split_shards(source_dir: Path, out_dir: Path, params: SplitParams) -> dict[s
                 places = limits.of(_hash_column(batch.column("group_id"), params.seed))
                 for place, split in enumerate(SPLITS):
                     part = _with_split(batch.filter(pa.array(places == place)), split)
+                    if split != "train":
+                        part, num_dropped = _without_distant(part)
+                        counts[split].num_distant_dropped += num_dropped
                     writers[split].write(part)
                     _count(counts[split], part)
         write_text(folder / "schema.json", build_schema(read_batches(folder / "train")).to_json() + "\n")
@@ -151,13 +158,30 @@ def _with_split(batch: pa.RecordBatch, split: Split) -> pa.RecordBatch:
     return batch.set_column(place, PRODUCT_SCHEMA.field("split"), pa.repeat(split, batch.num_rows))
 
 
+def _without_distant(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
+    """The batch without its distant facets, and how many those were."""
+    facets = batch.column("facets")
+    distant = pc.equal(facets.flatten().field("provenance"), "distant")
+    num_distant = pc.sum(distant).as_py() or 0
+    if not num_distant:
+        return batch, 0
+    kept = pc.invert(distant)
+    product_of = pc.list_parent_indices(facets).filter(kept).to_numpy()
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(product_of, minlength=batch.num_rows))])
+    field = PRODUCT_SCHEMA.field("facets")
+    column = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), facets.flatten().filter(kept), type=field.type)
+    return batch.set_column(PRODUCT_SCHEMA.names.index("facets"), field, column), num_distant
+
+
 def _count(counts: _SplitCounts, batch: pa.RecordBatch) -> None:
-    spans = batch.column("facets").flatten().field("spans")
+    facets = batch.column("facets").flatten()
+    spans = facets.field("spans")
     num_explicit = pc.sum(pc.greater(pc.list_value_length(spans), 0)).as_py() or 0
     counts.num_products += batch.num_rows
     counts.num_facets += len(spans)
     counts.num_explicit += num_explicit
     counts.num_implicit += len(spans) - num_explicit
+    counts.num_distant += pc.sum(pc.equal(facets.field("provenance"), "distant")).as_py() or 0
 
 
 class _ShardWriter:

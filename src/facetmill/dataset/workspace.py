@@ -24,7 +24,7 @@ from facetmill.dataset import dvc
 from facetmill.dataset.version import Dataset
 from facetmill.errors import DataError, ParamsError
 from facetmill.files import hash_json, write_text
-from facetmill.params import DatasetParams, Params, to_mapping
+from facetmill.params import Params, to_mapping
 from facetmill.records import Product, Split
 from facetmill.sources import SOURCES, parse_data
 
@@ -32,7 +32,8 @@ from facetmill.sources import SOURCES, parse_data
 DVC_FILES = ("dvc.yaml", "dvc.lock", "params.yaml")
 
 _DEMO_PATH = Path("src/facetmill/sources/demo")
-_OUTS = ("ingested", "read", "matched", "dataset", "checked", "reports")
+_OUTS = ("ingested", "read", "matched", "supervised", "dataset", "checked", "reports")
+_SECTIONS = ("dataset", "ocr", "match", "distant", "split", "check")  # of params.yaml, that shape a dataset
 
 _CACHED = re.compile(r"Stage '(\w+)' (?:didn't change, skipping|is cached - skipping run)")
 
@@ -89,13 +90,21 @@ def resolve(root: Path, params: Params, data: str | None) -> Params:
     corrections = str(Path(os.path.abspath(root / dataset.corrections))) if dataset.corrections else None
     if corrections and not Path(corrections).is_file():
         raise DataError(f"dataset.corrections = {dataset.corrections!r}: no such file: {corrections}")
-    return replace(params, dataset=replace(dataset, path=str(found), images=images, corrections=corrections))
+    labeller = str(Path(os.path.abspath(root / params.distant.labeller))) if params.distant.labeller else None
+    if labeller and not Path(labeller).is_dir():
+        raise DataError(f"distant.labeller = {params.distant.labeller!r}: no such folder: {labeller}")
+    return replace(
+        params,
+        dataset=replace(dataset, path=str(found), images=images, corrections=corrections),
+        distant=replace(params.distant, labeller=labeller),
+    )
 
 
 def workspace_dir(root: Path, params: Params) -> Path:
     """Where the dataset of resolved parameters lives: `root/data/<format>-<name>-<hash>`."""
-    sections = {name: to_mapping(getattr(params, name)) for name in ("dataset", "ocr", "match", "split", "check")}
+    sections = {name: to_mapping(getattr(params, name)) for name in _SECTIONS}
     del sections["match"]["workers"], sections["ocr"]["workers"]  # change how fast, not what
+    del sections["distant"]["training"]  # made the labeller, which is what counts
     if params.dataset.format == "demo":
         sections["demo"] = to_mapping(params.demo)
         slug = "demo"
@@ -113,7 +122,7 @@ def prepare(root: Path, params: Params) -> Path:
     root = root.resolve()
     folder = workspace_dir(root, params)
     text = yaml.safe_dump(_in_workspace(root, params), allow_unicode=True, sort_keys=False)
-    furnish(root, folder, {"params.yaml": text, "dvc.yaml": _stages(root, params.dataset)})
+    furnish(root, folder, {"params.yaml": text, "dvc.yaml": _stages(root, params)})
     return folder
 
 
@@ -217,14 +226,20 @@ def _in_workspace(root: Path, params: Params) -> dict[str, Any]:
     return mapping
 
 
-def _stages(root: Path, dataset: DatasetParams) -> str:
-    """The project's dvc.yaml; ingest depends on pictures in a folder of their own, and on corrections, too."""
+def _stages(root: Path, params: Params) -> str:
+    """The project's dvc.yaml, and what stages depend on only where it is set: a folder of pictures, corrections, a
+    labeller."""
     text = (root / "dvc.yaml").read_text(encoding="utf-8")
-    images = dataset.images if dataset.format != "demo" else None
-    if not images and not dataset.corrections:
+    dataset = params.dataset
+    more = {
+        "ingest": [dataset.images if dataset.format != "demo" else None, dataset.corrections],
+        "distant": [params.distant.labeller],
+    }
+    if not any(path for paths in more.values() for path in paths):
         return text
     stages = yaml.safe_load(text)
-    stages["stages"]["ingest"]["deps"] += [path for path in (images, dataset.corrections) if path]
+    for stage, paths in more.items():
+        stages["stages"][stage]["deps"] += [path for path in paths if path]
     return yaml.safe_dump(stages, sort_keys=False)
 
 

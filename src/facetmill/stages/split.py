@@ -13,7 +13,7 @@ from facetmill.params import load_params
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--source", type=Path, required=True, help="folder of matched shards")
+    parser.add_argument("--source", type=Path, required=True, help="folder of matched and supervised shards")
     parser.add_argument("--out", type=Path, required=True, help="folder of the frozen dataset to write")
     parser.add_argument("--report", type=Path, required=True, help="JSON file of counts to write")
     paths = parser.parse_args()

@@ -1,0 +1,123 @@
+"""Distant facets: what a labeller sees in the main picture of a product, where nobody has said it.
+
+A product gets a facet of an attribute that its category may have, that it has no facet of and that no annotator found
+absent, when the labeller is sure enough. Such a facet has no spans, modality "image", provenance "distant" and the
+calibrated probability as its confidence. Everything else of a product stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from facetmill.dataset.distant.labeller import Labeller, LearnedAttribute
+from facetmill.encoders.pictures import Fault, decode_picture, picture_bytes
+from facetmill.errors import DataError
+from facetmill.files import replace_folder
+from facetmill.records import PRODUCT_SCHEMA, Facet, Product, from_batch, require_schema, shards, to_batch
+
+_BATCH_ROWS = 512  # of which the pixels are held at once
+
+
+@dataclass
+class AnnotateCounts:
+    """What annotating did. `asked` counts pairs of product and attribute; each was added, or abstained from because the
+    labeller was not sure, or without a picture that can be read. `added` is by attribute and value."""
+
+    num_products: int = 0
+    num_asked: int = 0
+    num_added: int = 0
+    num_abstained: int = 0
+    num_no_picture: int = 0
+    added: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+
+    def to_json(self) -> dict[str, Any]:
+        numbers = {name: value for name, value in vars(self).items() if name != "added"}
+        added = {attribute: dict(sorted(counts.items())) for attribute, counts in sorted(self.added.items())}
+        return {**numbers, "added": added}
+
+
+def annotate_shards(source_dir: Path, out_dir: Path, labeller: Labeller, min_confidence: float) -> AnnotateCounts:
+    """Annotate the shards of `source_dir` into `out_dir`, which is replaced as a whole: a shard each, in their order.
+
+    Relative pictures are below the folder that holds `source_dir`. Memory is that of a few hundred products.
+    """
+    counts = AnnotateCounts()
+    with replace_folder(out_dir) as folder:
+        for path in shards(source_dir):
+            with (
+                pq.ParquetFile(path) as source,
+                pq.ParquetWriter(folder / path.name, PRODUCT_SCHEMA, compression="snappy") as target,
+            ):
+                require_schema(path, source.schema_arrow)
+                for batch in source.iter_batches(_BATCH_ROWS):
+                    products = from_batch(batch)
+                    done = annotate(products, labeller, min_confidence, source_dir.parent, counts)
+                    target.write_batch(to_batch(done))
+    return counts
+
+
+def annotate(
+    products: Sequence[Product], labeller: Labeller, min_confidence: float, pictures_root: Path, counts: AnnotateCounts
+) -> list[Product]:
+    """The products with their distant facets, whose confidence is at least `min_confidence` (0..1)."""
+    counts.num_products += len(products)
+    wanted = [_wanted(product, labeller) for product in products]
+    pixels = {
+        number: picture
+        for number, (product, attributes) in enumerate(zip(products, wanted, strict=True))
+        if attributes and (picture := main_picture(product, labeller.size, pictures_root)) is not None
+    }
+    told = labeller.tell(_stacked(list(pixels.values()), labeller.size))
+    row_of = {number: row for row, number in enumerate(pixels)}
+    done = []
+    for number, (product, attributes) in enumerate(zip(products, wanted, strict=True)):
+        counts.num_asked += len(attributes)
+        if number not in row_of:
+            counts.num_no_picture += len(attributes)
+            done.append(product)
+            continue
+        facets = []
+        for attribute in attributes:
+            confidence, place = (found.item() for found in told[attribute.name][row_of[number]].max(0))
+            if confidence < min_confidence:
+                counts.num_abstained += 1
+                continue
+            value = attribute.values[int(place)]
+            facets.append(Facet(attribute.name, value, (), "image", "distant", confidence))
+            counts.added[attribute.name][value] += 1
+        counts.num_added += len(facets)
+        done.append(replace(product, facets=(*product.facets, *facets)) if facets else product)
+    return done
+
+
+def main_picture(product: Product, size: int, pictures_root: Path) -> NDArray[np.uint8] | None:
+    """The pixels of a product's first picture, or None where there is none that can be read.
+
+    Raises `DataError` for a relative path that leaves `pictures_root`.
+    """
+    if not product.images:
+        return None
+    path = pictures_root / product.images[0]
+    if not Path(product.images[0]).is_absolute() and not path.resolve().is_relative_to(pictures_root.resolve()):
+        raise DataError(f"product {product.product_id}: image {product.images[0]!r} leaves {pictures_root}")
+    data = picture_bytes(str(path))
+    pixels = data if isinstance(data, Fault) else decode_picture(data, size)
+    return None if isinstance(pixels, Fault) else pixels
+
+
+def _wanted(product: Product, labeller: Labeller) -> list[LearnedAttribute]:
+    """The attributes nobody has said anything of: annotated and matched facets outrank distant ones."""
+    said = {facet.attribute for facet in product.facets} | set(product.absent)
+    return [each for each in labeller.attributes if each.name not in said and each.suits(product.category)]
+
+
+def _stacked(pictures: Sequence[NDArray[np.uint8]], size: int) -> NDArray[np.uint8]:
+    return np.stack(pictures) if pictures else np.zeros((0, 3, size, size), np.uint8)
