@@ -62,6 +62,7 @@ TRAINING = TrainingParams(
     weight_decay=0.01,
     clip_norm=5.0,
     patience=20,
+    precision="fp32",
     threads=1,
     device="cpu",
 )

@@ -175,6 +175,7 @@ class TrainingParams:
     weight_decay: Annotated[float, Field(ge=0)]
     clip_norm: Annotated[float, Field(gt=0)]
     patience: Count
+    precision: Literal["fp32", "bf16"]
     threads: Count
     device: Literal["auto", "cpu", "cuda"]
 

@@ -84,6 +84,15 @@ def test_it_learns_and_leaves_the_best_weights() -> None:
     assert not model.training
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_bf16_learns_as_well_as_fp32_and_leaves_fp32_weights(seed: int) -> None:
+    model = built(seed)
+    fast = fitted(model, seed=seed, epochs=8, precision="bf16")
+    assert fast.value_f1 == fitted(built(seed), seed=seed, epochs=8).value_f1 == 1.0
+    assert {tensor.dtype for tensor in model.state_dict().values() if tensor.is_floating_point()} == {torch.float32}
+    assert not same_weights(model, built(seed))
+
+
 def test_a_small_catalogue_is_gone_over_until_it_is_learned() -> None:
     """Eighteen products in one batch are one step an epoch, and four steps teach nothing."""
     one_pass, several = built(), built()

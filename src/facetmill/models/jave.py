@@ -288,7 +288,7 @@ class Jave(Model):
         return attribute_BA, tag_BTG
 
     def loss(self, batch: JaveBatch) -> Losses:
-        attribute_BA, tag_BTG = self(batch)
+        attribute_BA, tag_BTG = (logits.float() for logits in self(batch))  # whatever precision they come in
         mask_BT = batch.text.token_mask_BT
         losses_B = {}
         if self.attribute_head is not None:

@@ -195,7 +195,10 @@ class _Fit:
         assert self.optimizer is not None
         for group in self.optimizer.param_groups:
             group["lr"] = group["full_lr"] * self.rate(step)
-        losses = self.model.loss(self.model.collate(products).to(self.device))
+        batch = self.model.collate(products).to(self.device)
+        # Weights, moments and losses stay fp32; only large products of matrices are taken in bf16.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.params.precision == "bf16"):
+            losses = self.model.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.params.clip_norm)
