@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -227,11 +227,19 @@ def require_schema(path: Path, schema: pa.Schema) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One attribute of a schema. `values` maps each value seen in the train split to its number of products."""
+    """One attribute of a schema. `values` maps each value seen in the train split to its number of products, and
+    `category_values` does so for each category that the attribute was seen in."""
 
     name: str
     values: Mapping[str, int]
     categories: tuple[str, ...] = ()
+    category_values: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def candidates(self, category: str | None, at_most: int | None = None) -> tuple[str, ...]:
+        """The values that a product of a category may have, the commonest first; all of them where the category is
+        unknown to train. (PAM's dynamic vocabulary, MuJo-SF's candidate lists.)"""
+        counts = self.category_values.get(category or "", self.values)
+        return tuple(sorted(counts, key=lambda value: (-counts[value], value)))[:at_most]
 
 
 @dataclass(frozen=True)
@@ -245,6 +253,12 @@ class AttributeSchema:
     def names(self) -> tuple[str, ...]:
         return tuple(attribute.name for attribute in self.attributes)
 
+    def of_category(self, category: str | None) -> tuple[Attribute, ...]:
+        """The attributes that a category has in train; all of them where it has none (ULS-DRAM's attribute range). The
+        rest are what a product of it surely lacks (DEFLATE's negatives)."""
+        found = tuple(attribute for attribute in self.attributes if category in attribute.categories)
+        return found or self.attributes
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False, indent=1, sort_keys=True)
 
@@ -255,4 +269,9 @@ class AttributeSchema:
             raise DataError(
                 f"attribute schema version {raw['schema_version']}, but this Facetmill reads {SCHEMA_VERSION}"
             )
-        return cls(tuple(Attribute(a["name"], a["values"], tuple(a["categories"])) for a in raw["attributes"]))
+        return cls(
+            tuple(
+                Attribute(a["name"], a["values"], tuple(a["categories"]), a.get("category_values", {}))
+                for a in raw["attributes"]
+            )
+        )

@@ -26,7 +26,7 @@ NUM_PRODUCTS = {"train": 18, "validation": 5, "test": 7}
 def product(number: int, split: str) -> Product:
     """A shirt whose colour stands in its title and whose sleeve only the picture shows."""
     colour = ("blue", "red", "green")[number % 3]
-    title = f"{colour.title()} shirt {number}"
+    title = f"{colour.title()} shirt {'abcdefghijklmnopqrstuvwxyzäöüß'[number]}"  # no two of the same words
     facets = (
         Facet("Color", colour, (Span("title", 0, len(colour)),), "both", "matched"),
         Facet("Sleeve", "long", (), "image", "annotated"),
@@ -235,6 +235,11 @@ BREAKS: list[tuple[str, str, Callable[[Workspace], None]]] = [
     ("every_attribute_is_frequent", "Fit once", lambda work: work.change_facet("train", 3, attribute="Fit")),
     ("held_out_attributes_are_trained", "Fit only in test", lambda work: work.change_facet("test", 3, attribute="Fit")),
     ("held_out_values_are_trained", "1 of 24", lambda work: work.change_facet("test", 3, value="teal", spans=())),
+    (
+        "held_out_titles_are_new",
+        "1 of 12 is another size of a train product",
+        lambda work: work.change("test", 2, title="Red: SHIRT (b), 44"),
+    ),
     ("images_are_readable", "4 of 34", lambda work: report(work, "ingest", images_dropped={"corrupt_image": 4})),
 ]
 

@@ -26,6 +26,25 @@ def test_values_count_products_and_categories_are_listed() -> None:
     assert AttributeSchema.from_json(schema.to_json()) == schema
 
 
+def test_candidates_are_those_of_the_category_the_commonest_first() -> None:
+    def shoe(number: int, colour: str, category: str | None = "shoe") -> Product:
+        return Product(str(number), "s", "a", category=category, facets=(Facet("colour", colour),))
+
+    products = [shoe(1, "red"), shoe(2, "blue"), shoe(3, "blue"), shoe(4, "green", "hat"), shoe(5, "teal", None)]
+    schema = build_schema(
+        [to_batch([*products, Product("6", "s", "a", category="sofa", facets=(Facet("seats", "2"),))])]
+    )
+    colour, seats = schema.attributes
+    assert colour.candidates("shoe") == ("blue", "red")
+    assert colour.candidates("shoe", at_most=1) == ("blue",)
+    assert colour.candidates("hat") == ("green",)
+    assert colour.candidates(None) == colour.candidates("boat") == ("blue", "green", "red", "teal")
+    assert AttributeSchema.from_json(schema.to_json()) == schema
+    assert schema.of_category("sofa") == (seats,)
+    assert schema.of_category("shoe") == (colour,)
+    assert schema.of_category("boat") == (colour, seats)
+
+
 def test_no_products_give_an_empty_schema() -> None:
     assert build_schema([]).attributes == ()
     assert build_schema([to_batch([])]).attributes == ()

@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import get_args
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ _COUNTED = (
     *("unknown_modalities", "unknown_provenances", "predicted_facets", "facets_outside_schema", "broken_spans"),
 )
 _SPACE = re.compile(r"\s")
+_WORD = re.compile(r"\w+")
 
 _Place = Callable[[int, str, object], str]
 
@@ -48,6 +50,7 @@ class SplitCounts:
     numbers: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(_COUNTED, 0)))
     ids: list[pa.Array] = field(default_factory=list)
     groups: list[pa.Array] = field(default_factory=list)
+    titles: list[bytes] = field(default_factory=list)  # eight bytes for the words of each, see `_title_words`
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     products_of: Counter[str] = field(default_factory=Counter)
 
@@ -55,6 +58,7 @@ class SplitCounts:
         """Count one batch; `first_row` is how many rows of the shard came before it."""
         self.ids.append(batch["product_id"])
         self.groups.append(batch["group_id"])
+        self.titles.append(b"".join(_title_words(title or "") for title in batch["title"].to_pylist()))
         self.numbers["products"] += batch.num_rows
         self.numbers["images"] += pc.sum(pc.list_value_length(batch["images"])).as_py() or 0
 
@@ -127,6 +131,12 @@ def _broken_spans(
             yield row, f"{name}[{start}:{end}] is not inside its {len(whole)} characters, value {value!r}"
         elif whole[start:end] != value and _folded(whole[start:end]) != _folded(value.strip()):
             yield row, f"{name}[{start}:{end}] reads {whole[start:end]!r}, value {value!r}"
+
+
+def _title_words(title: str) -> bytes:
+    """The same for titles of the same words, whatever their order, case, punctuation and numbers."""
+    words = sorted({word for word in _WORD.findall(title.casefold()) if not word.isdigit()})
+    return blake2b(" ".join(words).encode(errors="replace"), digest_size=8).digest()
 
 
 def _folded(text: str) -> str:

@@ -119,6 +119,13 @@ def claims(params: CheckParams, max_bad_share: float) -> tuple[Claim, ...]:
             "share of validation and test facets whose value train never has",
         ),
         _share(
+            "held_out_titles_are_new",
+            "warning",
+            "known_title_share",
+            params.max_known_title_share,
+            "share of validation and test products with the words of a train title",
+        ),
+        _share(
             "images_are_readable",
             "warning",
             "bad_image_share",

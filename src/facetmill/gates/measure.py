@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,7 +36,7 @@ REPORTS = ("ingest", "ocr", "match", "distant", "split")
 
 _NEED_ALL_SHARDS = (
     *("lost_products", "repeated_ids", "groups_in_two_splits", "facets_outside_schema"),
-    *("explicit_share", "unseen_attribute_share", "unseen_value_share"),
+    *("explicit_share", "unseen_attribute_share", "unseen_value_share", "known_title_share"),
 )
 _BATCH_ROWS = 8192
 _UNREADABLE = (DataError, pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError)
@@ -200,7 +201,27 @@ def _across_splits(splits: Mapping[Split, SplitCounts], examples: Examples) -> d
         "explicit_share": _share(num_explicit, num_facets),
         "unseen_attribute_share": _share(unseen_attributes.total(), held_out.total()),
         "unseen_value_share": _share(unseen_values.total(), held_out.total()),
+        "known_title_share": _known_title_share(splits, examples),
     }
+
+
+def _known_title_share(splits: Mapping[Split, SplitCounts], examples: Examples) -> float:
+    """The share of validation and test products with the words of a train title: a model has as good as seen them."""
+    hashes = {split: np.frombuffer(b"".join(counts.titles), np.uint64) for split, counts in splits.items()}
+    ids = {split: pa.chunked_array(counts.ids, pa.string()) for split, counts in splits.items()}
+    order = np.argsort(hashes["train"], kind="stable")
+    ordered = hashes["train"][order]
+    known = total = 0
+    for split in ("validation", "test"):
+        place = np.searchsorted(ordered, hashes[split])
+        same = ordered[np.minimum(place, max(len(ordered) - 1, 0))] == hashes[split] if len(ordered) else place < 0
+        known, total = known + int(same.sum()), total + len(same)
+        for at in np.flatnonzero(same)[:MAX_EXAMPLES].tolist():
+            one, other = ids[split][at].as_py(), ids["train"][int(order[place[at]])].as_py()
+            examples.add(
+                "known_title_share", f"{split} product {short(one)}: its title has the words of {short(other)}'s"
+            )
+    return _share(known, total)
 
 
 def _most(counts: Counter[Any]) -> list[tuple[Any, int]]:
