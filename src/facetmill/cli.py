@@ -180,6 +180,29 @@ def dataset_checkout(version: DatasetVersion, as_json: AsJson = False) -> None:
     _show({"version": found.version, "folder": str(found.dir)}, as_json)
 
 
+@dataset_app.command("drift")
+def dataset_drift(
+    data: Annotated[str, typer.Option(help="The new batch, as format:path.")],
+    ref: Annotated[str, typer.Option(help="The model whose training data it is held against.")] = "facets@champion",
+    as_json: AsJson = False,
+) -> None:
+    """Whether a new batch of products is still what the champion was trained on. Exit code 1 when it has drifted."""
+    layout = _layout()
+    from facetmill.registry.drifting import judge_batch
+    from facetmill.workbench import open_workbench
+
+    found = judge_batch(open_workbench(data, start=layout.root), ref)
+    if as_json:
+        _show(found, as_json)
+    else:
+        for verdict in found["verdicts"]:
+            print(f"{'as trained' if verdict['passed'] else 'DRIFTED'}: {verdict['reason']}")
+            for example in verdict["examples"]:
+                print(f"  {example}")
+    if found["drifted"]:
+        raise typer.Exit(1)
+
+
 @dataset_app.command("push")
 def dataset_push(data: Data = None, as_json: AsJson = False) -> None:
     """Copy a built dataset to the project's DVC remote, as every training does before it begins."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import tee
 from pathlib import Path
 
+from facetmill.dataset.corrections import read_corrections
 from facetmill.dataset.ingest import IngestReport, ingest
 from facetmill.dataset.match import match_shards
 from facetmill.metrics.score import Scorer, Scores
@@ -56,6 +57,7 @@ def reading_data(params: Params) -> Iterator[tuple[Iterator[Product], IngestRepo
             folder / "ingested",
             folder / "report.json",
             max_bad_share=dataset.max_bad_share,
+            corrections=read_corrections(Path(dataset.corrections)) if dataset.corrections else None,
         )
         match_shards(folder / "ingested", folder / "matched", params.match)
         products = read_products(folder / "matched")

@@ -114,6 +114,12 @@ class CheckParams:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
+class DriftParams:
+    max_shift: Share
+    max_new_share: Share
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class DictionaryConfig:
     min_reliability: Share
     match: Literal["longest", "most_frequent"]
@@ -214,6 +220,7 @@ class Params:
     distant: DistantParams
     split: SplitParams
     check: CheckParams
+    drift: DriftParams
     model: str
     models: ModelsParams
     training: TrainingParams

@@ -203,6 +203,18 @@ def shop_csv(folder: Path, num_rows: int = 20) -> Path:
     return path
 
 
+def test_drift_is_told_against_what_the_champion_was_trained_on(platform: Platform, first: Any, tmp_path: Path) -> None:
+    shop = tmp_path / "shop.csv"
+    shop.write_text("id,title\n" + "".join(f"{i},Frobnicated quux of zindle {i}\n" for i in range(30)))
+    done = facetmill(platform, "dataset", "drift", "--data", f"products:{shop}", "--json")
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)
+    assert found["drifted"]
+    assert found["trained_on"] == first["dataset"]["version"]
+    wrong = {verdict["gate"] for verdict in found["verdicts"] if not verdict["passed"]}
+    assert {"words_are_known", "categories_as_trained"} <= wrong
+
+
 def test_extract_writes_the_facets_of_a_users_own_csv(platform: Platform, first: Any, tmp_path: Path) -> None:
     shop = tmp_path / "shop.csv"
     shop.write_text("id,title\na,Golden lamp of brass\nb,Plain black leather bag\n")
