@@ -157,6 +157,27 @@ def dataset_describe(data: Data = None, as_json: AsJson = False) -> None:
     _show(describe(layout.root, resolve_params(layout.root, data)), as_json)
 
 
+@dataset_app.command("card")
+def dataset_card(
+    data: Data = None,
+    out: Annotated[Path, typer.Option(help="The Markdown file to write.")] = Path("card.md"),
+    as_json: AsJson = False,
+) -> None:
+    """Write a dataset's card: what is in it, where it is from, what is known to be wrong, examples."""
+    layout = _layout()
+    from facetmill.dataset.card import card
+    from facetmill.dataset.version import Dataset
+    from facetmill.dataset.workspace import workspace_dir
+    from facetmill.files import write_text
+    from facetmill.sources import SOURCES
+    from facetmill.workbench import resolve_params
+
+    params = resolve_params(layout.root, data)
+    dataset = Dataset.open(workspace_dir(layout.root, params))
+    write_text(out, card(dataset, SOURCES[params.dataset.format]))
+    _show({"version": dataset.version, "card": str(out)}, as_json)
+
+
 @dataset_app.command("diff")
 def dataset_diff(first: DatasetVersion, second: DatasetVersion, as_json: AsJson = False) -> None:
     """What changed between two versions of a dataset: products, splits, facets by attribute."""

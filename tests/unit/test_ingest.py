@@ -23,7 +23,7 @@ BAD = BadRow("shop.csv", 9, "title", " ", Reason.EMPTY_TITLE)
 
 
 def source(make: Callable[[SourceOptions], Iterator[Product | BadRow]]) -> Source:
-    return Source("shop", "made in the test", lambda path, options: make(options))
+    return Source("shop", "made in the test", "none", lambda path, options: make(options))
 
 
 def listed(*rows: Product | BadRow) -> Source:

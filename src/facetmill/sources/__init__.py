@@ -7,13 +7,27 @@ from facetmill.sources import demo, extractgpt, implicitave, mae, mepave, produc
 from facetmill.sources.base import Source
 
 SOURCES: dict[str, Source] = {
-    "demo": Source("demo", demo.SUMMARY, demo.read),
-    "products": Source("products", "your own catalogue: .parquet, .jsonl or .csv", products.read),
-    "mae": Source("mae", "MAE's JSON arrays of listings with specs", mae.read),
-    "mepave": Source("mepave", "MEPAVE's tagged Chinese fashion sentences", mepave.read),
-    "implicitave": Source("implicitave", "ImplicitAVE's titles with a value only the picture shows", implicitave.read),
-    "extractgpt": Source("extractgpt", "ExtractGPT's task files: AE-110k, OA-Mine", extractgpt.read),
-    "wdc-pave": Source("wdc-pave", "WDC-PAVE's offers with title and description", wdc_pave.read),
+    "demo": Source("demo", demo.SUMMARY, "that of Facetmill", demo.read),
+    "products": Source("products", "your own catalogue: .parquet, .jsonl or .csv", "yours", products.read),
+    "mae": Source("mae", "MAE's JSON arrays of listings with specs", "that of the set it was built from", mae.read),
+    "mepave": Source(
+        "mepave", "MEPAVE's tagged Chinese fashion sentences", "research use, as its owner says", mepave.read
+    ),
+    "implicitave": Source(
+        "implicitave",
+        "ImplicitAVE's titles with a value only the picture shows",
+        "none stated; research use",
+        implicitave.read,
+    ),
+    "extractgpt": Source(
+        "extractgpt",
+        "ExtractGPT's task files: AE-110k, OA-Mine",
+        "Apache-2.0, and a wish that they train no language model",
+        extractgpt.read,
+    ),
+    "wdc-pave": Source(
+        "wdc-pave", "WDC-PAVE's offers with title and description", "none stated; research use", wdc_pave.read
+    ),
 }
 
 

@@ -68,11 +68,12 @@ class SourceOptions:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One format. `read` streams; its memory does not grow with the number of rows.
+    """One format. `read` streams; its memory does not grow with the number of rows. `licence` is that of the data.
 
     `read` yields image paths as the source names them, joined to their folder; ingest checks each picture.
     """
 
     name: str
     summary: str
+    licence: str
     read: Callable[[Path, SourceOptions], Iterator[Product | BadRow]]
