@@ -51,6 +51,14 @@ def replace_folder(path: Path) -> Iterator[Path]:
         raise
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """The same file under a second name, which takes no room; a copy where the file system knows no hard links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def write_text(path: Path, text: str) -> None:
     with replace_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

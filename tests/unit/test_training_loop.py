@@ -11,11 +11,13 @@ import pytest
 import torch
 
 from facetmill.errors import PlatformError
+from facetmill.files import read_json
 from facetmill.models.base import Losses
 from facetmill.models.dictionary import Dictionary
 from facetmill.models.jave import Jave
 from facetmill.params import DictionaryConfig
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
+from facetmill.training import loop
 from facetmill.training.device import choose_precision, compute_settings, fp32_precision, matmul_error, pick_device
 from facetmill.training.loop import Diverged, EpochResult, FitResult, bucketed, fit
 from facetmill.training.predict import predict
@@ -134,6 +136,28 @@ def test_a_killed_training_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
     assert fitted(again, tmp_path / "state") == result  # nothing left to do
     assert same_weights(whole, again)
     assert {path.suffix for path in (tmp_path / "state").iterdir()} == {".json", ".safetensors"}
+
+
+def test_a_state_that_is_costly_to_keep_is_kept_seldom_and_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "STORED_AT_ONCE", 0.0)
+    monkeypatch.setattr(loop, "STORING_SHARE", 1e-9)
+    whole = built()
+    expected = fitted(whole)
+
+    def kill(epoch: EpochResult) -> None:
+        if epoch.epoch == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fitted(built(), tmp_path / "state", kill)
+    assert len(read_json(tmp_path / "state" / "state.json")["epochs"]) == 1
+    resumed = built()
+    result = fitted(resumed, tmp_path / "state")
+    assert same_weights(whole, resumed)
+    assert without_speed(result) == without_speed(expected)
+    assert fitted(built(), tmp_path / "state") == result  # nothing left to do
 
 
 def test_the_state_of_another_training_is_not_taken_over(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ AdamW with two learning rates, linear warm-up and decay by step, clipping by glo
 epoch with the best validation `value_f1` kept, early stopping. An epoch is one pass over the train products, or as many
 as it takes to `min_epoch_steps`: a catalogue of twenty products would otherwise be done after five steps.
 
-With a `state_dir` a killed training goes on from its last whole epoch and ends exactly as it would have: shuffling and
-dropout of an epoch depend on the seed and the number of the epoch alone, so weights and optimizer moments are all there
-is to restore.
+With a `state_dir` a killed training goes on from the last epoch whose state was kept and ends exactly as it would have:
+shuffling and dropout of an epoch depend on the seed and the number of the epoch alone, so weights and optimizer moments
+are all there is to restore.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from facetmill.errors import FacetmillError
-from facetmill.files import hash_json, read_json, replace_folder, write_json
+from facetmill.files import hash_json, link_or_copy, read_json, replace_folder, write_json
 from facetmill.metrics.score import Scores, score
 from facetmill.models.base import Model
 from facetmill.params import TrainingParams, to_mapping
@@ -38,6 +38,8 @@ from facetmill.training.predict import predict, text_length
 from facetmill.training.seeding import epoch_seed, seed_everything
 
 PREPARED_AT_ONCE = 256  # products whose frozen features are kept in one go: what a kill can lose
+STORING_SHARE = 0.02  # of the time may go into keeping the state of a training; a kill loses at most 50 times a store
+STORED_AT_ONCE = 0.1  # seconds; what takes less is kept after every epoch
 BATCHES_SORTED = 16  # shuffled products of this many batches are sorted by length together, to compute less padding
 
 
@@ -125,6 +127,7 @@ class _Fit:
         self.epochs: list[EpochResult] = []
         self.best: EpochResult | None = None
         self.best_weights: dict[str, Tensor] = {}
+        self.last_store = (0.0, 0.0)  # when it ended, and the seconds it took
 
     def run(self) -> FitResult:
         if self.optimizer is None or not self.train:
@@ -134,7 +137,7 @@ class _Fit:
         self.restore()
         for result in self.epochs:
             self.on_epoch(result)
-        while len(self.epochs) < self.params.epochs and not self.out_of_patience():
+        while not self.done():
             result = self.run_epoch(len(self.epochs) + 1)
             self.epochs.append(result)
             if self.best is None or result.value_f1 > self.best.value_f1 or self.best.value_f1 == 0:
@@ -156,6 +159,9 @@ class _Fit:
                 chunk = products[start : start + PREPARED_AT_ONCE]
                 self.model.prepare(chunk, self.features_dir)
                 advance(len(chunk))
+
+    def done(self) -> bool:
+        return len(self.epochs) >= self.params.epochs or self.out_of_patience()
 
     def out_of_patience(self) -> bool:
         """Epochs count only once something is found: a tagger may say nothing at first."""
@@ -222,19 +228,27 @@ class _Fit:
         return score(self.validation, predicted)
 
     def store(self) -> None:
-        if self.state_dir is None:
+        started = time.perf_counter()
+        ended, took = self.last_store
+        too_soon = took > STORED_AT_ONCE and (started - ended) * STORING_SHARE < took
+        if self.state_dir is None or (too_soon and not self.done()):
             return
         assert self.optimizer is not None
         assert self.best is not None
         with replace_folder(self.state_dir) as folder:
             save_tensors(self.model.state_dict(), folder / "weights.safetensors")
-            save_tensors(self.best_weights, folder / "best.safetensors")
+            if self.best is self.epochs[-1]:
+                link_or_copy(folder / "weights.safetensors", folder / "best.safetensors")
+            else:
+                save_tensors(self.best_weights, folder / "best.safetensors")
             moments = self.optimizer.state_dict()["state"]
             named = {f"{number}.{name}": t for number, values in moments.items() for name, t in values.items()}
             save_tensors(named, folder / "optimizer.safetensors")
             epochs = [asdict(result) for result in self.epochs]
             state = {"identity": self.identity, "best_epoch": self.best.epoch, "epochs": epochs}
             write_json(folder / "state.json", state)
+        now = time.perf_counter()
+        self.last_store = now, now - started
 
     def restore(self) -> None:
         if self.state_dir is None or not (self.state_dir / "state.json").exists():
