@@ -34,5 +34,5 @@ def font() -> ImageFont.FreeTypeFont:
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     stream = BytesIO()
-    image.save(stream, kind, **options)  # type: ignore[arg-type]
+    image.save(stream, kind, **options)
     return stream.getvalue()

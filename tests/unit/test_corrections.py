@@ -80,7 +80,7 @@ def test_a_wrong_row_stops_and_is_named(rows: list[str], said: str, tmp_path: Pa
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
     path = tmp_path / "c.csv"
     path.write_text("product_id,value\na,red\n")
-    with pytest.raises(DataError, match="attribute is missing"):
+    with pytest.raises(DataError, match="no column attribute; the header has product_id, value"):
         read_corrections(path)
 
 

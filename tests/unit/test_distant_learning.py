@@ -169,7 +169,7 @@ def test_what_is_not_taken_is_counted(mapping: LabelMapping, tmp_path: Path) -> 
         LabelledPicture(str(broken), "x", {"bar": ("wide",)}),
         LabelledPicture(str(tmp_path / "gone.png"), "x", {"bar": ("wide",)}),
         LabelledPicture(str(broken), "x", {"bar": ("round",), "hand": ("left",)}),
-        LabelledPicture(good[0].path, "x", {"bar": ("wide", "tall"), "ground": ("dark",)}),  # type: ignore[union-attr]
+        LabelledPicture(good[0].path, "x", {"bar": ("wide", "tall"), "ground": ("dark",)}),
     ]
     samples, intake = gather([("folder", [*good, *odd])], mapping, 24, seed=0, pixels_path=tmp_path / "pixels")
     found = intake.to_json()
@@ -194,7 +194,7 @@ def test_a_mapped_label_that_never_comes_is_a_warning(mapping_path: Path, tmp_pa
 
 
 def test_nothing_to_tell_apart(mapping: LabelMapping, tmp_path: Path) -> None:
-    alone = [LabelledPicture(row.path, row.group, {"bar": ("wide",)}) for row in rows(9, 1, tmp_path)]  # type: ignore[union-attr]
+    alone = [LabelledPicture(row.path, row.group, {"bar": ("wide",)}) for row in rows(9, 1, tmp_path)]
     with pytest.raises(DataError, match="Bar: there are pictures only of 'Lying'"):
         gather([("folder", alone)], mapping, 24, seed=0, pixels_path=tmp_path / "pixels")
     with pytest.raises(DataError, match="Bar: there are pictures of no value"):

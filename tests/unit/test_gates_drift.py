@@ -104,7 +104,7 @@ def test_the_demo_catalogues_knob_is_seen(amount: float, drifted: bool, tmp_path
     def catalogue(seed: int, amount: float) -> list[Product]:
         demo = replace(small.DEMO, products=300, seed=seed, drift=amount, image_size=32)
         scratch = tmp_path / f"{seed}"
-        return list(SOURCES["demo"].read(tmp_path, SourceOptions(demo=demo, scratch=scratch)))  # type: ignore[arg-type]
+        return list(SOURCES["demo"].read(tmp_path, SourceOptions(demo=demo, scratch=scratch)))
 
     trained = catalogue(1, 0.0)
     batch = Profile.of(catalogue(2, amount))

@@ -59,7 +59,7 @@ def shade(level: int) -> bytes:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the engine of this process was asked to read; it is `Brightness`."""
     found: list[str] = []
-    monkeypatch.setitem(ENGINES, "tesseract", lambda: Brightness(asked=found))  # type: ignore[arg-type]
+    monkeypatch.setitem(ENGINES, "tesseract", lambda: Brightness(asked=found))
     return found
 
 

@@ -16,7 +16,7 @@ from typing import TypeAlias
 from facetmill.errors import DataError
 from facetmill.records import Facet, Product
 from facetmill.sources.base import BadRow, Reason
-from facetmill.sources.rows import ABSENT, RowError, bad_row, checked, read_table, required
+from facetmill.sources.rows import ABSENT, RowError, bad_row, checked, read_table, require_columns, required
 
 COLUMNS = ("product_id", "attribute", "value")
 
@@ -52,8 +52,7 @@ class Corrections:
 def read_corrections(path: Path) -> Corrections:
     """Raises `DataError` that names file, row, field and value of what is wrong."""
     header, rows = read_table(path, ",")
-    if missing := [name for name in COLUMNS if name not in header]:
-        raise DataError(f"{path}: corrections need the columns {', '.join(COLUMNS)}; {missing[0]} is missing")
+    require_columns(path, header, *COLUMNS)
     found: dict[str, dict[str, dict[str, None]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
         if isinstance(row, BadRow):

@@ -20,13 +20,13 @@ from facetmill.sources.base import BadRow, Reason, SourceOptions
 from facetmill.sources.rows import (
     Row,
     RowError,
+    build_each,
     collect_facets,
     input_file,
     optional_text,
     read_json_lines,
     required,
     title,
-    to_products,
 )
 
 
@@ -51,7 +51,7 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
             absent=absent,
         )
 
-    yield from to_products(path, read_json_lines(input_file(path)), build)
+    yield from build_each(path, read_json_lines(input_file(path)), build)
 
 
 def scored_pairs(scores: object) -> Iterator[tuple[str, str]]:

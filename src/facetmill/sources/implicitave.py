@@ -20,13 +20,13 @@ from facetmill.sources.rows import (
     ImageFolder,
     Row,
     RowError,
+    build_each,
     checked,
     identifier,
     input_files,
     optional_text,
     read_table,
     required,
-    to_products,
 )
 
 _COLUMNS = ("id", "images", "category", "texts", "attribute_names", "attribute_values")
@@ -57,7 +57,7 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
         header, rows = read_table(file, "\t")
         if lacking := [column for column in _COLUMNS if column not in header]:
             raise DataError(f"{file}: no column {', '.join(lacking)}; the header has {', '.join(header)}")
-        yield from to_products(file, rows, build)
+        yield from build_each(file, rows, build)
 
 
 def _title(row: Row) -> str:

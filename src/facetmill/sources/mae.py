@@ -19,6 +19,7 @@ from facetmill.sources.base import BadRow, SourceOptions
 from facetmill.sources.rows import (
     ImageFolder,
     Row,
+    build_each,
     collect_facets,
     identifier,
     input_files,
@@ -27,7 +28,6 @@ from facetmill.sources.rows import (
     required,
     spec_pairs,
     title,
-    to_products,
 )
 
 
@@ -52,4 +52,4 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
         )
 
     for file in input_files(path, ".json"):
-        yield from to_products(file, read_json_array(file), build)
+        yield from build_each(file, read_json_array(file), build)

@@ -22,12 +22,12 @@ from facetmill.sources.rows import (
     Row,
     RowError,
     bad_row,
+    build_each,
     checked,
     identifier,
     input_file,
     read_lines,
     title,
-    to_products,
 )
 
 _COLUMNS = ("cid", "sid", "text", "tagged")
@@ -57,7 +57,7 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
             facets=_facets(text, tagged),
         )
 
-    yield from to_products(path, _rows(input_file(path)), build)
+    yield from build_each(path, _rows(input_file(path)), build)
 
 
 def _rows(path: Path) -> Iterator[Row | BadRow]:

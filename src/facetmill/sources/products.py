@@ -36,6 +36,7 @@ from facetmill.sources.rows import (
     RowError,
     Rows,
     bad_row,
+    build_each,
     collect_facets,
     identifier,
     input_files,
@@ -45,7 +46,6 @@ from facetmill.sources.rows import (
     read_table,
     spec_pairs,
     title,
-    to_products,
 )
 
 _USUAL_NAMES: dict[str, tuple[str, ...]] = {
@@ -74,7 +74,7 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
         raise DataError(f"dataset.columns: unknown field {min(unknown)!r}; fields are {', '.join(_USUAL_NAMES)}")
     for file in input_files(path, ".parquet", ".jsonl", ".csv"):
         reader = _Catalogue(options.columns, ImageFolder(options.images or file.parent))
-        yield from to_products(file, _rows(file, options.columns), reader.product)
+        yield from build_each(file, _rows(file, options.columns), reader.product)
 
 
 def _rows(path: Path, columns: Mapping[str, str]) -> Rows:

@@ -1,6 +1,6 @@
 """Checked reading that the file sources share: bytes to rows, rows to products, nothing skipped in silence.
 
-A reader hands `to_products` a stream of rows and one function that builds a product from a row. That function calls
+A reader hands `build_each` a stream of rows and one function that builds a product from a row. That function calls
 the checkers below; each raises `RowError` at the first thing that is wrong, which becomes the `BadRow` of that row.
 """
 
@@ -13,12 +13,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import orjson
 
 from facetmill.errors import DataError
-from facetmill.records import Facet, Product
+from facetmill.records import Facet
 from facetmill.sources.base import BadRow, Reason
 
 #: No honest row comes near this; a longer one is reported without ever being held in memory as a whole.
@@ -39,11 +39,12 @@ class Row:
     fields: Mapping[str, Any]
 
 
+T = TypeVar("T")
 Rows: TypeAlias = Iterator[Row | BadRow]
 
 
 class RowError(Exception):
-    """One field of a row is not as the format says; `to_products` adds the file and the row."""
+    """One field of a row is not as the format says; `build_each` adds the file and the row."""
 
     def __init__(self, field: str, value: object, reason: Reason) -> None:
         super().__init__(field, value, reason)
@@ -59,8 +60,8 @@ def bad_row(path: Path, number: int, field: str, value: object, reason: Reason) 
     return BadRow(str(path), number, field, shown, reason)
 
 
-def to_products(path: Path, rows: Rows, build: Callable[[Row], Product]) -> Iterator[Product | BadRow]:
-    """Build a product from each row of `path`; a row that `build` refuses becomes a `BadRow`."""
+def build_each(path: Path, rows: Rows, build: Callable[[Row], T]) -> Iterator[T | BadRow]:
+    """What `build` makes of each row of `path`; a row that it refuses becomes a `BadRow`."""
     for row in rows:
         if isinstance(row, BadRow):
             yield row
@@ -220,6 +221,12 @@ class _TableLines:
         if self.first is None:
             self.first = self.number
         return text + "\n"
+
+
+def require_columns(path: Path, header: Sequence[str], *columns: str) -> None:
+    """Raises `DataError` where the header of a table lacks one of them."""
+    if lacking := [column for column in columns if column not in header]:
+        raise DataError(f"{path}: no column {', '.join(lacking)}; the header has {', '.join(header)}")
 
 
 def _table_rows(path: Path, lines: _TableLines, reader: Iterator[list[str]], header: Sequence[str]) -> Rows:

@@ -16,6 +16,7 @@ from facetmill.sources.base import BadRow, SourceOptions
 from facetmill.sources.extractgpt import scored_pairs
 from facetmill.sources.rows import (
     Row,
+    build_each,
     collect_facets,
     identifier,
     input_file,
@@ -24,13 +25,12 @@ from facetmill.sources.rows import (
     read_json_lines,
     required,
     title,
-    to_products,
 )
 
 
 def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
     """Stream the offers of one file; offers of one cluster are one group. Raises `DataError` without such a file."""
-    yield from to_products(path, read_json_lines(input_file(path)), _product)
+    yield from build_each(path, read_json_lines(input_file(path)), _product)
 
 
 def _product(row: Row) -> Product:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facetmill.sources.base import BadRow
-from facetmill.sources.rows import Row, RowError, Rows, bad_row
 
 Labels = Mapping[str, tuple[str, ...]]
 
@@ -34,15 +33,3 @@ class LabelSource:
     name: str
     summary: str
     read: Callable[[Path], Iterator[LabelledPicture | BadRow]]
-
-
-def to_pictures(path: Path, rows: Rows, build: Callable[[Row], LabelledPicture]) -> Iterator[LabelledPicture | BadRow]:
-    """Build a picture from each row of `path`; a row that `build` refuses becomes a `BadRow`."""
-    for row in rows:
-        if isinstance(row, BadRow):
-            yield row
-            continue
-        try:
-            yield build(row)
-        except RowError as error:
-            yield bad_row(path, row.number, error.field, error.value, error.reason)

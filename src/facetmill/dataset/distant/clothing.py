@@ -10,10 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from facetmill.dataset.distant.base import LabelledPicture, to_pictures
-from facetmill.errors import DataError
+from facetmill.dataset.distant.base import LabelledPicture
 from facetmill.sources.base import BadRow, Reason
-from facetmill.sources.rows import ImageFolder, Row, RowError, identifier, input_file, read_table
+from facetmill.sources.rows import (
+    ImageFolder,
+    Row,
+    RowError,
+    build_each,
+    identifier,
+    input_file,
+    read_table,
+    require_columns,
+)
 
 NO_LABEL = frozenset({"Not sure", "Skip", "Other"})
 _COLUMNS = ("image", "sender_id", "label", "kids")
@@ -23,8 +31,7 @@ def read(path: Path) -> Iterator[LabelledPicture | BadRow]:
     """Stream the rows of `images.csv` in a folder. Raises `DataError` when it is not there or lacks a column."""
     file = input_file(path / "images.csv")
     header, rows = read_table(file, ",")
-    if lacking := [column for column in _COLUMNS if column not in header]:
-        raise DataError(f"{file}: no column {', '.join(lacking)}; the header has {', '.join(header)}")
+    require_columns(file, header, *_COLUMNS)
     images = ImageFolder(path / "images")
 
     def build(row: Row) -> LabelledPicture:
@@ -35,4 +42,4 @@ def read(path: Path) -> Iterator[LabelledPicture | BadRow]:
         labels = {"label": (label,), "kids": (identifier(row.fields, "kids"),)}
         return LabelledPicture(picture, identifier(row.fields, "sender_id"), labels)
 
-    yield from to_pictures(file, rows, build)
+    yield from build_each(file, rows, build)

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from facetmill.dataset.distant.base import LabelledPicture, to_pictures
+from facetmill.dataset.distant.base import LabelledPicture
 from facetmill.sources.base import BadRow, Reason
-from facetmill.sources.rows import ImageFolder, Row, RowError, Rows, bad_row, input_file, read_lines
+from facetmill.sources.rows import ImageFolder, Row, RowError, Rows, bad_row, build_each, input_file, read_lines
 
 VALUES = {
     "coat_length_labels": (
@@ -57,7 +57,7 @@ def read(path: Path) -> Iterator[LabelledPicture | BadRow]:
         (picture,) = images.paths("image", [name])
         return LabelledPicture(picture, Path(name).stem, {task: (VALUES[task][marks.index("y")],)})
 
-    yield from to_pictures(file, _rows(file), build)
+    yield from build_each(file, _rows(file), build)
 
 
 def _rows(file: Path) -> Rows:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from facetmill.dataset.distant.base import LabelledPicture, to_pictures
+from facetmill.dataset.distant.base import LabelledPicture
 from facetmill.errors import DataError
 from facetmill.files import hash_file
 from facetmill.sources.base import BadRow, Reason
-from facetmill.sources.rows import ImageFolder, Row, RowError, checked
+from facetmill.sources.rows import ImageFolder, Row, RowError, build_each, checked
 
 
 def read(path: Path) -> Iterator[LabelledPicture | BadRow]:
@@ -37,7 +37,7 @@ def read(path: Path) -> Iterator[LabelledPicture | BadRow]:
             raise RowError("picture", name, Reason.MISSING_IMAGE)
         return LabelledPicture(picture, hash_file(Path(picture)), {task: (label,)})
 
-    yield from to_pictures(path, iter(rows), build)
+    yield from build_each(path, iter(rows), build)
 
 
 def _visible(names: list[Path]) -> Iterator[Path]:

@@ -16,10 +16,21 @@ from pathlib import Path
 
 import orjson
 
-from facetmill.dataset.distant.base import LabelledPicture, to_pictures
+from facetmill.dataset.distant.base import LabelledPicture
 from facetmill.errors import DataError
 from facetmill.sources.base import BadRow, Reason
-from facetmill.sources.rows import ImageFolder, Row, RowError, Rows, bad_row, identifier, input_file, read_table
+from facetmill.sources.rows import (
+    ImageFolder,
+    Row,
+    RowError,
+    Rows,
+    bad_row,
+    build_each,
+    identifier,
+    input_file,
+    read_table,
+    require_columns,
+)
 
 LABEL_MAP = "iMat_fashion_2018_label_map_228.csv"
 SPLITS = ("train", "validation")
@@ -38,7 +49,7 @@ def read(path: Path) -> Iterator[LabelledPicture | BadRow]:
     if not files:
         raise DataError(f"{path}: no {' or '.join(f'{split}.json' for split in SPLITS)}")
     for split, file in files:
-        yield from to_pictures(file, _annotations(file), _Build(split, ImageFolder(path / "images" / split), names))
+        yield from build_each(file, _annotations(file), _Build(split, ImageFolder(path / "images" / split), names))
 
 
 class _Build:
@@ -67,8 +78,7 @@ class _Build:
 def _names(file: Path) -> dict[str, tuple[str, str]]:
     """Task and name of each label by its number."""
     header, rows = read_table(input_file(file), ",")
-    if lacking := [column for column in _COLUMNS if column not in header]:
-        raise DataError(f"{file}: no column {', '.join(lacking)}; the header has {', '.join(header)}")
+    require_columns(file, header, *_COLUMNS)
     found = {}
     for row in rows:
         if isinstance(row, BadRow):  # every picture needs it

@@ -14,10 +14,20 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from facetmill.dataset.distant.base import LabelledPicture, to_pictures
+from facetmill.dataset.distant.base import LabelledPicture
 from facetmill.errors import DataError
 from facetmill.sources.base import BadRow, Reason
-from facetmill.sources.rows import ImageFolder, Row, RowError, checked, identifier, input_file, read_table
+from facetmill.sources.rows import (
+    ImageFolder,
+    Row,
+    RowError,
+    build_each,
+    checked,
+    identifier,
+    input_file,
+    read_table,
+    require_columns,
+)
 
 
 def read(path: Path) -> Iterator[LabelledPicture | BadRow]:
@@ -28,8 +38,7 @@ def read(path: Path) -> Iterator[LabelledPicture | BadRow]:
     inner = path / "ut-zap50k-data" / "meta-data.csv"
     file = input_file(inner if inner.is_file() else path / "meta-data.csv")
     header, rows = read_table(file, ",")
-    if "CID" not in header:
-        raise DataError(f"{file}: no column CID; the header has {', '.join(header)}")
+    require_columns(file, header, "CID")
     folders = sorted(folder for folder in path.glob("ut-zap50k-images*") if folder.is_dir())
     if not folders:
         raise DataError(f"{path}: no folder ut-zap50k-images*")
@@ -45,7 +54,7 @@ def read(path: Path) -> Iterator[LabelledPicture | BadRow]:
         (picture,) = images.paths("CID", [places[cid]])
         return LabelledPicture(picture, cid.partition("-")[0], {task: given for task, given in labels.items() if given})
 
-    yield from to_pictures(file, rows, build)
+    yield from build_each(file, rows, build)
 
 
 def _labels(task: str, cell: str) -> tuple[str, ...]:
