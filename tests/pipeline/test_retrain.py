@@ -203,6 +203,14 @@ def shop_csv(folder: Path, num_rows: int = 20) -> Path:
     return path
 
 
+def test_a_dataset_has_a_card_and_can_be_pushed_by_hand(platform: Platform, first: Any, tmp_path: Path) -> None:
+    answer(platform, "dataset", "build", "--data", "demo:")  # an earlier test removed it
+    said = answer(platform, "dataset", "card", "--data", "demo:", "--out", str(tmp_path / "card.md"))
+    assert said["version"] == first["dataset"]["version"]
+    assert f"Version `{said['version']}`" in (tmp_path / "card.md").read_text()
+    assert answer(platform, "dataset", "push", "--data", "demo:")["remote"] == "store"
+
+
 def test_drift_is_told_against_what_the_champion_was_trained_on(platform: Platform, first: Any, tmp_path: Path) -> None:
     shop = tmp_path / "shop.csv"
     shop.write_text("id,title\n" + "".join(f"{i},Frobnicated quux of zindle {i}\n" for i in range(30)))

@@ -194,6 +194,22 @@ def test_corrections_are_watched_and_make_another_version(data: Params, project:
     assert product.absent == ("colour",)
 
 
+def test_a_labeller_is_named_from_the_project_and_watched(data: Params, project: Path, params: Params) -> None:
+    with pytest.raises(DataError, match=r"distant\.labeller = 'labellers/a': no such folder: "):
+        resolve(project, replace(params, distant=replace(params.distant, labeller="labellers/a")), "demo:")
+    (project / "labellers" / "a").mkdir(parents=True)
+    named = resolve(project, replace(data, distant=replace(data.distant, labeller="labellers/a")), None)
+    assert named.distant.labeller == str(project / "labellers" / "a")
+    folder = prepare(project, named)
+    assert folder != workspace_dir(project, data)
+    assert named.distant.labeller in yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]["distant"]["deps"]
+
+
+def test_missing_corrections_are_told_before_anything_is_built(project: Path, params: Params) -> None:
+    with pytest.raises(DataError, match=r"dataset\.corrections = 'none\.csv': no such file: "):
+        resolve(project, replace(params, dataset=replace(params.dataset, corrections="none.csv")), "demo:")
+
+
 def test_the_failing_stages_words_reach_the_user(data: Params, project: Path) -> None:
     too_much = replace(data, split=replace(data.split, validation=0.9))
     with pytest.raises(DataError) as caught:

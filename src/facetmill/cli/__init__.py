@@ -1,0 +1,275 @@
+"""`facetmill <verb>`: one thin door; flows are the other, and both open on the same functions.
+
+The commands about datasets, studies and labellers are files beside this one. Only light modules are imported at the
+top, since `facetmill --help` must answer at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facetmill.cli import dataset, distant, study
+from facetmill.cli.common import REF_HELP, AsJson, Data, ModelKey, Ref, Who, Why, layout, run_flow, show
+from facetmill.errors import FacetmillError
+from facetmill.imports import unhindered_imports
+
+app = typer.Typer(
+    help="Extract product facets, and keep the models that do it fresh.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(dataset.app, name="dataset")
+app.add_typer(study.app, name="study")
+app.add_typer(distant.app, name="distant")
+
+
+def main() -> None:
+    """The console script: an error that a user can mend is one message and exit code 1, never a traceback."""
+    try:
+        app()
+    except FacetmillError as error:
+        print(f"facetmill: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+@app.command()
+def init(as_json: AsJson = False) -> None:
+    """Make the stores of MLflow, Prefect and the ledger, once; safe to repeat. A study makes its own when it begins."""
+    project = layout()
+    from facetmill.platform import servers
+    from facetmill.registry.ledger import Ledger
+
+    running = servers.up(project)
+    Ledger(project.ledger_url)
+    show({"root": str(project.root), **{name: server.url for name, server in running.items()}}, as_json)
+
+
+@app.command()
+def up(as_json: AsJson = False) -> None:
+    """Start the MLflow and Prefect servers on loopback, or find them running; close what a crash left open."""
+    project = layout()
+    from facetmill.platform import servers
+
+    started = [name for name, server in servers.start(project).items() if server.started]
+    with unhindered_imports():  # of MLflow, Prefect and Optuna, while the servers come up on another core
+        from facetmill.platform.reconcile import reconcile
+        from facetmill.platform.steps import connect_prefect
+        from facetmill.registry.ledger import Ledger
+        from facetmill.tracking import Tracker
+        from facetmill.workbench import EXPERIMENT
+    running = servers.up(project)
+    servers.connect(running)
+    connect_prefect()
+    closed = reconcile(project, Tracker(running[servers.MLFLOW.name].url, EXPERIMENT), Ledger(project.ledger_url))
+    urls = {name: server.url for name, server in running.items()}
+    show({**urls, "started": started, "closed": closed}, as_json)
+
+
+@app.command()
+def down(as_json: AsJson = False) -> None:
+    """Stop the servers that `up` started."""
+    project = layout()
+    from facetmill.platform import servers
+
+    show({"stopped": servers.down(project)}, as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what is wrong here, and what mends each thing; changes nothing. Exit code 1 when there is a problem."""
+    from facetmill.platform.doctor import diagnose
+
+    findings = diagnose(Path.cwd())
+    if as_json:
+        show([asdict(finding) for finding in findings], as_json)
+    else:
+        for finding in findings:
+            print(f"{finding.severity}: {finding.wrong}\n  mend: {finding.mend}")
+        if not findings:
+            print("nothing is wrong here")
+    if any(finding.severity == "problem" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """What is live, since when, trained on what; and which servers run."""
+    project = layout()
+    from facetmill.registry.standing import standing
+    from facetmill.workbench import open_workbench
+
+    show(standing(open_workbench(start=project.root)), as_json)
+
+
+@app.command()
+def history(as_json: AsJson = False) -> None:
+    """Every promotion that was asked for: who, when, why, from what to what, and how it ended."""
+    project = layout()
+    from facetmill.registry.ledger import Ledger
+
+    rows = [row.to_json() for row in Ledger(project.ledger_url).history()]
+    if as_json:
+        show(rows, as_json)
+        return
+    for row in rows:
+        moved = f"{row['from_version'] or 'none'} -> {row['to_version'] or 'unchanged'}"
+        action = row["decision"].get("action", "promotion")
+        what = f"{action} of candidate {row['candidate_version']}, champion {moved}, data {row['dataset_version'][:12]}"
+        print(f"{row['when']}  {row['state']:<8}  {what}  {row['who']}: {row['why']}")
+        for verdict in row["decision"].get("verdicts", []):
+            print(f"    {'passed' if verdict['passed'] else 'FAILED'}  {verdict['gate']}: {verdict['reason']}")
+
+
+@app.command()
+def lineage(
+    ref: Annotated[str | None, typer.Argument(help=REF_HELP)] = None,
+    dataset: Annotated[str | None, typer.Option(help="A dataset version, or its first digits.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Where a model comes from; or, with --dataset, all that was trained on a dataset."""
+    if (ref is None) == (dataset is None):
+        raise typer.BadParameter("give a model, or --dataset VERSION")
+    project = layout()
+    from facetmill.registry.lineage import of_dataset, of_model
+    from facetmill.workbench import open_workbench
+
+    bench = open_workbench(start=project.root)
+    show(of_model(bench, ref) if ref is not None else of_dataset(bench, dataset or ""), as_json)
+
+
+@app.command()
+def reproduce(ref: Ref, as_json: AsJson = False) -> None:
+    """Train a registered model again from what its run kept. Exit code 1 when a metric comes out otherwise."""
+    project = layout()
+    from facetmill.training.reproduce import reproduce
+    from facetmill.workbench import open_workbench
+
+    done = reproduce(open_workbench(start=project.root), ref)
+    show(done.to_json(), as_json)
+    if not done.same:
+        raise typer.Exit(1)
+
+
+@app.command()
+def sweep(data: Data = None, model: ModelKey = None, as_json: AsJson = False) -> None:
+    """Search a model's hyper-parameters; an interrupted sweep goes on where it stopped."""
+    run_flow("sweep", as_json, data=data, model=model)
+
+
+@app.command()
+def train(data: Data = None, model: ModelKey = None, as_json: AsJson = False) -> None:
+    """Train on the fixed seeds with params.yaml as it stands, and register the best; nothing live changes."""
+    run_flow("train", as_json, data=data, model=model)
+
+
+@app.command()
+def retrain(who: Who, data: Data = None, model: ModelKey = None, why: Why = "retrain", as_json: AsJson = False) -> None:
+    """The whole loop: dataset, gate, sweep, training, judgement, promotion."""
+    run_flow("retrain", as_json, data=data, model=model, who=who, why=why)
+
+
+@app.command()
+def promote(
+    version: Annotated[int, typer.Argument(help="Version of facets-candidates.")],
+    who: Who,
+    why: Why = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Ask every gate, change nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a candidate the champion, when every gate says yes. Exit code 1 when one says no."""
+    outcome = run_flow("promote", as_json, version=version, who=who, why=why, dry_run=dry_run)
+    if not outcome["accepted"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    first: Ref,
+    second: Ref,
+    out: Annotated[Path, typer.Option(help="The page to write, one HTML file that needs nothing else.")] = Path(
+        "review.html"
+    ),
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two models on a frozen test split, that of --data or of the data that the first was trained on."""
+    project = layout()
+    from facetmill.dataset.version import Dataset
+    from facetmill.dataset.workspace import workspace_dir
+    from facetmill.registry.lineage import bring_back, dataset_version_of
+    from facetmill.registry.measuring import compare_references
+    from facetmill.report.review_page import write_review
+    from facetmill.workbench import open_workbench
+
+    bench = open_workbench(data, start=project.root)
+    if data is None:
+        dataset = bring_back(bench, dataset_version_of(bench, first))
+    else:
+        dataset = Dataset.open(workspace_dir(project.root, bench.params))
+    comparison = compare_references(bench, first, second, dataset).to_json()
+    write_review(comparison, out)
+    show({"page": str(out.resolve()), "paired": comparison["paired"]} if not as_json else comparison, as_json)
+
+
+@app.command()
+def rollback(
+    who: Who,
+    to: Annotated[int | None, typer.Option(help="Version of facets; without it, the champion before this one.")] = None,
+    why: Why = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make a past champion the champion again."""
+    run_flow("rollback", as_json, to=to, who=who, why=why)
+
+
+@app.command()
+def evaluate(
+    ref: Ref,
+    data: Data = None,
+    split: Annotated[str | None, typer.Option(help="Only this split of the dataset built from the data.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a model on labelled products."""
+    project = layout()
+    from facetmill.serving.batch import evaluate_reference
+    from facetmill.workbench import open_workbench
+
+    show(evaluate_reference(open_workbench(data, start=project.root), ref, split), as_json)
+
+
+@app.command()
+def extract(
+    ref: Ref,
+    out: Annotated[Path, typer.Option(help="JSON lines to write: product_id and facets.")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the facets that a model finds in products. The file appears whole or not at all."""
+    project = layout()
+    from facetmill.serving.batch import extract_to_file
+    from facetmill.workbench import open_workbench
+
+    show(extract_to_file(open_workbench(data, start=project.root), ref, out), as_json)
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """The model keys that `--model` takes."""
+    layout()
+    from facetmill.models import MODELS
+
+    show({key: (sys.modules[kind.__module__].__doc__ or "").split("\n")[0] for key, kind in MODELS.items()}, as_json)
+
+
+@app.command()
+def sources(as_json: AsJson = False) -> None:
+    """The formats that `--data format:path` takes."""
+    from facetmill.sources import SOURCES
+
+    show({name: source.summary for name, source in SOURCES.items()}, as_json)

@@ -1,0 +1,83 @@
+"""What all commands share: their usual options, the project they run in, how a flow is run and an answer shown."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from facetmill.imports import unhindered_imports
+from facetmill.platform import environment
+from facetmill.platform.layout import Layout, find_root
+
+Data = Annotated[str | None, typer.Option(help="What to read, as format:path; without it, params.yaml says.")]
+ModelKey = Annotated[str | None, typer.Option(help="Model key; without it, params.yaml says.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of words.")]
+Why = Annotated[str, typer.Option(help="The reason that the ledger keeps.")]
+Who = Annotated[str, typer.Option(default_factory=getpass.getuser, help="Who asks for it.", show_default="you")]
+REF_HELP = "facets@champion, facets-candidates/VERSION, a run id, a model folder, or dictionary."
+Ref = Annotated[str, typer.Argument(help=REF_HELP)]
+DatasetVersion = Annotated[str, typer.Argument(help="A dataset version, or its first digits.")]
+
+
+def layout() -> Layout:
+    """Find the project, and set the switches that must stand before MLflow, Prefect or DVC is imported."""
+    found = Layout(find_root(Path.cwd()))
+    environment.apply(found)
+    return found
+
+
+def run_flow(name: str, as_json: bool, **parameters: Any) -> dict[str, Any]:
+    """Run `flows/<name>.py` under Prefect and show what it returns."""
+    project = layout()
+    from facetmill.platform import servers
+    from facetmill.workbench import resolve_params
+
+    resolve_params(project.root, parameters.get("data"), parameters.get("model"))  # wrong input fails before any server
+    servers.connect(servers.start(project, servers.PREFECT))
+    with unhindered_imports():  # of Prefect, torch and more, while the server comes up on another core
+        from facetmill.platform.flow_runs import run_flow
+        from facetmill.platform.steps import connect_prefect, load_flow
+
+        flow = load_flow(project.root, name)
+    servers.connect(servers.up(project, servers.PREFECT))
+    connect_prefect()
+    outcome: dict[str, Any] = run_flow(flow, **parameters)
+    show(outcome, as_json)
+    return outcome
+
+
+def say(line: str) -> None:
+    """What goes on meanwhile; stdout may be JSON that another program reads."""
+    print(line, file=sys.stderr)
+
+
+def show(value: Any, as_json: bool, indent: str = "") -> None:
+    """One JSON value on stdout, or the same thing as indented words."""
+    if as_json:
+        print(json.dumps(value, ensure_ascii=False, indent=1))
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            if isinstance(inner, Mapping | list | tuple) and inner:
+                print(f"{indent}{key}:")
+                show(inner, as_json, indent + "  ")
+            else:
+                print(f"{indent}{key}: {_plain(inner)}")
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            if isinstance(inner, Mapping):
+                show(inner, as_json, indent + "  ")
+                print()
+            else:
+                print(f"{indent}- {_plain(inner)}")
+    else:
+        print(f"{indent}{_plain(value)}")
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else "none" if value in (None, [], (), {}) else str(value)

@@ -1,0 +1,125 @@
+"""`facetmill dataset <verb>`: build, look at, compare, keep and forget datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facetmill.cli.common import AsJson, Data, DatasetVersion, layout, run_flow, say, show
+
+app = typer.Typer(help="Build and look at datasets.", no_args_is_help=True)
+
+
+@app.command("build")
+def dataset_build(data: Data = None, as_json: AsJson = False) -> None:
+    """Run the stale stages of a dataset (DVC) and the data gate."""
+    run_flow("build_dataset", as_json, data=data)
+
+
+@app.command("describe")
+def dataset_describe(data: Data = None, as_json: AsJson = False) -> None:
+    """What a built dataset holds, what was dropped on the way, and the gate's verdict."""
+    project = layout()
+    from facetmill.dataset.describe import describe
+    from facetmill.workbench import resolve_params
+
+    show(describe(project.root, resolve_params(project.root, data)), as_json)
+
+
+@app.command("card")
+def dataset_card(
+    data: Data = None,
+    out: Annotated[Path, typer.Option(help="The Markdown file to write.")] = Path("card.md"),
+    as_json: AsJson = False,
+) -> None:
+    """Write a dataset's card: what is in it, where it is from, what is known to be wrong, examples."""
+    project = layout()
+    from facetmill.dataset.card import card
+    from facetmill.dataset.version import Dataset
+    from facetmill.dataset.workspace import workspace_dir
+    from facetmill.files import write_text
+    from facetmill.sources import SOURCES
+    from facetmill.workbench import resolve_params
+
+    params = resolve_params(project.root, data)
+    dataset = Dataset.open(workspace_dir(project.root, params))
+    write_text(out, card(dataset, SOURCES[params.dataset.format]))
+    show({"version": dataset.version, "card": str(out)}, as_json)
+
+
+@app.command("diff")
+def dataset_diff(first: DatasetVersion, second: DatasetVersion, as_json: AsJson = False) -> None:
+    """What changed between two versions of a dataset: products, splits, facets by attribute."""
+    project = layout()
+    from facetmill.dataset.diff import diff
+    from facetmill.registry.lineage import bring_back
+    from facetmill.workbench import open_workbench
+
+    bench = open_workbench(start=project.root)
+    show(diff(bring_back(bench, first), bring_back(bench, second)), as_json)
+
+
+@app.command("checkout")
+def dataset_checkout(version: DatasetVersion, as_json: AsJson = False) -> None:
+    """Bring back a dataset that something was trained on, byte for byte, from DVC's cache."""
+    project = layout()
+    from facetmill.registry.lineage import bring_back
+    from facetmill.workbench import open_workbench
+
+    found = bring_back(open_workbench(start=project.root), version)
+    show({"version": found.version, "folder": str(found.dir)}, as_json)
+
+
+@app.command("drift")
+def dataset_drift(
+    data: Annotated[str, typer.Option(help="The new batch, as format:path.")],
+    ref: Annotated[str, typer.Option(help="The model whose training data it is held against.")] = "facets@champion",
+    as_json: AsJson = False,
+) -> None:
+    """Whether a new batch of products is still what the champion was trained on. Exit code 1 when it has drifted."""
+    project = layout()
+    from facetmill.registry.drifting import judge_batch
+    from facetmill.workbench import open_workbench
+
+    found = judge_batch(open_workbench(data, start=project.root), ref)
+    if as_json:
+        show(found, as_json)
+    else:
+        for verdict in found["verdicts"]:
+            print(f"{'as trained' if verdict['passed'] else 'DRIFTED'}: {verdict['reason']}")
+            for example in verdict["examples"]:
+                print(f"  {example}")
+    if found["drifted"]:
+        raise typer.Exit(1)
+
+
+@app.command("push")
+def dataset_push(data: Data = None, as_json: AsJson = False) -> None:
+    """Copy a built dataset to the project's DVC remote, as every training does before it begins."""
+    project = layout()
+    from facetmill.dataset.dvc import remote_name
+    from facetmill.dataset.storage import push
+    from facetmill.dataset.version import Dataset
+    from facetmill.dataset.workspace import workspace_dir
+    from facetmill.workbench import resolve_params
+
+    dataset = Dataset.open(workspace_dir(project.root, resolve_params(project.root, data)))
+    push(project.root, dataset, on_line=say)
+    show({"version": dataset.version, "remote": remote_name(project.root)}, as_json)
+
+
+@app.command("gc")
+def dataset_gc(
+    remote: Annotated[bool, typer.Option("--remote", help="Also remove from the DVC remote.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Forget dataset versions that neither lie in data/ nor belong to a registered model."""
+    project = layout()
+    from facetmill.registry.lineage import collect_datasets
+    from facetmill.workbench import open_workbench
+
+    bench = open_workbench(start=project.root)
+    show(collect_datasets(bench, remote=remote, dry_run=dry_run).to_json(), as_json)

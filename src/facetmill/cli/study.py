@@ -1,0 +1,57 @@
+"""`facetmill study <name>`: experiments that answer with a table."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from facetmill.cli.common import AsJson, Data, layout, say, show
+
+app = typer.Typer(help="Experiments that answer with a table.", no_args_is_help=True)
+
+
+@app.command("pictures")
+def study_pictures(
+    seeds: Annotated[int, typer.Option(min=2, help="How many seeds, from 0.")] = 5, as_json: AsJson = False
+) -> None:
+    """M-JAVE on simulated products: does it use pictures where only they tell, do its gates help where they mislead?"""
+    project = layout()
+    from facetmill.params import load_params
+    from facetmill.studies.pictures import study_pictures
+
+    params = load_params(project.root / "params.yaml")
+    show(study_pictures(params, range(seeds), say).to_json(), as_json)
+
+
+@app.command("implicit")
+def study_implicit(data: Data = None, as_json: AsJson = False) -> None:
+    """Which tells an implicit value: the title, the picture, or both? By folds over products with pictures."""
+    project = layout()
+    from facetmill.evaluation import reading_data
+    from facetmill.studies.implicit import study_implicit
+    from facetmill.workbench import resolve_params
+
+    params = resolve_params(project.root, data)
+    with reading_data(params) as (products, _):
+        found = study_implicit(params, products, project.features_dir, say)
+    show(found.to_json(), as_json)
+
+
+@app.command("ocr")
+def study_ocr(
+    data: Data = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many products, drawn at random.")] = None,
+    category: Annotated[list[str] | None, typer.Option(help="Only products of this category; may be repeated.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What do the words on packs add to titles, and which engine reads them? Reads every picture with every engine."""
+    project = layout()
+    from facetmill.evaluation import reading_data
+    from facetmill.studies.ocr import study_ocr
+    from facetmill.workbench import resolve_params
+
+    params = resolve_params(project.root, data)
+    with reading_data(params) as (products, _):
+        found = study_ocr(params, products, say, categories=category or (), limit=limit)
+    show(found.to_json(), as_json)
