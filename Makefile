@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TEST_PROCESSES := 2
 STAMP := $(VENV)/.installed
+STORES := .facetmill/.made
 
 # What a user gives reaches the shell as one word each, whatever it holds.
 quote = '$(subst ','\'',$(1))'
@@ -16,7 +17,7 @@ help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
 	  printf '  make %-9s %s\n' "$$name" "$$what"; done
 
-setup: $(STAMP) ## make .venv and install what is pinned in constraints.txt (again only when that changed)
+setup: $(STAMP) $(STORES) ## make .venv, install what is pinned in constraints.txt (again only when that changed), make the stores
 
 # A stamp, written last: an install that was interrupted is done again.
 $(STAMP): pyproject.toml constraints.txt
@@ -35,7 +36,12 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib src >/dev/null 2>&1 || true
 	@touch $@
 
-retrain: $(STAMP) ## dataset, gate, sweep, training, judgement, promotion; DATA=format:path MODEL=key
+# An empty database takes Prefect ten seconds; made here, no retraining waits for it.
+$(STORES): | $(STAMP)
+	@$(BIN)/facetmill init >/dev/null
+	@touch $@
+
+retrain: $(STAMP) $(STORES) ## dataset, gate, sweep, training, judgement, promotion; DATA=format:path MODEL=key
 	$(BIN)/facetmill retrain $(if $(value DATA),--data $(call quote,$(value DATA))) \
 	  $(if $(value MODEL),--model $(call quote,$(value MODEL)))
 
@@ -51,7 +57,7 @@ lint: $(STAMP) ## style and types: ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-ui: $(STAMP) ## start the MLflow and Prefect servers, or find them running, and say where they are
+ui: $(STAMP) $(STORES) ## start the MLflow and Prefect servers, or find them running, and say where they are
 	$(BIN)/facetmill up
 
 # Runs, models and the ledger of promotions cannot be made again; datasets can. So only datasets are removed, and of

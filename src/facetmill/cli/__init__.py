@@ -40,14 +40,20 @@ def main() -> None:
 
 @app.command()
 def init(as_json: AsJson = False) -> None:
-    """Make the stores of MLflow, Prefect and the ledger, once; safe to repeat. A study makes its own when it begins."""
+    """Make the stores of MLflow, Prefect and the ledger, once; safe to repeat, and leaves nothing running.
+
+    A study makes its own when it begins.
+    """
     project = layout()
     from facetmill.platform import servers
     from facetmill.registry.ledger import Ledger
 
-    running = servers.up(project)
     Ledger(project.ledger_url)
-    show({"root": str(project.root), **{name: server.url for name, server in running.items()}}, as_json)
+    started = [kind for kind in servers.KINDS if servers.start(project, kind)[kind.name].started]
+    servers.up(project)  # a server makes its own store
+    if started:
+        servers.down(project, *started)
+    show({"root": str(project.root)}, as_json)
 
 
 @app.command()

@@ -1,8 +1,8 @@
 """Flow runs that say which process runs them, so that a crash is told later.
 
 A flow that is called runs in the caller's own process, and Prefect never learns that this has died. A tag at the
-creation of the run leaves no moment in which it has no owner; Prefect gives the tag to its task runs as well. A run in
-a work pool is tagged by the process that executes it.
+creation of the run leaves no moment in which it has no owner. A run in a work pool is tagged by the process that
+executes it.
 """
 
 from __future__ import annotations

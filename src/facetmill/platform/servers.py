@@ -111,14 +111,17 @@ def connect(endpoints: Mapping[str, Endpoint]) -> None:
         os.environ[name] = ",".join(dict.fromkeys([*hosts, HOST, "localhost"]))
 
 
-def down(layout: Layout) -> list[str]:
-    """Stop the servers that `up` started, with all their children, and return their names. Data stays."""
+def down(layout: Layout, *kinds: Kind) -> list[str]:
+    """Stop the servers of these kinds that `up` started, by default both, with all their children, and return the names
+    of those that ran. Data stays."""
+    names = [kind.name for kind in kinds or KINDS]
     with _starting(layout):
         known = _read_state(layout)
-        stopped = [name for name, server in known.items() if _alive(server)]
-        for server in known.values():
-            _stop(server)
-        _write_state(layout, {})
+        stopped = [name for name in names if name in known and _alive(known[name])]
+        for name in names:
+            if name in known:
+                _stop(known.pop(name))
+        _write_state(layout, known)
     return stopped
 
 

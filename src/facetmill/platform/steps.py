@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Flow, Task, task
 from prefect.cache_policies import NO_CACHE
-from prefect.context import refresh_global_settings_context
+from prefect.context import TagsContext, refresh_global_settings_context
 from prefect.flows import load_flow_from_entrypoint
 from prefect.logging import get_logger
 
@@ -19,14 +20,22 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def step(function: Callable[P, R]) -> Task[P, R]:
+def step(function: Callable[P, R]) -> Callable[P, R]:
     """Run `function` as a task: seen, timed and logged by Prefect, never cached by it.
 
     DVC, the study and the tracker know what is already done; a second cache would only be a second opinion.
-    Results stay in memory, since Prefect's default serializer is pickle.
+    Results stay in memory, since Prefect's default serializer is pickle. A task run carries none of its flow run's
+    tags: for each Prefect would ask whether it has a concurrency limit, and that often waits two seconds for SQLite.
     """
     as_task: Callable[[Callable[P, R]], Task[P, R]] = task(cache_policy=NO_CACHE, persist_result=False, log_prints=True)
-    return as_task(function)
+    prefect_task = as_task(function)
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        with TagsContext(current_tags=set()):
+            return prefect_task(*args, **kwargs)
+
+    return run
 
 
 def load_flow(root: Path, name: str) -> Flow[..., Any]:
