@@ -54,7 +54,7 @@ def rows() -> list[dict[str, Any]]:
             "ratio": round(overhead, 3),
             "target": f"<= {TARGET}",
             "met": overhead <= TARGET,
-            "note": "seconds of a first retrain after set-up, with the start of the servers, against a plain script with "
+            "note": "seconds of a first retrain after set-up, with the servers started, against a plain script with "
             f"the same {len(json.loads(wanted))} trainings; one pair; a second one, which changes nothing, took "
             f"{again:.1f} s",
         }
