@@ -8,10 +8,8 @@ from prefect import flow
 
 from facetmill.dataset.storage import push
 from facetmill.dataset.workspace import build
+from facetmill.imports import imported_meanwhile
 from facetmill.platform.steps import step
-from facetmill.registry.judging import register_candidate, settle
-from facetmill.training.final import train_dictionary, train_seeds
-from facetmill.training.sweep import sweep
 from facetmill.workbench import open_workbench
 
 
@@ -19,7 +17,14 @@ from facetmill.workbench import open_workbench
 def retrain(data: str | None = None, model: str | None = None, who: str = "", why: str = "retrain") -> dict[str, Any]:
     """Offer the champion a challenger trained on today's data; one that is not better changes nothing live."""
     bench = open_workbench(data, model)
-    built = step(build)(bench.layout.root, bench.params, on_line=print)
+    with imported_meanwhile(
+        "facetmill.registry.judging", "facetmill.training.sweep"
+    ):  # while DVC works in processes of its own
+        built = step(build)(bench.layout.root, bench.params, on_line=print)
+    from facetmill.registry.judging import register_candidate, settle
+    from facetmill.training.final import train_dictionary, train_seeds
+    from facetmill.training.sweep import sweep
+
     dataset = built.dataset
     step(dataset.require_passed)()
     step(push)(bench.layout.root, dataset, on_line=print)

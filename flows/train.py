@@ -8,9 +8,8 @@ from prefect import flow
 
 from facetmill.dataset.storage import push
 from facetmill.dataset.workspace import build
+from facetmill.imports import imported_meanwhile
 from facetmill.platform.steps import step
-from facetmill.registry.judging import register_candidate
-from facetmill.training.final import recipe_of, train_dictionary, train_seeds
 from facetmill.workbench import open_workbench
 
 
@@ -18,7 +17,11 @@ from facetmill.workbench import open_workbench
 def train(data: str | None = None, model: str | None = None) -> dict[str, Any]:
     """One MLflow run per seed and one new version of `facets-candidates`; nothing live changes."""
     bench = open_workbench(data, model)
-    dataset = step(build)(bench.layout.root, bench.params, on_line=print).dataset
+    with imported_meanwhile("facetmill.registry.judging"):  # while DVC works in processes of its own
+        dataset = step(build)(bench.layout.root, bench.params, on_line=print).dataset
+    from facetmill.registry.judging import register_candidate
+    from facetmill.training.final import recipe_of, train_dictionary, train_seeds
+
     step(dataset.require_passed)()
     step(push)(bench.layout.root, dataset, on_line=print)
     dictionary = step(train_dictionary)(bench, dataset)

@@ -65,3 +65,14 @@ def test_garbage_is_collected_again_after_unhindered_imports(tmp_path: Path) -> 
         "later = made(); gc.collect(); print(during, gc.isenabled(), later() is None)"
     )
     assert python(code, tmp_path).split() == ["False", "True", "True"]
+
+
+def test_modules_imported_meanwhile_are_there_when_the_block_ends(tmp_path: Path) -> None:
+    code = (
+        "import sys, threading\nfrom facetmill.imports import imported_meanwhile\n"
+        "with imported_meanwhile('decimal', 'fractions'): name = threading.current_thread().name\n"
+        "print(name, 'fractions' in sys.modules)\n"
+        "try:\n    with imported_meanwhile('facetmill.nothing'): print('work is done')\n"
+        "except ModuleNotFoundError as error: print(error.name)"
+    )
+    assert python(code, tmp_path).split("\n")[:3] == ["MainThread True", "work is done", "facetmill.nothing"]
