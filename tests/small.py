@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 
-from facetmill.params import DemoParams, JaveConfig, LabellerParams, MJaveConfig, PromotionParams, TrainingParams
+from facetmill.params import (
+    DemoParams,
+    JaveConfig,
+    LabellerParams,
+    MJaveConfig,
+    PromotionParams,
+    SaliencyParams,
+    TrainingParams,
+)
 
 JAVE = JaveConfig(
     encoder="bilstm",
@@ -98,4 +106,33 @@ DEMO = DemoParams(
     variants=0.0,
     stock_pictures=0.0,
     drift=0.0,
+)
+
+SALIENCY = SaliencyParams(
+    seeds=[0],
+    min_dif=0.09,
+    max_products=1000,
+    encoder="bilstm",
+    tokenizer="auto",
+    freeze_encoder=False,
+    hidden_size=16,
+    num_layers=1,
+    keep_layers=None,
+    window=16,
+    image_encoder="config",
+    freeze_image_encoder=False,
+    image_size=16,
+    image_hidden_size=8,
+    image_num_stages=1,
+    attention_size=16,
+    dropout=0.0,
+    augment=False,
+    epochs=12,
+    batch_size=8,
+    learning_rate=0.01,
+    encoder_learning_rate=0.001,
+    weight_decay=0.0,
+    clip_norm=5.0,
+    threads=1,
+    device="cpu",
 )

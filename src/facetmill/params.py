@@ -104,6 +104,38 @@ class SplitParams:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
+class SaliencyParams:
+    """How `dataset/saliency` asks; the settings of the encoders are those of `encoders/text.py` and `vision.py`."""
+
+    seeds: Annotated[list[Seed], Field(min_length=1)] | None
+    min_dif: Share
+    max_products: Count
+    encoder: str
+    tokenizer: Literal["auto", "encoder", "characters"]
+    freeze_encoder: bool
+    hidden_size: Count
+    num_layers: Count
+    keep_layers: Count | None
+    window: Annotated[int, Field(ge=8)]
+    image_encoder: str
+    freeze_image_encoder: bool
+    image_size: Annotated[int, Field(ge=16, le=1024)]
+    image_hidden_size: Count
+    image_num_stages: Annotated[int, Field(ge=1, le=5)]
+    attention_size: Count
+    dropout: Share
+    augment: bool
+    epochs: Count
+    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0)]
+    encoder_learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip_norm: Annotated[float, Field(gt=0)]
+    threads: Count
+    device: Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class CheckParams:
     min_products: Count
     min_explicit_share: Share
@@ -219,6 +251,7 @@ class Params:
     match: MatchParams
     distant: DistantParams
     split: SplitParams
+    saliency: SaliencyParams
     check: CheckParams
     drift: DriftParams
     model: str

@@ -228,12 +228,14 @@ def require_schema(path: Path, schema: pa.Schema) -> None:
 @dataclass(frozen=True, slots=True)
 class Attribute:
     """One attribute of a schema. `values` maps each value seen in the train split to its number of products, and
-    `category_values` does so for each category that the attribute was seen in."""
+    `category_values` does so for each category that the attribute was seen in. `modality` says what tells its values,
+    text or image (MuJo-SF's text-dependent and image-dependent slots); None until stage `saliency` has asked."""
 
     name: str
     values: Mapping[str, int]
     categories: tuple[str, ...] = ()
     category_values: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    modality: Modality | None = None
 
     def candidates(self, category: str | None, at_most: int | None = None) -> tuple[str, ...]:
         """The values that a product of a category may have, the commonest first; all of them where the category is
@@ -271,7 +273,9 @@ class AttributeSchema:
             )
         return cls(
             tuple(
-                Attribute(a["name"], a["values"], tuple(a["categories"]), a.get("category_values", {}))
+                Attribute(
+                    a["name"], a["values"], tuple(a["categories"]), a.get("category_values", {}), a.get("modality")
+                )
                 for a in raw["attributes"]
             )
         )

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from facetmill.dataset.distant.augment import augment
 from facetmill.dataset.distant.base import LabelledPicture
 from facetmill.dataset.distant.label_sources import LABEL_SOURCES
 from facetmill.dataset.distant.labeller import load_labeller
@@ -21,6 +20,7 @@ from facetmill.dataset.distant.quality import quality
 from facetmill.dataset.distant.samples import gather
 from facetmill.dataset.distant.train import train_labeller
 from facetmill.dataset.schema import build_schema
+from facetmill.encoders.augment import augment
 from facetmill.encoders.vision import ImageEncoder
 from facetmill.errors import DataError
 from facetmill.files import hash_folder

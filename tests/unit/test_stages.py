@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-STAGES = ("ingest", "ocr", "match", "distant", "split", "check")
+STAGES = ("ingest", "ocr", "match", "distant", "split", "saliency", "check")
 
 #: What a stage imports only when it is needed.
-LATE = {"distant": ("facetmill.dataset.distant.annotate", "facetmill.training.device")}
+LATE = {
+    "distant": ("facetmill.dataset.distant.annotate", "facetmill.training.device"),
+    "saliency": ("facetmill.dataset.saliency.ascribe",),
+}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,7 @@ def test_arguments_are_what_the_stage_reads_and_writes(stages: dict[str, Any], r
     options, paths = arguments[::2], arguments[1::2]
     assert all(option in shown.stdout for option in options)
     for option, path in zip(options, paths, strict=True):
-        if option in ("--out", "--report"):
+        if option in ("--out", "--report", "--plots"):
             assert path in written(stage)
         else:
             assert any(dep == path or dep.startswith(f"{path}/") for dep in stage["deps"])
@@ -94,7 +97,8 @@ def test_every_key_that_changes_the_output_is_a_param(stages: dict[str, Any], ro
 
 def test_metrics_are_files_to_look_at_not_cached(stages: dict[str, Any]) -> None:
     assert [metric for stage in stages.values() for metric in stage.get("metrics", [])] == [
-        {f"reports/{name}.json": {"cache": False}} for name in ("ingest", "ocr", "match", "distant", "split")
+        {f"reports/{name}.json": {"cache": False}}
+        for name in ("ingest", "ocr", "match", "distant", "split", "saliency")
     ]
 
 

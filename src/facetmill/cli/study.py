@@ -38,6 +38,24 @@ def study_implicit(data: Data = None, as_json: AsJson = False) -> None:
     show(found.to_json(), as_json)
 
 
+@app.command("saliency")
+def study_saliency(
+    data: Data = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Which attributes does the picture tell? Their values are masked and guessed, without the picture and with it."""
+    project = layout()
+    from facetmill.evaluation import reading_data
+    from facetmill.studies.saliency import study_saliency
+    from facetmill.workbench import resolve_params
+
+    params = resolve_params(project.root, data)
+    with reading_data(params) as (products, _):
+        found = study_saliency(params.saliency, products, range(seeds), say)
+    show(found.to_json(), as_json)
+
+
 @app.command("ocr")
 def study_ocr(
     data: Data = None,

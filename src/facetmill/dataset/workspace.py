@@ -32,8 +32,8 @@ from facetmill.sources import SOURCES, parse_data
 DVC_FILES = ("dvc.yaml", "dvc.lock", "params.yaml")
 
 _DEMO_PATH = Path("src/facetmill/sources/demo")
-_OUTS = ("ingested", "read", "matched", "supervised", "dataset", "checked", "reports")
-_SECTIONS = ("dataset", "ocr", "match", "distant", "split", "check")  # of params.yaml, that shape a dataset
+_OUTS = ("ingested", "read", "matched", "supervised", "divided", "dataset", "checked", "plots", "reports")
+_SECTIONS = ("dataset", "ocr", "match", "distant", "split", "saliency", "check")  # of params.yaml, that shape a dataset
 
 _CACHED = re.compile(r"Stage '(\w+)' (?:didn't change, skipping|is cached - skipping run)")
 

@@ -39,12 +39,16 @@ class Pieces:
 
 
 class Tokenizer(Protocol):
-    """`size` is the number of ids; the special ids frame a window: [CLS] text [SEP], then padding."""
+    """`size` is the number of ids; the special ids frame a window: [CLS] text [SEP], then padding. `mask_id` stands for
+    a token that is not told."""
 
     size: int
     pad_id: int
     cls_id: int
     sep_id: int
+
+    @property
+    def mask_id(self) -> int: ...
 
     def encode(self, texts: Sequence[str]) -> list[Pieces]: ...
 
@@ -92,6 +96,11 @@ class PretrainedTokenizer:
     def unknown_id(self) -> int | None:
         return self._backend.token_to_id("[UNK]")
 
+    @property
+    def mask_id(self) -> int:
+        found = (self._backend.token_to_id(name) for name in ("[MASK]", "<mask>", "[UNK]", "<unk>"))
+        return next((number for number in found if number is not None), self.sep_id)
+
     def to_json(self) -> dict[str, Any]:
         special = {"pad_id": self.pad_id, "cls_id": self.cls_id, "sep_id": self.sep_id}
         return {"kind": "pretrained", "backend": json.loads(self._backend.to_str()), **special}
@@ -126,6 +135,10 @@ class VocabularyTokenizer:
         known = sorted(token for token, count in counts.items() if count >= min_count)
         vocabulary = {token: number for number, token in enumerate(known, start=len(SPECIALS))}
         return cls(unit, vocabulary, size=len(SPECIALS) + len(known))
+
+    @property
+    def mask_id(self) -> int:
+        return self._unknown_id
 
     def encode(self, texts: Sequence[str]) -> list[Pieces]:
         return [self._encode(text) for text in texts]

@@ -15,9 +15,9 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facetmill.dataset.distant.augment import augment
 from facetmill.dataset.distant.classifier import PictureClassifier
 from facetmill.dataset.distant.samples import UNKNOWN, Samples
+from facetmill.encoders.augment import augment
 from facetmill.params import LabellerParams
 from facetmill.records import Split
 from facetmill.training.seeding import epoch_seed
