@@ -365,6 +365,8 @@ def spec_pairs(field: str, specs: object) -> Iterator[tuple[str, str | None]]:
 
 def _is_unicode(text: str) -> bool:
     """Whether text has no lone surrogates, which neither UTF-8 nor Arrow can hold."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:
