@@ -33,6 +33,7 @@ class DatasetParams:
     corrections: str | None
     columns: dict[str, str]
     max_bad_share: Share
+    workers: Count
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
