@@ -110,6 +110,7 @@ class CheckParams:
     min_explicit_share: Share
     max_validation_unknown_share: Share
     max_known_title_share: Share
+    max_known_picture_share: Share
     min_products_per_attribute: Count
     max_bad_image_share: Share
 
