@@ -111,6 +111,7 @@ class CheckParams:
     max_validation_unknown_share: Share
     max_known_title_share: Share
     max_known_picture_share: Share
+    max_script_shift: Share
     min_products_per_attribute: Count
     max_bad_image_share: Share
 

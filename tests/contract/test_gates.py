@@ -254,6 +254,11 @@ BREAKS: list[tuple[str, str, Callable[[Workspace], object]]] = [
         "1 of 12 has the picture of a train product, smaller and in another format",
         lambda work: (work.draw("small.jpg", 3, 60), work.change("test", 2, images=("small.jpg",))),
     ),
+    (
+        "splits_are_in_the_same_scripts",
+        "one test product with a Russian text",
+        lambda work: work.change("test", 2, text="Красная рубашка с длинными рукавами"),
+    ),
     ("images_are_readable", "4 of 34", lambda work: report(work, "ingest", images_dropped={"corrupt_image": 4})),
 ]
 

@@ -12,6 +12,7 @@ from typing import get_args
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from facetmill.gates.scripts import Characters, added, characters_of
 from facetmill.gates.verdict import MAX_EXAMPLES
 from facetmill.records import Modality, Provenance
 
@@ -55,6 +56,7 @@ class SplitCounts:
     titles: list[bytes] = field(default_factory=list)  # eight bytes for the words of each, see `_title_words`
     looks: list[bytes] = field(default_factory=list)  # a `LOOK` of each first picture that there is,
     pictured: list[int] = field(default_factory=list)  # and the place in `ids` of the product it is of
+    characters: Characters = field(default_factory=lambda: characters_of(()))  # of titles and texts
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     products_of: Counter[str] = field(default_factory=Counter)
 
@@ -63,6 +65,8 @@ class SplitCounts:
         self.ids.append(batch["product_id"])
         self.groups.append(batch["group_id"])
         self.titles.append(b"".join(_title_words(title or "") for title in batch["title"].to_pylist()))
+        for name in ("title", "text"):
+            self.characters = added(self.characters, characters_of(batch[name].to_pylist()))
         for number, images in enumerate(batch["images"].to_pylist(), start=self.numbers["products"]):
             if images and (look := self.look(images[0])):
                 self.looks.append(look)

@@ -133,6 +133,13 @@ def claims(params: CheckParams, max_bad_share: float) -> tuple[Claim, ...]:
             "share of validation and test products whose first picture looks like that of a train product",
         ),
         _share(
+            "splits_are_in_the_same_scripts",
+            "warning",
+            "script_shift",
+            params.max_script_shift,
+            "difference of validation or test to train in the share of a script's letters",
+        ),
+        _share(
             "images_are_readable",
             "warning",
             "bad_image_share",

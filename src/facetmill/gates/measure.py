@@ -23,6 +23,7 @@ from facetmill.errors import DataError
 from facetmill.files import hash_file, read_json
 from facetmill.gates.counting import COLUMNS, Examples, SplitCounts, short
 from facetmill.gates.pictures import LOOK, LookCache, same_look
+from facetmill.gates.scripts import SCRIPTS, letters_by_script, shares
 from facetmill.gates.verdict import MAX_EXAMPLES
 from facetmill.records import (
     PRODUCT_SCHEMA,
@@ -38,7 +39,7 @@ REPORTS = ("ingest", "ocr", "match", "distant", "split")
 _NEED_ALL_SHARDS = (
     *("lost_products", "repeated_ids", "groups_in_two_splits", "facets_outside_schema"),
     *("explicit_share", "unseen_attribute_share", "unseen_value_share"),
-    *("known_title_share", "known_picture_share"),
+    *("known_title_share", "known_picture_share", "script_shift"),
 )
 _BATCH_ROWS = 8192
 _UNREADABLE = (DataError, pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError)
@@ -213,6 +214,7 @@ def _across_splits(splits: Mapping[Split, SplitCounts], examples: Examples) -> d
         "unseen_value_share": _share(unseen_values.total(), held_out.total()),
         "known_title_share": _known_title_share(splits, examples),
         "known_picture_share": _known_picture_share(splits, examples),
+        "script_shift": _script_shift(splits, examples),
     }
 
 
@@ -252,6 +254,24 @@ def _known_picture_share(splits: Mapping[Split, SplitCounts], examples: Examples
     return _share(known, total)
 
 
+def _script_shift(splits: Mapping[Split, SplitCounts], examples: Examples) -> float:
+    """The most by which the share of any script in a held-out split differs from train's; 0 where either has no
+    letters."""
+    found = {split: shares(letters_by_script(counts.characters)) for split, counts in splits.items()}
+    train = found["train"]
+    held_out: tuple[Split, ...] = ("validation", "test")
+    shifts = [
+        (abs(share - train[script]), split, script)
+        for split in held_out
+        for script, share in found[split].items()
+        if train
+    ]
+    for _, split, script in sorted(shifts, key=lambda shift: -shift[0])[:MAX_EXAMPLES]:
+        shown = f"{found[split][script]:.3f}, of train {train[script]:.3f}"
+        examples.add("script_shift", f"share of {script} letters of {split}: {shown}")
+    return max((shift for shift, _, _ in shifts), default=0.0)
+
+
 def _most(counts: Counter[Any]) -> list[tuple[Any, int]]:
     """The greatest counts, equal ones in the order of their keys, so that the same data gives the same page."""
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_EXAMPLES]
@@ -280,10 +300,12 @@ def _totals(splits: Mapping[Split, SplitCounts], num_attributes: int) -> dict[st
         name: sum(counts.numbers[name] for counts in splits.values())
         for name in ("products", "facets", "explicit_facets", "spans", "images")
     }
+    letters = sum((letters_by_script(counts.characters) for counts in splits.values()), Counter())
     return {
         **per_split,
         **{name.replace("_", " "): count for name, count in sums.items()},
         "attributes": num_attributes,
+        **{f"{script} letters": letters[script] for script in SCRIPTS if letters[script]},
     }
 
 
