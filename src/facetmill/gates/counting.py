@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
@@ -54,8 +55,8 @@ class SplitCounts:
     ids: list[pa.Array] = field(default_factory=list)
     groups: list[pa.Array] = field(default_factory=list)
     titles: list[bytes] = field(default_factory=list)  # eight bytes for the words of each, see `_title_words`
-    looks: list[bytes] = field(default_factory=list)  # a `LOOK` of each first picture that there is,
-    pictured: list[int] = field(default_factory=list)  # and the place in `ids` of the product it is of
+    looks: bytearray = field(default_factory=bytearray)  # a `LOOK` of each first picture that there is,
+    pictured: array[int] = field(default_factory=lambda: array("q"))  # and the place in `ids` of the product it is of
     characters: Characters = field(default_factory=lambda: characters_of(()))  # of titles and texts
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     products_of: Counter[str] = field(default_factory=Counter)
@@ -69,7 +70,7 @@ class SplitCounts:
             self.characters = added(self.characters, characters_of(batch[name].to_pylist()))
         for number, images in enumerate(batch["images"].to_pylist(), start=self.numbers["products"]):
             if images and (look := self.look(images[0])):
-                self.looks.append(look)
+                self.looks += look
                 self.pictured.append(number)
         self.numbers["products"] += batch.num_rows
         self.numbers["images"] += pc.sum(pc.list_value_length(batch["images"])).as_py() or 0

@@ -239,7 +239,7 @@ def _known_title_share(splits: Mapping[Split, SplitCounts], examples: Examples) 
 
 def _known_picture_share(splits: Mapping[Split, SplitCounts], examples: Examples) -> float:
     """The share of validation and test products whose first picture looks like that of a train product."""
-    looks = {split: np.frombuffer(b"".join(counts.looks), LOOK) for split, counts in splits.items()}
+    looks = {split: np.frombuffer(counts.looks, LOOK) for split, counts in splits.items()}
     ids = {split: pa.chunked_array(counts.ids, pa.string()) for split, counts in splits.items()}
     known = total = 0
     for split in ("validation", "test"):
