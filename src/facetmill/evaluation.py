@@ -58,6 +58,7 @@ def reading_data(params: Params) -> Iterator[tuple[Iterator[Product], IngestRepo
             folder / "report.json",
             max_bad_share=dataset.max_bad_share,
             corrections=read_corrections(Path(dataset.corrections)) if dataset.corrections else None,
+            workers=dataset.workers,
         )
         match_shards(folder / "ingested", folder / "matched", params.match)
         products = read_products(folder / "matched")

@@ -33,6 +33,7 @@ class DatasetParams:
     corrections: str | None
     columns: dict[str, str]
     max_bad_share: Share
+    workers: Count
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -141,6 +142,8 @@ class CheckParams:
     min_explicit_share: Share
     max_validation_unknown_share: Share
     max_known_title_share: Share
+    max_known_picture_share: Share
+    max_script_shift: Share
     min_products_per_attribute: Count
     max_bad_image_share: Share
 

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from facetmill.dataset.schema import build_schema
 from facetmill.files import hash_file, read_json, write_json, write_text
@@ -40,12 +42,14 @@ class Workspace:
     """A small valid dataset on disk, as the stages leave it, and the ways to break one thing of it."""
 
     def __init__(self, folder: Path) -> None:
-        self.dataset, self.reports = folder / "dataset", folder / "reports"
+        self.folder, self.dataset, self.reports = folder, folder / "dataset", folder / "reports"
         number = 0
         self.products: dict[str, list[Product]] = {}
         for split, num in NUM_PRODUCTS.items():
             self.products[split] = [product(number + i, split) for i in range(num)]
             number += num
+        for seed in range(number):
+            self.draw(f"{seed}.png", seed)
         self.write()
         write_json(
             self.reports / "ingest.json",
@@ -54,6 +58,11 @@ class Workspace:
         for stage in ("ocr", "match", "distant"):
             write_json(self.reports / f"{stage}.json", {"num_products": number})
         write_json(self.reports / "split.json", {"num_source_splits_replaced": 0})
+
+    def draw(self, name: str, seed: int, size: int = 96) -> None:
+        """A picture of 36 squares, whose colours follow from the seed."""
+        squares = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), np.uint8)
+        Image.fromarray(squares).resize((size, size), Image.Resampling.NEAREST).save(self.folder / name)
 
     def write(self) -> None:
         for split, products in self.products.items():
@@ -183,7 +192,7 @@ def title_span(start: int, end: int, field: str = "title") -> Callable[[Workspac
 
 
 # One case breaks one thing. The title of train product 3 is "Blue shirt 3", and its colour is "blue" at [0:4].
-BREAKS: list[tuple[str, str, Callable[[Workspace], None]]] = [
+BREAKS: list[tuple[str, str, Callable[[Workspace], object]]] = [
     ("shards_are_readable", "other schema version", other_schema_version),
     ("shards_are_readable", "truncated", truncated_shard),
     ("shards_are_readable", "damaged page", damaged_page),
@@ -240,6 +249,16 @@ BREAKS: list[tuple[str, str, Callable[[Workspace], None]]] = [
         "1 of 12 is another size of a train product",
         lambda work: work.change("test", 2, title="Red: SHIRT (b), 44"),
     ),
+    (
+        "held_out_pictures_are_new",
+        "1 of 12 has the picture of a train product, smaller and in another format",
+        lambda work: (work.draw("small.jpg", 3, 60), work.change("test", 2, images=("small.jpg",))),
+    ),
+    (
+        "splits_are_in_the_same_scripts",
+        "one test product with a Russian text",
+        lambda work: work.change("test", 2, text="Красная рубашка с длинными рукавами"),
+    ),
     ("images_are_readable", "4 of 34", lambda work: report(work, "ingest", images_dropped={"corrupt_image": 4})),
 ]
 
@@ -263,7 +282,7 @@ def test_a_clean_dataset_passes_every_claim(workspace: Workspace, params: CheckP
 
 @pytest.mark.parametrize(("gate", "case", "breaks"), BREAKS, ids=[f"{gate}-{case}" for gate, case, _ in BREAKS])
 def test_a_broken_dataset_fails_its_claim(
-    workspace: Workspace, params: CheckParams, gate: str, case: str, breaks: Callable[[Workspace], None]
+    workspace: Workspace, params: CheckParams, gate: str, case: str, breaks: Callable[[Workspace], object]
 ) -> None:
     breaks(workspace)
     verdict = workspace.check(**LIMITS.get(gate, {}))

@@ -204,6 +204,14 @@ def test_reading_twice_gives_the_same(key: str, tmp_path: Path) -> None:
     assert read_all(key, path, tmp_path / "scratch") == read_all(key, path, tmp_path / "scratch")
 
 
+def test_the_stretches_of_a_source_hold_its_rows_in_their_order(key: str, tmp_path: Path) -> None:
+    source, path = SOURCES[key], CASES[key].write(tmp_path)
+    if source.cut is None:
+        pytest.skip("read as a whole")
+    options = [replace(OPTIONS, only=stretch) for stretch in source.cut(path)]
+    assert [row for only in options for row in source.read(path, only)] == read_all(key, path)
+
+
 def test_every_span_covers_its_value(key: str, tmp_path: Path) -> None:
     for row in read_all(key, CASES[key].write(tmp_path), tmp_path / "scratch"):
         assert isinstance(row, Product)

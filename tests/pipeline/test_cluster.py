@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from threading import Thread
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from facetmill.dataset.engine import caller, map_pieces
 from facetmill.errors import PlatformError
@@ -84,6 +86,22 @@ def write_products(folder: Path) -> None:
                 )
 
 
+def ingest_stage(workspace: Path, data: Path, out: str, **environment: str) -> dict[str, bytes]:
+    """Run the stage as dvc.yaml does; its outputs by name."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["dataset"] |= {"format": "products", "path": str(data), "max_bad_share": 0.2}
+    (workspace / "params.yaml").write_text(yaml.safe_dump(params))
+    subprocess.run(
+        [sys.executable, "-m", "facetmill.stages.ingest", "--out", out, "--report", "ingest.json"],
+        cwd=workspace,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), **environment},
+        check=True,
+        timeout=120,
+    )
+    outputs = {path.name: path.read_bytes() for path in (workspace / out).iterdir()}
+    return outputs | {"report": (workspace / "ingest.json").read_bytes()}
+
+
 def match_stage(workspace: Path, **environment: str) -> dict[str, bytes]:
     """Run the stage as dvc.yaml does; its outputs by name."""
     command = [sys.executable, "-m", "facetmill.stages.match", "--source", "ingested", "--out", "matched"]
@@ -108,6 +126,19 @@ def test_a_stage_writes_the_same_bytes_here_and_on_a_cluster(cluster: None, tmp_
     assert there == here
     assert len(shards(workspace / "matched")) == 6
     assert sorted(path.name for path in workspace.iterdir()) == ["ingested", "match.json", "matched", "params.yaml"]
+
+
+def test_ingest_in_pieces_writes_the_same_bytes_here_and_on_a_cluster(cluster: None, tmp_path: Path) -> None:
+    data = tmp_path / "shop"
+    data.mkdir()
+    text = "x" * 9_000_000  # two products make a piece
+    for number in range(5):
+        row = {"id": f"p{number % 4}", "title": f"Red hat {number}", "text": text, "Color": "red"}
+        (data / f"{number}.jsonl").write_text(json.dumps(row))
+    there = ingest_stage(tmp_path, data, "there")
+    assert there == ingest_stage(tmp_path, data, "here", DASK_SCHEDULER_ADDRESS="")
+    assert sorted(there) == ["part-00000.parquet", "part-00001.parquet", "report"]  # all of the third was there before
+    assert json.loads(there["report"])["dropped"] == {"duplicate_id": 1}
 
 
 def test_a_killed_workers_pieces_are_done_by_others(cluster: None, tmp_path: Path) -> None:

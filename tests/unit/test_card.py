@@ -35,6 +35,7 @@ def test_the_card_of_a_build_says_what_is_in_it_and_what_is_wrong(root: Path, tm
     counts = dataset.manifest["splits"]["train"]
     assert f"| train | {counts['num_products']} | {counts['num_groups']} | {counts['num_facets']} |" in page
     assert "Where facets come from: 30 annotated, 30 matched." in page
+    assert "Letters: 100.0% Latin." in page
     assert "| Colour | " in page
     assert "| row dropped: empty\\_title | 1 | shop.jsonl, row 31, field title" in page
     assert "The data gate: passed" in page

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import tracemalloc
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from facetmill.dataset.corrections import Corrections
 from facetmill.dataset.ingest import MAX_PIXELS, IngestReport, image_fault, ingest
 from facetmill.errors import DataError
 from facetmill.records import Facet, Product, Span, read_products, shards
+from facetmill.sources import SOURCES
 from facetmill.sources.base import BadRow, Reason, Source, SourceOptions
+from facetmill.sources.rows import cut_lines, read_lines
 from tests import small
 
 OPTIONS = SourceOptions(demo=small.DEMO)
@@ -209,6 +214,121 @@ def test_formats_that_shops_do_not_publish_are_not_opened(tmp_path: Path) -> Non
     path = tmp_path / "x.png"
     Image.new("RGB", (4, 4)).save(path, format="TIFF")  # whole and readable, whatever its name says
     assert image_fault(path) == Reason.CORRUPT_IMAGE
+
+
+# --- in pieces --------------------------------------------------------------------------------------------------------
+
+
+def listing(number: int | str, **fields: object) -> dict[str, object]:
+    """A row of MAE's layout; `specs` may be changed so that it is a bad one."""
+    row = {"diffbotUri": f"i{number}", "clean_title": f"Hat {number}", "clean_text": "", "images": [], "specs": {}}
+    return row | {"specs": {"Color": "red"}} | fields
+
+
+def write_mae(folder: Path) -> Path:
+    """Six files of MAE's layout with every kind of trouble; each of the last five is a piece of 100 bytes."""
+    files: list[list[dict[str, object]]] = [
+        [listing(0), listing(1, images=["gone.png"]), listing(0, clean_title="again")],
+        [listing(2), listing("x", clean_title=" "), listing(1, clean_title="again"), listing(3)],
+        [listing(n, clean_title=" ") for n in range(20, 32)],  # more of one reason than examples are kept; no product
+        [listing(1), listing(1), listing(4, images=["gone.png", "gone.png"])],
+        [listing(5, specs="red"), listing(6)],
+        [listing(4, images=["gone.png"]), listing(7), listing(2)],
+    ]
+    folder.mkdir()
+    for number, rows in enumerate(files):
+        (folder / f"{number}.json").write_text(json.dumps(rows))
+    return folder
+
+
+MAE_IDS = [f"i{n}" for n in (0, 1, 2, 3, 4, 6, 7)]
+
+
+def everything(work: Work) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in [*work.out.iterdir(), work.report]}
+
+
+def take(source: Source, data: Path, work: Work, **how: int) -> IngestReport:
+    corrections = Corrections(data, {"i2": {"Color": ("blue",)}, "i6": {"Color": ()}, "i9": {}})
+    return ingest(source, data, OPTIONS, work.out, work.report, max_bad_share=1.0, corrections=corrections, **how)
+
+
+def test_pieces_read_by_any_number_of_processes_give_the_same_bytes(tmp_path: Path) -> None:
+    data = write_mae(tmp_path / "data")
+    built = []
+    for workers in (1, 2, 3):
+        work = Work(tmp_path / f"work{workers}")
+        take(SOURCES["mae"], data, work, workers=workers, piece_bytes=100)
+        built.append(everything(work))
+    assert built[0] == built[1] == built[2]
+    assert sorted(built[0]) == ["ingest.json", *(f"part-0000{n}.parquet" for n in range(5))]  # a file has no product
+
+
+def test_pieces_hold_what_the_whole_holds_and_tell_the_same_of_it(tmp_path: Path) -> None:
+    data = write_mae(tmp_path / "data")
+    pieces, whole = Work(tmp_path / "pieces"), Work(tmp_path / "whole")
+    report = take(SOURCES["mae"], data, pieces, workers=1, piece_bytes=100)
+    assert take(SOURCES["mae"], data, whole) == report
+    assert len(shards(whole.out)) == 1
+    assert list(read_products(pieces.out)) == list(read_products(whole.out))
+    assert [product.product_id for product in read_products(pieces.out)] == MAE_IDS
+    assert report.dropped == {"duplicate_id": 6, "empty_title": 13, "wrong_type": 1}
+    assert (report.images_dropped, report.num_corrected, report.num_corrections_unused) == ({"missing_image": 3}, 2, 1)
+    assert report.examples["duplicate_id"][:2] == (
+        f"{data}, row 3, field product_id: duplicate_id ('i0')",
+        f"{data}, row 6, field product_id: duplicate_id ('i1')",
+    )
+    assert report.examples["empty_title"][:2] == (
+        f"{data / '1.json'}, row 2, field clean_title: empty_title (' ')",
+        f"{data / '2.json'}, row 1, field clean_title: empty_title (' ')",
+    )
+
+
+def test_small_files_share_a_piece_and_a_shard(tmp_path: Path) -> None:
+    data, work = write_mae(tmp_path / "data"), Work(tmp_path / "work")
+    take(SOURCES["mae"], data, work, piece_bytes=1000)
+    assert 1 < len(shards(work.out)) < 5
+    assert [product.product_id for product in read_products(work.out)] == MAE_IDS
+
+
+def test_a_file_that_cannot_be_read_leaves_nothing_of_the_other_pieces(tmp_path: Path) -> None:
+    data, work = write_mae(tmp_path / "data"), Work(tmp_path / "work")
+    (data / "4.json").write_text('{"not": "an array"}')
+    with pytest.raises(DataError, match=r"4\.json: expected a JSON array"):
+        take(SOURCES["mae"], data, work, piece_bytes=100)
+    assert [path for path in work.out.parent.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"a\nb\n", b"a\n\nb\r\nlonger than a stretch\nc\nd", b"a" * 30])
+@pytest.mark.parametrize("stretch_bytes", [1, 2, 3, 5, 8, 100])
+def test_stretches_hold_each_line_once_under_its_own_number(content: bytes, stretch_bytes: int, tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes("\ufeff".encode() + content)
+    stretches = cut_lines(path, stretch_bytes)
+    assert [line for only in stretches for line in read_lines(path, only)] == list(read_lines(path))
+    assert all(one.end == other.start for one, other in pairwise(stretches))
+
+
+@pytest.mark.parametrize("key", ["products", "mepave"])
+def test_lines_of_one_file_are_pieces(key: str, tmp_path: Path) -> None:
+    data = tmp_path / "shop.jsonl"
+    if key == "products":
+        good = [json.dumps({"id": f"i{n % 8}", "title": f"Hat {n}", "Color": "red"}) for n in range(10)]
+    else:
+        good = [f"c\ti{n % 8}\t红裙\t<颜色>红</颜色>裙" for n in range(10)]
+    data.write_text("\n".join([*good[:5], '{"id": ', "", *good[5:]]) + "\n")
+    pieces, whole = Work(tmp_path / "pieces"), Work(tmp_path / "whole")
+    cut = dataclasses.replace(SOURCES[key], cut=lambda path: cut_lines(path, 60))
+    report = take(cut, data, pieces, piece_bytes=1)
+    assert take(SOURCES[key], data, whole) == report
+    assert len(shards(pieces.out)) > 3
+    assert list(read_products(pieces.out)) == list(read_products(whole.out))
+    assert (report.num_products, report.dropped["duplicate_id"], report.num_dropped) == (8, 2, 3)
+    [bad] = next(iter(found for reason, found in report.examples.items() if reason in ("broken_json", "missing_field")))
+    assert bad.startswith(f"{data}, row 6, field ")
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
 
 
 def test_memory_does_not_grow_with_the_rows(work: Work) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from facetmill.records import (
     from_batch,
     read_products,
     to_batch,
+    to_row,
 )
 
 FULL = Product(
@@ -49,6 +51,15 @@ def test_a_product_survives_arrow_and_parquet(tmp_path: Path) -> None:
     assert from_batch(batch) == [FULL, BARE]
     pq.write_table(pa.Table.from_batches([batch]), tmp_path / "part-00000.parquet")
     assert list(read_products(tmp_path)) == [FULL, BARE]
+
+
+@pytest.mark.parametrize("products", [[FULL, BARE], [BARE], [FULL, FULL], []], ids=["both", "bare", "full", "none"])
+def test_columns_are_filled_as_arrow_fills_them_from_plain_rows(products: list[Product]) -> None:
+    batch = to_batch(products)
+    batch.validate(full=True)
+    rows = [asdict(product) for product in products]
+    assert [to_row(product) for product in products] == rows
+    assert batch.equals(pa.RecordBatch.from_pylist(rows, schema=PRODUCT_SCHEMA), check_metadata=True)
 
 
 def test_a_span_gives_the_characters_of_the_raw_field() -> None:

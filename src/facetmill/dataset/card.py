@@ -13,6 +13,7 @@ from typing import Any
 
 from facetmill.dataset.version import Dataset
 from facetmill.files import read_json
+from facetmill.gates.scripts import SCRIPTS
 from facetmill.records import SPLITS, Product
 from facetmill.sources.base import Source
 
@@ -39,6 +40,7 @@ def card(dataset: Dataset, source: Source) -> str:
         "Where facets come from: "
         + (", ".join(f"{n:,} {name}" for name, n in sorted(provenances.items())) or "none")
         + ".",
+        *_scripts(dataset.verdict),
         "## Attributes, as train has them",
         _table(("attribute", "facets", "values", "the commonest", "categories"), _attributes(dataset)),
         "## What is known to be wrong",
@@ -89,6 +91,16 @@ def _wrong(report: dict[str, Any]) -> Iterator[tuple[object, ...]]:
     for what, (num, reason) in sorted(dropped.items(), key=lambda item: (-item[1][0], item[0])):
         first = report["examples"].get(reason, [""])[0]
         yield what, f"{num:,}", re.sub(r"^\S*/", "", first)  # a file's name, not where it lies on this machine
+
+
+def _scripts(verdict: dict[str, Any] | None) -> list[str]:
+    """What the data gate counted of letters by script."""
+    counts = verdict["counts"] if verdict else {}
+    letters = {script: counts[f"{script} letters"] for script in SCRIPTS if f"{script} letters" in counts}
+    if not letters:
+        return []
+    total = sum(letters.values())
+    return ["Letters: " + ", ".join(f"{num / total:.1%} {script}" for script, num in letters.items()) + "."]
 
 
 def _warnings(verdict: dict[str, Any] | None) -> list[str]:

@@ -8,8 +8,8 @@ of that attribute is dropped. The file is written by hand and small: a row that 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,30 +23,27 @@ COLUMNS = ("product_id", "attribute", "value")
 _Values: TypeAlias = tuple[str, ...]  # none: the attribute is absent
 
 
-@dataclass
+@dataclass(frozen=True)
 class Corrections:
-    """The corrections of one file, by product and attribute; `used` are the products that came to be corrected."""
+    """The corrections of one file, by product and attribute."""
 
     path: Path
     of_product: Mapping[str, Mapping[str, _Values]]
-    used: set[str] = field(default_factory=set)
 
     def apply(self, product: Product) -> Product:
         """The product as people say it is. Its corrected facets are annotated, without spans: `match` finds those."""
         corrected = self.of_product.get(product.product_id)
         if corrected is None:
             return product
-        self.used.add(product.product_id)
         facets = [facet for facet in product.facets if facet.attribute not in corrected]
         facets += [Facet(attribute, value) for attribute, values in corrected.items() for value in values]
         absent = [attribute for attribute in product.absent if attribute not in corrected]
         absent += [attribute for attribute, values in corrected.items() if not values]
         return replace(product, facets=tuple(facets), absent=tuple(absent))
 
-    @property
-    def unused(self) -> tuple[str, ...]:
-        """Ids of products that were corrected but never came."""
-        return tuple(sorted(self.of_product.keys() - self.used))
+    def unused(self, came: Set[str]) -> tuple[str, ...]:
+        """Ids of products that were to be corrected and are not among those that came."""
+        return tuple(sorted(self.of_product.keys() - came))
 
 
 def read_corrections(path: Path) -> Corrections:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import get_args
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from facetmill.gates.scripts import Characters, added, characters_of
 from facetmill.gates.verdict import MAX_EXAMPLES
 from facetmill.records import Modality, Provenance
 
@@ -43,14 +45,19 @@ class Examples:
 
 @dataclass
 class SplitCounts:
-    """What one split holds. `numbers` becomes its row in the splits frame; `known` are the attributes it may have."""
+    """What one split holds. `numbers` becomes its row in the splits frame; `known` are the attributes it may have,
+    `look` tells how a picture looks."""
 
     known: frozenset[str] | None
     examples: Examples
+    look: Callable[[str], bytes | None] = lambda image: None
     numbers: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(_COUNTED, 0)))
     ids: list[pa.Array] = field(default_factory=list)
     groups: list[pa.Array] = field(default_factory=list)
     titles: list[bytes] = field(default_factory=list)  # eight bytes for the words of each, see `_title_words`
+    looks: bytearray = field(default_factory=bytearray)  # a `LOOK` of each first picture that there is,
+    pictured: array[int] = field(default_factory=lambda: array("q"))  # and the place in `ids` of the product it is of
+    characters: Characters = field(default_factory=lambda: characters_of(()))  # of titles and texts
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     products_of: Counter[str] = field(default_factory=Counter)
 
@@ -59,6 +66,12 @@ class SplitCounts:
         self.ids.append(batch["product_id"])
         self.groups.append(batch["group_id"])
         self.titles.append(b"".join(_title_words(title or "") for title in batch["title"].to_pylist()))
+        for name in ("title", "text"):
+            self.characters = added(self.characters, characters_of(batch[name].to_pylist()))
+        for number, images in enumerate(batch["images"].to_pylist(), start=self.numbers["products"]):
+            if images and (look := self.look(images[0])):
+                self.looks += look
+                self.pictured.append(number)
         self.numbers["products"] += batch.num_rows
         self.numbers["images"] += pc.sum(pc.list_value_length(batch["images"])).as_py() or 0
 

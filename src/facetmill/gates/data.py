@@ -126,6 +126,20 @@ def claims(params: CheckParams, max_bad_share: float) -> tuple[Claim, ...]:
             "share of validation and test products with the words of a train title",
         ),
         _share(
+            "held_out_pictures_are_new",
+            "warning",
+            "known_picture_share",
+            params.max_known_picture_share,
+            "share of validation and test products whose first picture looks like that of a train product",
+        ),
+        _share(
+            "splits_are_in_the_same_scripts",
+            "warning",
+            "script_shift",
+            params.max_script_shift,
+            "difference of validation or test to train in the share of a script's letters",
+        ),
+        _share(
             "images_are_readable",
             "warning",
             "bad_image_share",
@@ -135,12 +149,15 @@ def claims(params: CheckParams, max_bad_share: float) -> tuple[Claim, ...]:
     )
 
 
-def check_dataset(dataset_dir: Path, reports_dir: Path, params: CheckParams, max_bad_share: float) -> DataVerdict:
+def check_dataset(
+    dataset_dir: Path, reports_dir: Path, params: CheckParams, max_bad_share: float, looks_path: Path | None = None
+) -> DataVerdict:
     """Judge every claim about the frozen dataset in `dataset_dir` and the reports of the stages that built it.
 
-    Never raises for what it finds: a missing or broken file makes the claims that need it false. Shares are 0..1.
+    Never raises for what it finds: a missing or broken file makes the claims that need it false. Shares are 0..1. How
+    pictures look is kept in `looks_path`, if given; raises `PlatformError` where that cannot be used.
     """
-    return judge(claims(params, max_bad_share), measure(dataset_dir, reports_dir))
+    return judge(claims(params, max_bad_share), measure(dataset_dir, reports_dir, looks_path))
 
 
 def judge(asked: Sequence[Claim], facts: Facts) -> DataVerdict:

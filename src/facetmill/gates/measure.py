@@ -22,6 +22,8 @@ import pyarrow.parquet as pq
 from facetmill.errors import DataError
 from facetmill.files import hash_file, read_json
 from facetmill.gates.counting import COLUMNS, Examples, SplitCounts, short
+from facetmill.gates.pictures import LOOK, LookCache, same_look
+from facetmill.gates.scripts import SCRIPTS, letters_by_script, shares
 from facetmill.gates.verdict import MAX_EXAMPLES
 from facetmill.records import (
     PRODUCT_SCHEMA,
@@ -36,7 +38,8 @@ REPORTS = ("ingest", "ocr", "match", "distant", "split", "saliency")
 
 _NEED_ALL_SHARDS = (
     *("lost_products", "repeated_ids", "groups_in_two_splits", "facets_outside_schema"),
-    *("explicit_share", "unseen_attribute_share", "unseen_value_share", "known_title_share"),
+    *("explicit_share", "unseen_attribute_share", "unseen_value_share"),
+    *("known_title_share", "known_picture_share", "script_shift"),
 )
 _BATCH_ROWS = 8192
 _UNREADABLE = (DataError, pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError)
@@ -52,14 +55,17 @@ class Facts:
     counts: Mapping[str, int]
 
 
-def measure(dataset_dir: Path, reports_dir: Path) -> Facts:
+def measure(dataset_dir: Path, reports_dir: Path, looks_path: Path | None = None) -> Facts:
     """Look at every shard, the attribute schema, the manifest and the stage reports of a dataset.
 
-    Never raises for what it finds there: what cannot be read is counted, and `obstacles` says why.
+    Never raises for what it finds there: what cannot be read is counted, and `obstacles` says why. How pictures look is
+    kept in `looks_path`, if given; raises `PlatformError` where that cannot be used.
     """
-    survey = _Survey(dataset_dir)
+    cache = LookCache(looks_path)
+    survey = _Survey(dataset_dir, cache)
     survey.read_schema()
     survey.read_shards()
+    cache.keep()
     survey.read_manifest()
     survey.read_reports(reports_dir)
     return survey.facts()
@@ -70,6 +76,7 @@ class _Survey:
     """The counts so far. One method a kind of file; each leaves its numbers in a frame, or its reason in obstacles."""
 
     dataset_dir: Path
+    cache: LookCache
     known: frozenset[str] | None = None
     shard_rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     splits: dict[Split, SplitCounts] = field(default_factory=dict)
@@ -88,7 +95,8 @@ class _Survey:
 
     def read_shards(self) -> None:
         for split in SPLITS:
-            counts = self.splits[split] = SplitCounts(self.known if split == "train" else None, self.examples)
+            known = self.known if split == "train" else None
+            counts = self.splits[split] = SplitCounts(known, self.examples, self._look)
             for path in shards(self.dataset_dir / split):
                 self._read_shard(path, counts)
         unreadable = [name for name, row in self.shard_rows.items() if row["unreadable"] or row["wrong_columns"]]
@@ -96,6 +104,9 @@ class _Survey:
             self.splits.clear()
             cause = f"shards that cannot be read: {len(unreadable)}, the first is {unreadable[0]}"
             self.obstacles |= dict.fromkeys(("splits", "attributes", *_NEED_ALL_SHARDS), cause)
+
+    def _look(self, image: str) -> bytes | None:
+        return self.cache.look(self.dataset_dir.parent / image)  # an absolute path stays as it is
 
     def _read_shard(self, path: Path, counts: SplitCounts) -> None:
         name = path.relative_to(self.dataset_dir).as_posix()
@@ -202,6 +213,8 @@ def _across_splits(splits: Mapping[Split, SplitCounts], examples: Examples) -> d
         "unseen_attribute_share": _share(unseen_attributes.total(), held_out.total()),
         "unseen_value_share": _share(unseen_values.total(), held_out.total()),
         "known_title_share": _known_title_share(splits, examples),
+        "known_picture_share": _known_picture_share(splits, examples),
+        "script_shift": _script_shift(splits, examples),
     }
 
 
@@ -222,6 +235,41 @@ def _known_title_share(splits: Mapping[Split, SplitCounts], examples: Examples) 
                 "known_title_share", f"{split} product {short(one)}: its title has the words of {short(other)}'s"
             )
     return _share(known, total)
+
+
+def _known_picture_share(splits: Mapping[Split, SplitCounts], examples: Examples) -> float:
+    """The share of validation and test products whose first picture looks like that of a train product."""
+    looks = {split: np.frombuffer(counts.looks, LOOK) for split, counts in splits.items()}
+    ids = {split: pa.chunked_array(counts.ids, pa.string()) for split, counts in splits.items()}
+    known = total = 0
+    for split in ("validation", "test"):
+        same = same_look(looks["train"], looks[split])
+        known, total = known + int((same >= 0).sum()), total + splits[split].numbers["products"]
+        for at in np.flatnonzero(same >= 0)[:MAX_EXAMPLES].tolist():
+            one = ids[split][splits[split].pictured[at]].as_py()
+            other = ids["train"][splits["train"].pictured[same[at]]].as_py()
+            examples.add(
+                "known_picture_share", f"{split} product {short(one)}: its picture looks like {short(other)}'s"
+            )
+    return _share(known, total)
+
+
+def _script_shift(splits: Mapping[Split, SplitCounts], examples: Examples) -> float:
+    """The most by which the share of any script in a held-out split differs from train's; 0 where either has no
+    letters."""
+    found = {split: shares(letters_by_script(counts.characters)) for split, counts in splits.items()}
+    train = found["train"]
+    held_out: tuple[Split, ...] = ("validation", "test")
+    shifts = [
+        (abs(share - train[script]), split, script)
+        for split in held_out
+        for script, share in found[split].items()
+        if train
+    ]
+    for _, split, script in sorted(shifts, key=lambda shift: -shift[0])[:MAX_EXAMPLES]:
+        shown = f"{found[split][script]:.3f}, of train {train[script]:.3f}"
+        examples.add("script_shift", f"share of {script} letters of {split}: {shown}")
+    return max((shift for shift, _, _ in shifts), default=0.0)
 
 
 def _most(counts: Counter[Any]) -> list[tuple[Any, int]]:
@@ -252,10 +300,12 @@ def _totals(splits: Mapping[Split, SplitCounts], num_attributes: int) -> dict[st
         name: sum(counts.numbers[name] for counts in splits.values())
         for name in ("products", "facets", "explicit_facets", "spans", "images")
     }
+    letters = sum((letters_by_script(counts.characters) for counts in splits.values()), Counter())
     return {
         **per_split,
         **{name.replace("_", " "): count for name, count in sums.items()},
         "attributes": num_attributes,
+        **{f"{script} letters": letters[script] for script in SCRIPTS if letters[script]},
     }
 
 

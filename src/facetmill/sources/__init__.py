@@ -8,10 +8,18 @@ from facetmill.sources.base import Source
 
 SOURCES: dict[str, Source] = {
     "demo": Source("demo", demo.SUMMARY, "that of Facetmill", demo.read),
-    "products": Source("products", "your own catalogue: .parquet, .jsonl or .csv", "yours", products.read),
-    "mae": Source("mae", "MAE's JSON arrays of listings with specs", "that of the set it was built from", mae.read),
+    "products": Source(
+        "products", "your own catalogue: .parquet, .jsonl or .csv", "yours", products.read, products.cut
+    ),
+    "mae": Source(
+        "mae", "MAE's JSON arrays of listings with specs", "that of the set it was built from", mae.read, mae.cut
+    ),
     "mepave": Source(
-        "mepave", "MEPAVE's tagged Chinese fashion sentences", "research use, as its owner says", mepave.read
+        "mepave",
+        "MEPAVE's tagged Chinese fashion sentences",
+        "research use, as its owner says",
+        mepave.read,
+        mepave.cut,
     ),
     "implicitave": Source(
         "implicitave",

@@ -57,23 +57,39 @@ class BadRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """What can be read by itself: a file, or its lines from byte `start` up to byte `end`, of which the first is line
+    number `first_line`."""
+
+    file: Path
+    start: int = 0
+    end: int | None = None
+    first_line: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """What a reader may need beyond its path. `scratch` is where a source that draws pictures may write them."""
+    """What a reader may need beyond its path. `scratch` is where a source that draws pictures may write them. `only` is
+    the stretch to read, one of those that its source was cut into; None = all."""
 
     demo: DemoParams
     images: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     scratch: Path | None = None
+    only: Stretch | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """One format. `read` streams; its memory does not grow with the number of rows. `licence` is that of the data.
 
-    `read` yields image paths as the source names them, joined to their folder; ingest checks each picture.
+    `read` yields image paths as the source names them, joined to their folder; ingest checks each picture. `cut` gives
+    the stretches of a source whose files several processes may read: one after the other they hold just the rows of
+    the whole. It raises `DataError` as `read` does. None = only as a whole.
     """
 
     name: str
     summary: str
     licence: str
     read: Callable[[Path, SourceOptions], Iterator[Product | BadRow]]
+    cut: Callable[[Path], list[Stretch]] | None = None

@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from facetmill.records import Product
-from facetmill.sources.base import BadRow, SourceOptions
+from facetmill.sources.base import BadRow, SourceOptions, Stretch
 from facetmill.sources.rows import (
     ImageFolder,
     Row,
     build_each,
     collect_facets,
+    cut_files,
     identifier,
     input_files,
     optional_text,
@@ -51,5 +52,10 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
             absent=absent,
         )
 
-    for file in input_files(path, ".json"):
+    for file in input_files(path, ".json", only=options.only):
         yield from build_each(file, read_json_array(file), build)
+
+
+def cut(path: Path) -> list[Stretch]:
+    """Each file by itself: what is an element of a JSON array is known only from its start."""
+    return cut_files(path, ".json")

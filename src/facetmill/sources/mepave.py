@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from facetmill.records import Facet, Product, Span
-from facetmill.sources.base import BadRow, Reason, SourceOptions
+from facetmill.sources.base import BadRow, Reason, SourceOptions, Stretch
 from facetmill.sources.rows import (
     ImageFolder,
     Row,
@@ -24,6 +24,7 @@ from facetmill.sources.rows import (
     bad_row,
     build_each,
     checked,
+    cut_lines,
     identifier,
     input_file,
     read_lines,
@@ -57,11 +58,16 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
             facets=_facets(text, tagged),
         )
 
-    yield from build_each(path, _rows(input_file(path)), build)
+    yield from build_each(path, _rows(input_file(path), options.only), build)
 
 
-def _rows(path: Path) -> Iterator[Row | BadRow]:
-    for line in read_lines(path):
+def cut(path: Path) -> list[Stretch]:
+    """Between any two lines."""
+    return cut_lines(path)
+
+
+def _rows(path: Path, only: Stretch | None) -> Iterator[Row | BadRow]:
+    for line in read_lines(path, only):
         if isinstance(line, BadRow):
             yield line
             continue

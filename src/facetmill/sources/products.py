@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 
 from facetmill.errors import DataError
 from facetmill.records import Product
-from facetmill.sources.base import BadRow, Reason, SourceOptions
+from facetmill.sources.base import BadRow, Reason, SourceOptions, Stretch
 from facetmill.sources.rows import (
     ImageFolder,
     Row,
@@ -38,6 +38,8 @@ from facetmill.sources.rows import (
     bad_row,
     build_each,
     collect_facets,
+    cut_files,
+    cut_lines,
     identifier,
     input_files,
     optional_identifier,
@@ -58,6 +60,7 @@ _USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "facets": ("facets",),
 }
 _REQUIRED = ("product_id", "title")
+_SUFFIXES = (".parquet", ".jsonl", ".csv")
 _BATCH_ROWS = 1024
 _SEPARATOR = "|"
 _DELIMITERS = (",", ";", "\t")  # spreadsheets write a semicolon where a comma is the decimal point
@@ -72,15 +75,24 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
     """
     if unknown := set(options.columns) - set(_USUAL_NAMES):
         raise DataError(f"dataset.columns: unknown field {min(unknown)!r}; fields are {', '.join(_USUAL_NAMES)}")
-    for file in input_files(path, ".parquet", ".jsonl", ".csv"):
+    for file in input_files(path, *_SUFFIXES, only=options.only):
         reader = _Catalogue(options.columns, ImageFolder(options.images or file.parent))
-        yield from build_each(file, _rows(file, options.columns), reader.product)
+        yield from build_each(file, _rows(file, options), reader.product)
 
 
-def _rows(path: Path, columns: Mapping[str, str]) -> Rows:
+def cut(path: Path) -> list[Stretch]:
+    """JSON lines between any two lines, other files each by itself: a cell of a CSV may hold line ends."""
+    files = input_files(path, *_SUFFIXES)
+    return [stretch for file in files for stretch in (cut_lines(file) if file.suffix == ".jsonl" else cut_files(file))]
+
+
+def _rows(path: Path, options: SourceOptions) -> Rows:
+    columns = options.columns
     match path.suffix:
         case ".jsonl":
-            return read_json_lines(path)  # objects may differ in their keys, so there is no header to check
+            return read_json_lines(
+                path, options.only
+            )  # objects may differ in their keys, so there is no header to check
         case ".csv":
             header, rows = read_table(path, _delimiter(path))
         case ".parquet":

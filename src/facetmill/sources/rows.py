@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ import orjson
 
 from facetmill.errors import DataError
 from facetmill.records import Facet
-from facetmill.sources.base import BadRow, Reason
+from facetmill.sources.base import BadRow, Reason, Stretch
 
 #: No honest row comes near this; a longer one is reported without ever being held in memory as a whole.
 MAX_ROW_BYTES = 64 * 2**20
@@ -28,6 +29,7 @@ MAX_ROW_BYTES = 64 * 2**20
 ABSENT = "n/a"
 
 _CHUNK = 2**20
+_STRETCH_BYTES = 16 * 2**20
 _NEXT_OBJECT = re.compile(r',\s*(?=\{")')
 
 
@@ -82,11 +84,14 @@ def input_file(path: Path) -> Path:
     return path
 
 
-def input_files(path: Path, *suffixes: str) -> list[Path]:
-    """`path`, or every file below the folder `path` that ends in one of `suffixes`, sorted by name.
+def input_files(path: Path, *suffixes: str, only: Stretch | None = None) -> list[Path]:
+    """`path`, or every file below the folder `path` that ends in one of `suffixes`, sorted by name; just that of the
+    stretch `only` where there is one.
 
     Raises `DataError` when there is none.
     """
+    if only:
+        return [only.file]
     if not path.is_dir():
         return [input_file(path)]
     found = sorted(file for file in path.rglob("*") if file.suffix in suffixes and file.is_file())
@@ -95,19 +100,46 @@ def input_files(path: Path, *suffixes: str) -> list[Path]:
     return found
 
 
+def cut_files(path: Path, *suffixes: str) -> list[Stretch]:
+    """Every file as one stretch, in their order. Raises `DataError` as `input_files` does."""
+    return [Stretch(file) for file in input_files(path, *suffixes)]
+
+
+def cut_lines(path: Path, stretch_bytes: int = _STRETCH_BYTES) -> list[Stretch]:
+    """A file of which each line is a row, cut at the first line end behind every `stretch_bytes` bytes.
+
+    Raises `DataError` when there is no such file.
+    """
+    begins, line = [(0, 1)], 1  # byte and line number
+    with input_file(path).open("rb") as stream:
+        while len(block := stream.read(stretch_bytes)) == stretch_bytes:
+            line += block.count(b"\n")
+            while (rest := stream.readline(_CHUNK)) and not rest.endswith(b"\n"):
+                pass  # a line may be longer than memory
+            line += 1
+            begins.append((stream.tell(), line))
+    ends = [*(start for start, _ in begins[1:]), None]
+    return [Stretch(path, start, end, first) for (start, first), end in zip(begins, ends, strict=True)]
+
+
 # --- rows of a file ---------------------------------------------------------------------------------------------------
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, str] | BadRow]:
-    """Stream (line number, line without its end) of a UTF-8 file. Blank lines are no rows; a BOM is dropped."""
+def read_lines(path: Path, only: Stretch | None = None) -> Iterator[tuple[int, str] | BadRow]:
+    """Stream (line number, line without its end) of a UTF-8 file, or of a stretch of it. Blank lines are no rows; a BOM
+    is dropped."""
+    only = only or Stretch(path)
+    end = math.inf if only.end is None else only.end
     with path.open("rb") as stream:
-        number = 0
-        while raw := stream.readline(MAX_ROW_BYTES + 1):
+        at, number = stream.seek(only.start), only.first_line - 1
+        while at < end and (raw := stream.readline(MAX_ROW_BYTES + 1)):
+            at += len(raw)
             number += 1
             if len(raw) > MAX_ROW_BYTES:
                 yield bad_row(path, number, "line", raw[:80].decode(errors="replace"), Reason.LINE_TOO_LONG)
                 while raw and not raw.endswith(b"\n"):
                     raw = stream.readline(_CHUNK)
+                    at += len(raw)
             elif b"\0" in raw:
                 yield bad_row(path, number, "line", raw[:80].decode(errors="replace"), Reason.NUL_BYTE)
             else:
@@ -120,9 +152,9 @@ def read_lines(path: Path) -> Iterator[tuple[int, str] | BadRow]:
                     yield number, line
 
 
-def read_json_lines(path: Path) -> Rows:
-    """Stream the objects of a JSON-lines file."""
-    for line in read_lines(path):
+def read_json_lines(path: Path, only: Stretch | None = None) -> Rows:
+    """Stream the objects of a JSON-lines file, or of a stretch of it."""
+    for line in read_lines(path, only):
         if isinstance(line, BadRow):
             yield line
             continue
@@ -365,6 +397,8 @@ def spec_pairs(field: str, specs: object) -> Iterator[tuple[str, str | None]]:
 
 def _is_unicode(text: str) -> bool:
     """Whether text has no lone surrogates, which neither UTF-8 nor Arrow can hold."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

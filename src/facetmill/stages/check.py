@@ -7,6 +7,7 @@ A dataset that fails still ends this stage well, so that the verdict can be look
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from facetmill.imports import unhindered_imports
@@ -28,9 +29,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of verdict.json and report.html to write")
     parser.add_argument("--plots", type=Path, required=True, help="folder of CSV files to write")
     paths = parser.parse_args()
+    looks_path = Path(os.environ.get("FACETMILL_CACHE", ".facetmill")) / "looks.db"
     try:
         params = load_params(Path("params.yaml"))
-        verdict = check_dataset(paths.dataset, paths.reports, params.check, params.dataset.max_bad_share)
+        verdict = check_dataset(paths.dataset, paths.reports, params.check, params.dataset.max_bad_share, looks_path)
         version = dataset_version(paths.dataset)
         with replace_folder(paths.out) as folder:
             write_json(folder / "verdict.json", {**verdict.to_json(), "dataset_version": version})

@@ -33,6 +33,7 @@ def main() -> None:
             paths.report,
             max_bad_share=params.dataset.max_bad_share,
             corrections=read_corrections(Path(params.dataset.corrections)) if params.dataset.corrections else None,
+            workers=params.dataset.workers,
         )
     except FacetmillError as error:
         raise SystemExit(str(error)) from None
