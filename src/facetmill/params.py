@@ -58,6 +58,16 @@ class OcrParams:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
+class RegionsParams:
+    kind: Annotated[str, Field(min_length=1)] | None
+    at_most: Annotated[int, Field(ge=1, le=1000)]
+    min_confidence: Share
+    max_overlap: Share
+    longest_side: Annotated[int, Field(ge=64, le=4096)]
+    workers: Count
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class MatchParams:
     ignore_case: bool
     word_boundary: bool
@@ -216,6 +226,7 @@ class Params:
     dataset: DatasetParams
     demo: DemoParams
     ocr: OcrParams
+    regions: RegionsParams
     match: MatchParams
     distant: DistantParams
     split: SplitParams

@@ -51,7 +51,7 @@ class Workspace:
             self.reports / "ingest.json",
             {"num_products": number, "dropped": {}, "num_images": number, "images_dropped": {}},
         )
-        for stage in ("ocr", "match", "distant"):
+        for stage in ("ocr", "regions", "match", "distant"):
             write_json(self.reports / f"{stage}.json", {"num_products": number})
         write_json(self.reports / "split.json", {"num_source_splits_replaced": 0})
 

@@ -25,7 +25,8 @@ pytestmark = pytest.mark.pipeline
 STAGES = {
     "ingest": ["--out", "ingested", "--report", "reports/ingest.json"],
     "ocr": ["--source", "ingested", "--out", "read", "--report", "reports/ocr.json"],
-    "match": ["--source", "read", "--out", "matched", "--report", "reports/match.json"],
+    "regions": ["--source", "read", "--out", "located", "--report", "reports/regions.json"],
+    "match": ["--source", "located", "--out", "matched", "--report", "reports/match.json"],
     "distant": ["--source", "matched", "--out", "supervised", "--report", "reports/distant.json"],
     "split": ["--source", "supervised", "--out", "dataset", "--report", "reports/split.json"],
     "check": ["--dataset", "dataset", "--reports", "reports", "--out", "checked"],

@@ -32,8 +32,8 @@ from facetmill.sources import SOURCES, parse_data
 DVC_FILES = ("dvc.yaml", "dvc.lock", "params.yaml")
 
 _DEMO_PATH = Path("src/facetmill/sources/demo")
-_OUTS = ("ingested", "read", "matched", "supervised", "dataset", "checked", "reports")
-_SECTIONS = ("dataset", "ocr", "match", "distant", "split", "check")  # of params.yaml, that shape a dataset
+_OUTS = ("ingested", "read", "located", "matched", "supervised", "dataset", "checked", "reports")
+_SECTIONS = ("dataset", "ocr", "regions", "match", "distant", "split", "check")  # of params.yaml, that shape a dataset
 
 _CACHED = re.compile(r"Stage '(\w+)' (?:didn't change, skipping|is cached - skipping run)")
 
@@ -96,6 +96,7 @@ def resolve(root: Path, params: Params, data: str | None) -> Params:
     return replace(
         params,
         dataset=replace(dataset, path=str(found), images=images, corrections=corrections),
+        regions=replace(params.regions, kind=_absolute_network(root, params.regions.kind)),
         distant=replace(params.distant, labeller=labeller),
     )
 
@@ -103,7 +104,8 @@ def resolve(root: Path, params: Params, data: str | None) -> Params:
 def workspace_dir(root: Path, params: Params) -> Path:
     """Where the dataset of resolved parameters lives: `root/data/<format>-<name>-<hash>`."""
     sections = {name: to_mapping(getattr(params, name)) for name in _SECTIONS}
-    del sections["match"]["workers"], sections["ocr"]["workers"]  # change how fast, not what
+    for name in ("ocr", "regions", "match"):
+        del sections[name]["workers"]  # changes how fast, not what
     del sections["distant"]["training"]  # made the labeller, which is what counts
     if params.dataset.format == "demo":
         sections["demo"] = to_mapping(params.demo)
@@ -228,11 +230,12 @@ def _in_workspace(root: Path, params: Params) -> dict[str, Any]:
 
 def _stages(root: Path, params: Params) -> str:
     """The project's dvc.yaml, and what stages depend on only where it is set: a folder of pictures, corrections, a
-    labeller."""
+    detector of one's own, a labeller."""
     text = (root / "dvc.yaml").read_text(encoding="utf-8")
     dataset = params.dataset
     more = {
         "ingest": [dataset.images if dataset.format != "demo" else None, dataset.corrections],
+        "regions": [_own_network(params.regions.kind)],
         "distant": [params.distant.labeller],
     }
     if not any(path for paths in more.values() for path in paths):
@@ -241,6 +244,17 @@ def _stages(root: Path, params: Params) -> str:
     for stage, paths in more.items():
         stages["stages"][stage]["deps"] += [path for path in paths if path]
     return yaml.safe_dump(stages, sort_keys=False)
+
+
+def _absolute_network(root: Path, setting: str | None) -> str | None:
+    """A setting that names a local folder below the root, or anywhere, with its whole path; others as they are."""
+    folder = Path(os.path.abspath(root / setting)) if setting and setting not in ("grid", "proposals") else None
+    return str(folder) if folder and folder.is_dir() else setting
+
+
+def _own_network(setting: str | None) -> str | None:
+    """The folder of a resolved setting, where it is one."""
+    return setting if setting and Path(setting).is_absolute() else None
 
 
 def _write(path: Path, text: str) -> None:
