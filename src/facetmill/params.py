@@ -114,6 +114,20 @@ class SplitParams:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
+class VisualTokensParams:
+    codebook: Annotated[str, Field(min_length=1)] | None
+    image_size: Annotated[int, Field(ge=16, le=1024)]
+    num_codes: Annotated[int, Field(ge=2, le=2**16)]
+    grid: Annotated[int, Field(ge=1, le=128)]
+    train_pictures: Count
+    epochs: Count
+    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0)]
+    seed: Seed
+    threads: Count
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class CheckParams:
     min_products: Count
     min_explicit_share: Share
@@ -230,6 +244,7 @@ class Params:
     match: MatchParams
     distant: DistantParams
     split: SplitParams
+    visual_tokens: VisualTokensParams
     check: CheckParams
     drift: DriftParams
     model: str

@@ -29,6 +29,7 @@ STAGES = {
     "match": ["--source", "located", "--out", "matched", "--report", "reports/match.json"],
     "distant": ["--source", "matched", "--out", "supervised", "--report", "reports/distant.json"],
     "split": ["--source", "supervised", "--out", "dataset", "--report", "reports/split.json"],
+    "visual_tokens": ["--dataset", "dataset", "--out", "visual_tokens", "--report", "reports/visual_tokens.json"],
     "check": ["--dataset", "dataset", "--reports", "reports", "--out", "checked"],
 }
 GIB = 2**30

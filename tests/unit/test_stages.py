@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-STAGES = ("ingest", "ocr", "regions", "match", "distant", "split", "check")
+STAGES = ("ingest", "ocr", "regions", "match", "distant", "split", "visual_tokens", "check")
 
 #: What a stage imports only when it is needed.
 LATE = {
     "regions": ("facetmill.dataset.region_proposals", "facetmill.dataset.region_detector"),
     "distant": ("facetmill.dataset.distant.annotate", "facetmill.training.device"),
+    "visual_tokens": ("facetmill.dataset.tokenizing",),
 }
 
 
@@ -97,7 +98,8 @@ def test_every_key_that_changes_the_output_is_a_param(stages: dict[str, Any], ro
 
 def test_metrics_are_files_to_look_at_not_cached(stages: dict[str, Any]) -> None:
     assert [metric for stage in stages.values() for metric in stage.get("metrics", [])] == [
-        {f"reports/{name}.json": {"cache": False}} for name in ("ingest", "ocr", "regions", "match", "distant", "split")
+        {f"reports/{name}.json": {"cache": False}}
+        for name in ("ingest", "ocr", "regions", "match", "distant", "split", "visual_tokens")
     ]
 
 

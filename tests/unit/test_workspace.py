@@ -26,7 +26,7 @@ from facetmill.errors import DataError
 from facetmill.params import Params, load_params
 from facetmill.records import SPLITS
 
-STAGES = ["ingest", "ocr", "regions", "match", "distant", "split", "check"]
+STAGES = ["ingest", "ocr", "regions", "match", "distant", "split", "visual_tokens", "check"]
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_build_and_rebuild(data: Params, project: Path, tmp_path: Path) -> None:
     other_seed = replace(data, split=replace(data.split, seed=1))
     third = build(project, other_seed, on_line=quiet)  # in another workspace: the rest comes from the run cache
     assert (third.stages_run, third.stages_cached) == (
-        ["split", "check"],
+        ["split", "visual_tokens", "check"],
         ["ingest", "ocr", "regions", "match", "distant"],
     )
     assert third.dataset.dir != dataset.dir
@@ -290,7 +290,7 @@ def test_a_killed_build_is_done_again(data: Params, project: Path, tmp_path: Pat
     (project / "dvc.yaml").write_text(fast)
     result = build(project, data, on_line=quiet)
     assert (result.stages_run, result.stages_cached) == (
-        ["ocr", "regions", "match", "distant", "split", "check"],
+        ["ocr", "regions", "match", "distant", "split", "visual_tokens", "check"],
         ["ingest"],
     )
     result.dataset.require_passed()

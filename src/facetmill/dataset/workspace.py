@@ -32,8 +32,17 @@ from facetmill.sources import SOURCES, parse_data
 DVC_FILES = ("dvc.yaml", "dvc.lock", "params.yaml")
 
 _DEMO_PATH = Path("src/facetmill/sources/demo")
-_OUTS = ("ingested", "read", "located", "matched", "supervised", "dataset", "checked", "reports")
-_SECTIONS = ("dataset", "ocr", "regions", "match", "distant", "split", "check")  # of params.yaml, that shape a dataset
+_OUTS = ("ingested", "read", "located", "matched", "supervised", "dataset", "visual_tokens", "checked", "reports")
+_SECTIONS = (
+    "dataset",
+    "ocr",
+    "regions",
+    "match",
+    "distant",
+    "split",
+    "visual_tokens",
+    "check",
+)  # of params.yaml, that shape a dataset
 
 _CACHED = re.compile(r"Stage '(\w+)' (?:didn't change, skipping|is cached - skipping run)")
 
@@ -98,6 +107,7 @@ def resolve(root: Path, params: Params, data: str | None) -> Params:
         dataset=replace(dataset, path=str(found), images=images, corrections=corrections),
         regions=replace(params.regions, kind=_absolute_network(root, params.regions.kind)),
         distant=replace(params.distant, labeller=labeller),
+        visual_tokens=replace(params.visual_tokens, codebook=_absolute_network(root, params.visual_tokens.codebook)),
     )
 
 
@@ -230,13 +240,17 @@ def _in_workspace(root: Path, params: Params) -> dict[str, Any]:
 
 def _stages(root: Path, params: Params) -> str:
     """The project's dvc.yaml, and what stages depend on only where it is set: a folder of pictures, corrections, a
-    detector of one's own, a labeller."""
+    labeller, networks of one's own."""
     text = (root / "dvc.yaml").read_text(encoding="utf-8")
     dataset = params.dataset
+    pictures = dataset.images if dataset.format != "demo" else None
+    looked_at = pictures if params.regions.kind else None  # shards stay as they were when only a picture changes
+    coded = pictures if params.visual_tokens.codebook else None
     more = {
-        "ingest": [dataset.images if dataset.format != "demo" else None, dataset.corrections],
-        "regions": [_own_network(params.regions.kind)],
+        "ingest": [pictures, dataset.corrections],
+        "regions": [_own_network(params.regions.kind), looked_at],
         "distant": [params.distant.labeller],
+        "visual_tokens": [_own_network(params.visual_tokens.codebook), coded],
     }
     if not any(path for paths in more.values() for path in paths):
         return text
@@ -248,7 +262,9 @@ def _stages(root: Path, params: Params) -> str:
 
 def _absolute_network(root: Path, setting: str | None) -> str | None:
     """A setting that names a local folder below the root, or anywhere, with its whole path; others as they are."""
-    folder = Path(os.path.abspath(root / setting)) if setting and setting not in ("grid", "proposals") else None
+    folder = (
+        Path(os.path.abspath(root / setting)) if setting and setting not in ("grid", "proposals", "train") else None
+    )
     return str(folder) if folder and folder.is_dir() else setting
 
 

@@ -32,7 +32,7 @@ from facetmill.records import (
     shards,
 )
 
-REPORTS = ("ingest", "ocr", "regions", "match", "distant", "split")
+REPORTS = ("ingest", "ocr", "regions", "match", "distant", "split", "visual_tokens")
 
 _NEED_ALL_SHARDS = (
     *("lost_products", "repeated_ids", "groups_in_two_splits", "facets_outside_schema"),
