@@ -40,11 +40,13 @@ class VqNetwork(nn.Module):
                 f"visual_tokens.image_size = {size} must be visual_tokens.grid = {grid} times 2, 4, 8, or so on"
             )
         self.size, self.grid, self.num_codes = size, grid, num_codes
+        # half as wide where there are most pixels, which is where the time goes
+        widths = [3, *([HIDDEN // 2] if steps > 1 else []), *([HIDDEN] * max(1, int(steps) - 1))]
         down: list[nn.Module] = []
         up: list[nn.Module] = []
         for step in range(int(steps)):
-            down += [nn.Conv2d(HIDDEN if step else 3, HIDDEN, 4, stride=2, padding=1), nn.ReLU()]
-            up += [nn.ReLU(), nn.ConvTranspose2d(HIDDEN, 3 if step == steps - 1 else HIDDEN, 4, stride=2, padding=1)]
+            down += [nn.Conv2d(widths[step], widths[step + 1], 4, stride=2, padding=1), nn.ReLU()]
+            up = [nn.ReLU(), nn.ConvTranspose2d(widths[step + 1], widths[step], 4, stride=2, padding=1), *up]
         self.encoder = nn.Sequential(*down, _Residual(), nn.Conv2d(HIDDEN, CODE_SIZE, 1))
         self.decoder = nn.Sequential(nn.Conv2d(CODE_SIZE, HIDDEN, 3, padding=1), _Residual(), *up)
         # Nothing has chosen any vector yet, so the first batch gives all of them.
