@@ -150,7 +150,7 @@ def test_a_kill_between_two_outputs_is_mended_by_the_next_run(workspace: Path, s
     assert run_all(workspace, *making[place:]).version != before
     left_by_the_dead = {name for name in content(workspace) if name.startswith(".") or "/." in name}
     mended = {name: data for name, data in content(workspace).items() if name not in left_by_the_dead}
-    for name in ("ingested", "read", "matched", "supervised", "dataset", "reports"):
+    for name in ("ingested", "read", "located", "matched", "supervised", "dataset", "visual_tokens", "reports"):
         shutil.rmtree(workspace / name)
     run_all(workspace, *making)
     assert {name: data for name, data in content(workspace).items() if name not in left_by_the_dead} == mended

@@ -81,7 +81,7 @@ def test_our_codebook_learns_and_is_the_same_to_the_last_byte(demo: Path, tmp_pa
     assert report["perplexity"] > 16
     assert report["num_codes_used"] > 32
     assert said[0] == "codebook: 90 pictures of train"
-    assert len(said) == 13
+    assert len(said) == 13, "no warning"
     assert tokenize(demo, tmp_path / "b", replace(OURS, epochs=12), said.append) == report
     assert content(tmp_path / "a") == content(tmp_path / "b")
 
@@ -149,6 +149,7 @@ def test_with_too_many_pictures_a_sample_is_learned_from(demo: Path, tmp_path: P
     report = tokenize(demo, tmp_path / "tokens", replace(OURS, train_pictures=20, epochs=1), said.append)
     assert said[0] == "codebook: 20 pictures of train"
     assert report["num_pictures"] == 120
+    assert said[-1].startswith("warning: the codes say no more of held-out pictures than their mean")
 
 
 def test_nothing_is_written_where_something_is_wrong(tmp_path: Path) -> None:

@@ -223,6 +223,24 @@ def test_a_detector_of_ones_own_is_named_from_the_project_and_watched(data: Para
     assert named.regions.kind in yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]["regions"]["deps"]
 
 
+def test_a_stage_that_looks_at_pictures_watches_their_folder(data: Params, project: Path, tmp_path: Path) -> None:
+    """Shards have only the paths of pictures, and stay as they were when a picture changes."""
+    (tmp_path / "pictures").mkdir()
+    pictures = str(tmp_path / "pictures")
+    shop = replace(data, dataset=replace(data.dataset, images=pictures))
+    (project / "books" / "own").mkdir(parents=True)
+    looking = replace(
+        shop,
+        regions=replace(shop.regions, kind="proposals"),
+        visual_tokens=replace(shop.visual_tokens, codebook="books/own"),
+    )
+    for params, watching in ((shop, {"ingest"}), (looking, {"ingest", "regions", "visual_tokens"})):
+        folder = prepare(project, resolve(project, params, None))
+        stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
+        assert {name for name, stage in stages.items() if pictures in stage["deps"]} == watching
+    assert str(project / "books" / "own") in stages["visual_tokens"]["deps"]
+
+
 def test_missing_corrections_are_told_before_anything_is_built(project: Path, params: Params) -> None:
     with pytest.raises(DataError, match=r"dataset\.corrections = 'none\.csv': no such file: "):
         resolve(project, replace(params, dataset=replace(params.dataset, corrections="none.csv")), "demo:")

@@ -100,6 +100,11 @@ def tokenize(
             folder / "visual_tokens.json",
             {"format_version": FORMAT_VERSION, "codebook": params.codebook, **described},
         )
+    judged = counts.held_out
+    if judged.num_pictures and judged.codes >= judged.mean_picture:
+        on_line(
+            "warning: the codes say no more of held-out pictures than their mean; more visual_tokens.epochs may help"
+        )
     return {
         "codebook": params.codebook,
         **described,
