@@ -59,6 +59,16 @@ class OcrParams:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
+class RegionsParams:
+    kind: Annotated[str, Field(min_length=1)] | None
+    at_most: Annotated[int, Field(ge=1, le=1000)]
+    min_confidence: Share
+    max_overlap: Share
+    longest_side: Annotated[int, Field(ge=64, le=4096)]
+    workers: Count
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class MatchParams:
     ignore_case: bool
     word_boundary: bool
@@ -134,6 +144,20 @@ class SaliencyParams:
     clip_norm: Annotated[float, Field(gt=0)]
     threads: Count
     device: Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class VisualTokensParams:
+    codebook: Annotated[str, Field(min_length=1)] | None
+    image_size: Annotated[int, Field(ge=16, le=1024)]
+    num_codes: Annotated[int, Field(ge=2, le=2**16)]
+    grid: Annotated[int, Field(ge=1, le=128)]
+    train_pictures: Count
+    epochs: Count
+    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0)]
+    seed: Seed
+    threads: Count
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -251,10 +275,12 @@ class Params:
     dataset: DatasetParams
     demo: DemoParams
     ocr: OcrParams
+    regions: RegionsParams
     match: MatchParams
     distant: DistantParams
     split: SplitParams
     saliency: SaliencyParams
+    visual_tokens: VisualTokensParams
     check: CheckParams
     drift: DriftParams
     model: str

@@ -55,8 +55,9 @@ class Workspace:
             self.reports / "ingest.json",
             {"num_products": number, "dropped": {}, "num_images": number, "images_dropped": {}},
         )
-        for stage in ("ocr", "match", "distant"):
+        for stage in ("ocr", "regions", "match", "distant"):
             write_json(self.reports / f"{stage}.json", {"num_products": number})
+        write_json(self.reports / "visual_tokens.json", {"codebook": None})
         write_json(self.reports / "split.json", {"num_source_splits_replaced": 0})
 
     def draw(self, name: str, seed: int, size: int = 96) -> None:

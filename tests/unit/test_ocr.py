@@ -22,8 +22,9 @@ from PIL import Image
 
 from facetmill.dataset import ocr_engines
 from facetmill.dataset.ocr import read_shards
-from facetmill.dataset.ocr_cache import CachedReader, digest_of
+from facetmill.dataset.ocr_cache import CachedReader
 from facetmill.dataset.ocr_engines import ENGINES, ReadWord
+from facetmill.dataset.picture_cache import digest_of
 from facetmill.encoders.pictures import Fault
 from facetmill.errors import PlatformError
 from facetmill.params import OcrParams

@@ -53,5 +53,7 @@ def test_every_folder_of_the_file_map_exists_or_is_made(root: Path) -> None:
 def test_every_params_key_of_the_readme_exists(root: Path) -> None:
     params = yaml.safe_load((root / "params.yaml").read_text())
     readme = (root / "README.md").read_text()
-    for section, key in re.findall(r"`(dataset|training|sweep|split|match|ocr|distant)\.([a-z_]+)`", readme):
+    for section, key in re.findall(
+        r"`(dataset|training|sweep|split|match|ocr|regions|distant|visual_tokens)\.([a-z_]+)`", readme
+    ):
         assert key in params[section], f"{section}.{key}"

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-STAGES = ("ingest", "ocr", "match", "distant", "split", "saliency", "check")
+STAGES = ("ingest", "ocr", "regions", "match", "distant", "split", "saliency", "visual_tokens", "check")
 
 #: What a stage imports only when it is needed.
 LATE = {
+    "regions": ("facetmill.dataset.region_proposals", "facetmill.dataset.region_detector"),
     "distant": ("facetmill.dataset.distant.annotate", "facetmill.training.device"),
     "saliency": ("facetmill.dataset.saliency.ascribe",),
+    "visual_tokens": ("facetmill.dataset.tokenizing",),
 }
 
 
@@ -89,7 +91,7 @@ def test_params_are_keys_of_params_yaml(stages: dict[str, Any], root: Path, name
             value = value[part]
 
 
-@pytest.mark.parametrize("name", ["dataset", "ocr", "match"])
+@pytest.mark.parametrize("name", ["dataset", "ocr", "regions", "match"])
 def test_every_key_that_changes_the_output_is_a_param(stages: dict[str, Any], root: Path, name: str) -> None:
     keys = yaml.safe_load((root / "params.yaml").read_text())[name]
     stage = {"dataset": "ingest"}.get(name, name)
@@ -100,7 +102,7 @@ def test_every_key_that_changes_the_output_is_a_param(stages: dict[str, Any], ro
 def test_metrics_are_files_to_look_at_not_cached(stages: dict[str, Any]) -> None:
     assert [metric for stage in stages.values() for metric in stage.get("metrics", [])] == [
         {f"reports/{name}.json": {"cache": False}}
-        for name in ("ingest", "ocr", "match", "distant", "split", "saliency")
+        for name in ("ingest", "ocr", "regions", "match", "distant", "split", "saliency", "visual_tokens")
     ]
 
 

@@ -28,7 +28,7 @@ from facetmill.errors import DataError
 from facetmill.params import Params, load_params
 from facetmill.records import SPLITS
 
-STAGES = ["ingest", "ocr", "match", "distant", "split", "saliency", "check"]
+STAGES = ["ingest", "ocr", "regions", "match", "distant", "split", "saliency", "visual_tokens", "check"]
 
 
 @pytest.fixture
@@ -145,8 +145,8 @@ def test_build_and_rebuild(data: Params, project: Path, tmp_path: Path) -> None:
     other_seed = replace(data, split=replace(data.split, seed=1))
     third = build(project, other_seed, on_line=quiet)  # in another workspace: the rest comes from the run cache
     assert (third.stages_run, third.stages_cached) == (
-        ["split", "saliency", "check"],
-        ["ingest", "ocr", "match", "distant"],
+        ["split", "saliency", "visual_tokens", "check"],
+        ["ingest", "ocr", "regions", "match", "distant"],
     )
     assert third.dataset.dir != dataset.dir
     third.dataset.require_passed()
@@ -209,6 +209,39 @@ def test_a_labeller_is_named_from_the_project_and_watched(data: Params, project:
     folder = prepare(project, named)
     assert folder != workspace_dir(project, data)
     assert named.distant.labeller in yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]["distant"]["deps"]
+
+
+def test_a_detector_of_ones_own_is_named_from_the_project_and_watched(data: Params, project: Path) -> None:
+    (project / "detectors" / "grid").mkdir(parents=True)
+    for kind in (None, "grid", "proposals", "some/detector"):
+        other = resolve(project, replace(data, regions=replace(data.regions, kind=kind)), None)
+        assert other.regions.kind == kind
+        assert yaml.safe_load((prepare(project, other) / "dvc.yaml").read_text()) == yaml.safe_load(
+            (project / "dvc.yaml").read_text()
+        )
+    named = resolve(project, replace(data, regions=replace(data.regions, kind="detectors/grid")), None)
+    assert named.regions.kind == str(project / "detectors" / "grid")
+    folder = prepare(project, named)
+    assert folder != workspace_dir(project, data)
+    assert named.regions.kind in yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]["regions"]["deps"]
+
+
+def test_a_stage_that_looks_at_pictures_watches_their_folder(data: Params, project: Path, tmp_path: Path) -> None:
+    """Shards have only the paths of pictures, and stay as they were when a picture changes."""
+    (tmp_path / "pictures").mkdir()
+    pictures = str(tmp_path / "pictures")
+    shop = replace(data, dataset=replace(data.dataset, images=pictures))
+    (project / "books" / "own").mkdir(parents=True)
+    looking = replace(
+        shop,
+        regions=replace(shop.regions, kind="proposals"),
+        visual_tokens=replace(shop.visual_tokens, codebook="books/own"),
+    )
+    for params, watching in ((shop, {"ingest"}), (looking, {"ingest", "regions", "visual_tokens"})):
+        folder = prepare(project, resolve(project, params, None))
+        stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
+        assert {name for name, stage in stages.items() if pictures in stage["deps"]} == watching
+    assert str(project / "books" / "own") in stages["visual_tokens"]["deps"]
 
 
 def test_missing_corrections_are_told_before_anything_is_built(project: Path, params: Params) -> None:
@@ -278,7 +311,7 @@ def test_a_killed_build_is_done_again(data: Params, project: Path, tmp_path: Pat
     (project / "dvc.yaml").write_text(fast)
     result = build(project, data, on_line=quiet)
     assert (result.stages_run, result.stages_cached) == (
-        ["ocr", "match", "distant", "split", "saliency", "check"],
+        ["ocr", "regions", "match", "distant", "split", "saliency", "visual_tokens", "check"],
         ["ingest"],
     )
     result.dataset.require_passed()

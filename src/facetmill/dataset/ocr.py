@@ -10,8 +10,7 @@ what was in the cache can be told from the output.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -19,16 +18,17 @@ from statistics import median
 from typing import Any, TypeAlias
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from facetmill.dataset.engine import Call, caller
-from facetmill.dataset.ocr_cache import CachedReader, digest_of
+from facetmill.dataset.ocr_cache import CachedReader
 from facetmill.dataset.ocr_engines import ENGINES, ReadWord
 from facetmill.dataset.passing import pass_on
+from facetmill.dataset.picture_cache import look_at_all
+from facetmill.dataset.row_groups import rewrite
 from facetmill.encoders.pictures import Fault, picture_bytes
 from facetmill.files import replace_folder
 from facetmill.params import OcrParams
-from facetmill.records import PRODUCT_SCHEMA, require_schema, shards
+from facetmill.records import PRODUCT_SCHEMA
 
 _OCR = PRODUCT_SCHEMA.names.index("ocr")
 
@@ -81,15 +81,7 @@ def read_shards(source_dir: Path, target_dir: Path, params: OcrParams, cache_dir
         counts = OcrCounts(params.engine)
         root = source_dir.absolute().parent
         with caller(params.workers) as run:
-            for path in shards(source_dir):
-                with (
-                    pq.ParquetFile(path) as source,
-                    pq.ParquetWriter(folder / path.name, PRODUCT_SCHEMA, compression="zstd") as target,
-                ):
-                    require_schema(path, source.schema_arrow)
-                    for group in range(source.num_row_groups):
-                        table = source.read_row_group(group, use_threads=False)
-                        target.write_table(_with_words(table, root, params, cache_dir, run, counts))
+            rewrite(source_dir, folder, lambda table: _with_words(table, root, params, cache_dir, run, counts))
     return counts
 
 
@@ -103,7 +95,8 @@ def _with_words(
         [] if words else [str(root / image) for image in images[:limit]]
         for images, words in zip(table.column("images").to_pylist(), given, strict=True)
     ]
-    readings = _read_all({path for paths in pictures for path in paths}, params, cache_dir, run)
+    distinct = {path for paths in pictures for path in paths}
+    readings = look_at_all(distinct, _reader(params, cache_dir).known, partial(_read, params, cache_dir), run)
     for words, paths in zip(given, pictures, strict=True):
         counts.num_products += 1
         counts.num_given += bool(words)
@@ -117,26 +110,6 @@ def _with_words(
             words += sure
     column = PRODUCT_SCHEMA.field(_OCR)
     return table.set_column(_OCR, column, pa.array(given, column.type))
-
-
-def _read_all(paths: Iterable[str], params: OcrParams, cache_dir: Path, run: Call[_Reading]) -> dict[str, _Reading]:
-    """What stands on each picture. Files with the same bytes are one picture."""
-    readings: dict[str, _Reading] = {}
-    unread: dict[str, list[str]] = defaultdict(list)  # paths by digest
-    for path in sorted(paths):
-        data = picture_bytes(path)
-        if isinstance(data, Fault):
-            readings[path] = data
-            continue
-        digest = digest_of(data)
-        if digest in unread or (words := _reader(params, cache_dir).known(digest)) is None:
-            unread[digest].append(path)
-        else:
-            readings[path] = words
-    found = run(partial(_read, params, cache_dir), [same[0] for same in unread.values()])
-    for same, reading in zip(unread.values(), found, strict=True):
-        readings |= dict.fromkeys(same, reading)
-    return readings
 
 
 def _read(params: OcrParams, cache_dir: Path, path: str) -> _Reading:

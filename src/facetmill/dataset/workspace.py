@@ -32,8 +32,12 @@ from facetmill.sources import SOURCES, parse_data
 DVC_FILES = ("dvc.yaml", "dvc.lock", "params.yaml")
 
 _DEMO_PATH = Path("src/facetmill/sources/demo")
-_OUTS = ("ingested", "read", "matched", "supervised", "divided", "dataset", "checked", "plots", "reports")
-_SECTIONS = ("dataset", "ocr", "match", "distant", "split", "saliency", "check")  # of params.yaml, that shape a dataset
+_OUTS = (
+    *("ingested", "read", "located", "matched", "supervised", "divided", "dataset", "visual_tokens"),
+    *("checked", "plots", "reports"),
+)
+#: Of params.yaml, what shapes a dataset.
+_SECTIONS = ("dataset", "ocr", "regions", "match", "distant", "split", "saliency", "visual_tokens", "check")
 
 _CACHED = re.compile(r"Stage '(\w+)' (?:didn't change, skipping|is cached - skipping run)")
 
@@ -96,14 +100,16 @@ def resolve(root: Path, params: Params, data: str | None) -> Params:
     return replace(
         params,
         dataset=replace(dataset, path=str(found), images=images, corrections=corrections),
+        regions=replace(params.regions, kind=_absolute_network(root, params.regions.kind)),
         distant=replace(params.distant, labeller=labeller),
+        visual_tokens=replace(params.visual_tokens, codebook=_absolute_network(root, params.visual_tokens.codebook)),
     )
 
 
 def workspace_dir(root: Path, params: Params) -> Path:
     """Where the dataset of resolved parameters lives: `root/data/<format>-<name>-<hash>`."""
     sections = {name: to_mapping(getattr(params, name)) for name in _SECTIONS}
-    for name in ("dataset", "match", "ocr"):
+    for name in ("dataset", "ocr", "regions", "match"):
         del sections[name]["workers"]  # changes how fast, not what
     del sections["distant"]["training"]  # made the labeller, which is what counts
     if params.dataset.format == "demo":
@@ -229,12 +235,17 @@ def _in_workspace(root: Path, params: Params) -> dict[str, Any]:
 
 def _stages(root: Path, params: Params) -> str:
     """The project's dvc.yaml, and what stages depend on only where it is set: a folder of pictures, corrections, a
-    labeller."""
+    labeller, networks of one's own."""
     text = (root / "dvc.yaml").read_text(encoding="utf-8")
     dataset = params.dataset
+    pictures = dataset.images if dataset.format != "demo" else None
+    looked_at = pictures if params.regions.kind else None  # shards stay as they were when only a picture changes
+    coded = pictures if params.visual_tokens.codebook else None
     more = {
-        "ingest": [dataset.images if dataset.format != "demo" else None, dataset.corrections],
+        "ingest": [pictures, dataset.corrections],
+        "regions": [_own_network(params.regions.kind), looked_at],
         "distant": [params.distant.labeller],
+        "visual_tokens": [_own_network(params.visual_tokens.codebook), coded],
     }
     if not any(path for paths in more.values() for path in paths):
         return text
@@ -242,6 +253,19 @@ def _stages(root: Path, params: Params) -> str:
     for stage, paths in more.items():
         stages["stages"][stage]["deps"] += [path for path in paths if path]
     return yaml.safe_dump(stages, sort_keys=False)
+
+
+def _absolute_network(root: Path, setting: str | None) -> str | None:
+    """A setting that names a local folder below the root, or anywhere, with its whole path; others as they are."""
+    folder = (
+        Path(os.path.abspath(root / setting)) if setting and setting not in ("grid", "proposals", "train") else None
+    )
+    return str(folder) if folder and folder.is_dir() else setting
+
+
+def _own_network(setting: str | None) -> str | None:
+    """The folder of a resolved setting, where it is one."""
+    return setting if setting and Path(setting).is_absolute() else None
 
 
 def _write(path: Path, text: str) -> None:

@@ -173,7 +173,7 @@ def _load_pretrained(config: ImageEncoderConfig) -> ImageEncoder:
             )
     except (OSError, ValueError) as error:
         raise ParamsError(f"image_encoder = {source!r}: no safetensors weights could be loaded: {error}") from error
-    mean, std = _published_scale(source)
+    mean, std = published_scale(source, "image_encoder")
     try:
         return ImageEncoder(
             network,
@@ -189,13 +189,17 @@ def _load_pretrained(config: ImageEncoderConfig) -> ImageEncoder:
         ) from error
 
 
-def _published_scale(source: str) -> tuple[Sequence[float], Sequence[float]]:
-    """Mean and standard deviation of the channels (0..1) that the encoder was trained with."""
+def published_scale(source: str, setting: str) -> tuple[Sequence[float], Sequence[float]]:
+    """Mean and standard deviation of the channels (0..1) that a network was trained with; `setting` named it.
+
+    Raises `ParamsError` where they are not those of RGB pictures."""
     try:
         described, _ = ImageProcessingMixin.get_image_processor_dict(source)
     except (OSError, ValueError):
         described = {}
+    if described.get("do_normalize") is False:
+        return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     mean, std = described.get("image_mean", IMAGENET_MEAN), described.get("image_std", IMAGENET_STD)
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-        raise ParamsError(f"image_encoder = {source!r}: image_mean {mean}, image_std {std} are not of RGB pictures")
+        raise ParamsError(f"{setting} = {source!r}: image_mean {mean}, image_std {std} are not of RGB pictures")
     return mean, std

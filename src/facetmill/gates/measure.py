@@ -34,7 +34,7 @@ from facetmill.records import (
     shards,
 )
 
-REPORTS = ("ingest", "ocr", "match", "distant", "split", "saliency")
+REPORTS = ("ingest", "ocr", "regions", "match", "distant", "split", "saliency", "visual_tokens")
 
 _NEED_ALL_SHARDS = (
     *("lost_products", "repeated_ids", "groups_in_two_splits", "facets_outside_schema"),

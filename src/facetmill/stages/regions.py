@@ -1,0 +1,31 @@
+"""Stage `regions`: find the regions of each product's first picture. Each picture is looked at once, ever."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from facetmill.dataset.regions import find_regions
+from facetmill.errors import FacetmillError
+from facetmill.files import write_json
+from facetmill.params import load_params
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", type=Path, required=True, help="folder of shards whose packs were read")
+    parser.add_argument("--out", type=Path, required=True, help="folder of shards to write")
+    parser.add_argument("--report", type=Path, required=True, help="JSON file of counts to write")
+    paths = parser.parse_args()
+    cache_dir = Path(os.environ.get("FACETMILL_CACHE", ".facetmill")) / "regions"
+    try:
+        params = load_params(Path("params.yaml"))
+        counts = find_regions(paths.source, paths.out, params.regions, cache_dir)
+        write_json(paths.report, counts.to_json())
+    except FacetmillError as error:
+        raise SystemExit(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()
