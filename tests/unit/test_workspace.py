@@ -226,6 +226,20 @@ def test_a_detector_of_ones_own_is_named_from_the_project_and_watched(data: Para
     assert named.regions.kind in yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]["regions"]["deps"]
 
 
+def test_an_encoder_of_ones_own_is_watched_where_saliency_is_asked_for(data: Params, project: Path) -> None:
+    (project / "encoders" / "own").mkdir(parents=True)
+    (project / "bilstm").mkdir()  # not a folder of weights: the setting is a word of ours
+    asking = replace(data.saliency, seeds=[0], encoder="bilstm", image_encoder="encoders/own")
+    named = resolve(project, replace(data, saliency=asking), None)
+    assert (named.saliency.encoder, named.saliency.image_encoder) == ("bilstm", str(project / "encoders" / "own"))
+    written_stages = yaml.safe_load((prepare(project, named) / "dvc.yaml").read_text())["stages"]
+    assert named.saliency.image_encoder in written_stages["saliency"]["deps"]
+    off = replace(named, saliency=replace(named.saliency, seeds=None))
+    assert yaml.safe_load((prepare(project, off) / "dvc.yaml").read_text()) == yaml.safe_load(
+        (project / "dvc.yaml").read_text()
+    )
+
+
 def test_a_stage_that_looks_at_pictures_watches_their_folder(data: Params, project: Path, tmp_path: Path) -> None:
     """Shards have only the paths of pictures, and stay as they were when a picture changes."""
     (tmp_path / "pictures").mkdir()

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import yaml
 
@@ -38,6 +38,11 @@ _OUTS = (
 )
 #: Of params.yaml, what shapes a dataset.
 _SECTIONS = ("dataset", "ocr", "regions", "match", "distant", "split", "saliency", "visual_tokens", "check")
+
+Setting = TypeVar("Setting", str, str | None)
+
+#: Settings that name a network or something else, and are words of ours even where a folder is called so.
+_NO_FOLDERS = ("grid", "proposals", "train", "packaged", "bilstm", "config")
 
 _CACHED = re.compile(r"Stage '(\w+)' (?:didn't change, skipping|is cached - skipping run)")
 
@@ -102,6 +107,11 @@ def resolve(root: Path, params: Params, data: str | None) -> Params:
         dataset=replace(dataset, path=str(found), images=images, corrections=corrections),
         regions=replace(params.regions, kind=_absolute_network(root, params.regions.kind)),
         distant=replace(params.distant, labeller=labeller),
+        saliency=replace(
+            params.saliency,
+            encoder=_absolute_network(root, params.saliency.encoder),
+            image_encoder=_absolute_network(root, params.saliency.image_encoder),
+        ),
         visual_tokens=replace(params.visual_tokens, codebook=_absolute_network(root, params.visual_tokens.codebook)),
     )
 
@@ -241,10 +251,12 @@ def _stages(root: Path, params: Params) -> str:
     pictures = dataset.images if dataset.format != "demo" else None
     looked_at = pictures if params.regions.kind else None  # shards stay as they were when only a picture changes
     coded = pictures if params.visual_tokens.codebook else None
+    asked = params.saliency if params.saliency.seeds else None
     more = {
         "ingest": [pictures, dataset.corrections],
         "regions": [_own_network(params.regions.kind), looked_at],
         "distant": [params.distant.labeller],
+        "saliency": [pictures, *map(_own_network, (asked.encoder, asked.image_encoder))] if asked else [],
         "visual_tokens": [_own_network(params.visual_tokens.codebook), coded],
     }
     if not any(path for paths in more.values() for path in paths):
@@ -255,12 +267,12 @@ def _stages(root: Path, params: Params) -> str:
     return yaml.safe_dump(stages, sort_keys=False)
 
 
-def _absolute_network(root: Path, setting: str | None) -> str | None:
+def _absolute_network(root: Path, setting: Setting) -> Setting:
     """A setting that names a local folder below the root, or anywhere, with its whole path; others as they are."""
-    folder = (
-        Path(os.path.abspath(root / setting)) if setting and setting not in ("grid", "proposals", "train") else None
-    )
-    return str(folder) if folder and folder.is_dir() else setting
+    if setting is None or setting in _NO_FOLDERS:
+        return setting
+    folder = os.path.abspath(root / setting)
+    return folder if os.path.isdir(folder) else setting
 
 
 def _own_network(setting: str | None) -> str | None:
