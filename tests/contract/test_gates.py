@@ -57,6 +57,7 @@ class Workspace:
         )
         for stage in ("ocr", "regions", "match", "distant"):
             write_json(self.reports / f"{stage}.json", {"num_products": number})
+        write_json(self.reports / "saliency.json", {"slots": []})
         write_json(self.reports / "visual_tokens.json", {"codebook": None})
         write_json(self.reports / "split.json", {"num_source_splits_replaced": 0})
 

@@ -22,15 +22,10 @@ from tests.pipeline.conftest import ROOT, make_workspace
 
 pytestmark = pytest.mark.pipeline
 
-STAGES = {
-    "ingest": ["--out", "ingested", "--report", "reports/ingest.json"],
-    "ocr": ["--source", "ingested", "--out", "read", "--report", "reports/ocr.json"],
-    "regions": ["--source", "read", "--out", "located", "--report", "reports/regions.json"],
-    "match": ["--source", "located", "--out", "matched", "--report", "reports/match.json"],
-    "distant": ["--source", "matched", "--out", "supervised", "--report", "reports/distant.json"],
-    "split": ["--source", "supervised", "--out", "dataset", "--report", "reports/split.json"],
-    "visual_tokens": ["--dataset", "dataset", "--out", "visual_tokens", "--report", "reports/visual_tokens.json"],
-    "check": ["--dataset", "dataset", "--reports", "reports", "--out", "checked"],
+#: The arguments of each stage as dvc.yaml gives them.
+STAGES: dict[str, list[str]] = {
+    name: stage["cmd"].split()[3:]  # after: python -m facetmill.stages.NAME
+    for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()
 }
 GIB = 2**30
 
@@ -150,7 +145,17 @@ def test_a_kill_between_two_outputs_is_mended_by_the_next_run(workspace: Path, s
     assert run_all(workspace, *making[place:]).version != before
     left_by_the_dead = {name for name in content(workspace) if name.startswith(".") or "/." in name}
     mended = {name: data for name, data in content(workspace).items() if name not in left_by_the_dead}
-    for name in ("ingested", "read", "located", "matched", "supervised", "dataset", "visual_tokens", "reports"):
+    for name in (
+        "ingested",
+        "read",
+        "located",
+        "matched",
+        "supervised",
+        "divided",
+        "dataset",
+        "visual_tokens",
+        "reports",
+    ):
         shutil.rmtree(workspace / name)
     run_all(workspace, *making)
     assert {name: data for name, data in content(workspace).items() if name not in left_by_the_dead} == mended
