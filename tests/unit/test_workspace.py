@@ -28,7 +28,7 @@ from facetmill.errors import DataError
 from facetmill.params import Params, load_params
 from facetmill.records import SPLITS
 
-STAGES = ["ingest", "ocr", "regions", "match", "distant", "split", "saliency", "visual_tokens", "check"]
+STAGES = ["ingest", "match", "split", "check"]  # the others are switched off
 
 
 @pytest.fixture
@@ -145,8 +145,8 @@ def test_build_and_rebuild(data: Params, project: Path, tmp_path: Path) -> None:
     other_seed = replace(data, split=replace(data.split, seed=1))
     third = build(project, other_seed, on_line=quiet)  # in another workspace: the rest comes from the run cache
     assert (third.stages_run, third.stages_cached) == (
-        ["split", "saliency", "visual_tokens", "check"],
-        ["ingest", "ocr", "regions", "match", "distant"],
+        ["split", "check"],
+        ["ingest", "match"],
     )
     assert third.dataset.dir != dataset.dir
     third.dataset.require_passed()
@@ -216,9 +216,10 @@ def test_a_detector_of_ones_own_is_named_from_the_project_and_watched(data: Para
     for kind in (None, "grid", "proposals", "some/detector"):
         other = resolve(project, replace(data, regions=replace(data.regions, kind=kind)), None)
         assert other.regions.kind == kind
-        assert yaml.safe_load((prepare(project, other) / "dvc.yaml").read_text()) == yaml.safe_load(
-            (project / "dvc.yaml").read_text()
+        found = yaml.safe_load((prepare(project, other) / "dvc.yaml").read_text())["stages"].get(
+            "regions", {"deps": []}
         )
+        assert not any(Path(dep).is_absolute() for dep in found["deps"])
     named = resolve(project, replace(data, regions=replace(data.regions, kind="detectors/grid")), None)
     assert named.regions.kind == str(project / "detectors" / "grid")
     folder = prepare(project, named)
@@ -235,9 +236,7 @@ def test_an_encoder_of_ones_own_is_watched_where_saliency_is_asked_for(data: Par
     written_stages = yaml.safe_load((prepare(project, named) / "dvc.yaml").read_text())["stages"]
     assert named.saliency.image_encoder in written_stages["saliency"]["deps"]
     off = replace(named, saliency=replace(named.saliency, seeds=None))
-    assert yaml.safe_load((prepare(project, off) / "dvc.yaml").read_text()) == yaml.safe_load(
-        (project / "dvc.yaml").read_text()
-    )
+    assert "saliency" not in yaml.safe_load((prepare(project, off) / "dvc.yaml").read_text())["stages"]
 
 
 def test_a_stage_that_looks_at_pictures_watches_their_folder(data: Params, project: Path, tmp_path: Path) -> None:
@@ -303,13 +302,13 @@ def test_a_killed_build_is_done_again(data: Params, project: Path, tmp_path: Pat
     slow = (
         (project / "dvc.yaml")
         .read_text()
-        .replace("cmd: python -m facetmill.stages.ocr", "cmd: sleep 60; python -m facetmill.stages.ocr")
+        .replace("cmd: python -m facetmill.stages.match", "cmd: sleep 60; python -m facetmill.stages.match")
     )
     fast = (project / "dvc.yaml").read_text()
     (project / "dvc.yaml").write_text(slow)
     builder = start_builder(project, tmp_path)
     folder = workspace_dir(project, data)
-    wait_for(lambda: (folder / "dvc.lock").exists() and str(folder / "read") in written(folder))
+    wait_for(lambda: (folder / "dvc.lock").exists() and str(folder / "matched") in written(folder))
     children = psutil.Process(builder.pid).children(recursive=True)
     builder.kill()
     for child in children:
@@ -320,27 +319,27 @@ def test_a_killed_build_is_done_again(data: Params, project: Path, tmp_path: Pat
     # The worst case: the number of the dead process belongs to another one now.
     stale = rwlock(folder).replace(str(dvc_pid(folder)), str(os.getpid()))
     (folder / ".dvc/tmp/rwlock").write_text(stale)
-    (folder / ".read.abcd").mkdir()
+    (folder / ".matched.abcd").mkdir()
 
     (project / "dvc.yaml").write_text(fast)
     result = build(project, data, on_line=quiet)
     assert (result.stages_run, result.stages_cached) == (
-        ["ocr", "regions", "match", "distant", "split", "saliency", "visual_tokens", "check"],
+        ["match", "split", "check"],
         ["ingest"],
     )
     result.dataset.require_passed()
-    assert not (folder / ".read.abcd").exists()
+    assert not (folder / ".matched.abcd").exists()
 
 
 def test_a_build_waits_for_the_orphan_of_a_killed_builder(data: Params, project: Path, tmp_path: Path) -> None:
     """Only the builder is killed: its DVC works on, so the workspace is still not free."""
     text = (project / "dvc.yaml").read_text()
     (project / "dvc.yaml").write_text(
-        text.replace("cmd: python -m facetmill.stages.ocr", "cmd: sleep 60; python -m facetmill.stages.ocr")
+        text.replace("cmd: python -m facetmill.stages.match", "cmd: sleep 60; python -m facetmill.stages.match")
     )
     builder = start_builder(project, tmp_path)
     folder = workspace_dir(project, data)
-    wait_for(lambda: (folder / "dvc.lock").exists() and str(folder / "read") in written(folder))
+    wait_for(lambda: (folder / "dvc.lock").exists() and str(folder / "matched") in written(folder))
     children = psutil.Process(builder.pid).children(recursive=True)
     builder.kill()
     builder.wait(30)

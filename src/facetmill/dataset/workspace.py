@@ -20,7 +20,7 @@ from typing import IO, Any, TypeVar
 
 import yaml
 
-from facetmill.dataset import dvc
+from facetmill.dataset import dvc, switches
 from facetmill.dataset.version import Dataset
 from facetmill.errors import DataError, ParamsError
 from facetmill.files import hash_json, write_text
@@ -134,7 +134,7 @@ def workspace_dir(root: Path, params: Params) -> Path:
 def prepare(root: Path, params: Params) -> Path:
     """Make the workspace of resolved parameters, or bring it up to date; what is equal is not rewritten.
 
-    It holds params.yaml, a copy of dvc.yaml, a link to the source code and DVC's settings.
+    It holds params.yaml, a dvc.yaml, a link to the source code and DVC's settings.
     """
     root = root.resolve()
     folder = workspace_dir(root, params)
@@ -244,27 +244,22 @@ def _in_workspace(root: Path, params: Params) -> dict[str, Any]:
 
 
 def _stages(root: Path, params: Params) -> str:
-    """The project's dvc.yaml, and what stages depend on only where it is set: a folder of pictures, corrections, a
-    labeller, networks of one's own."""
-    text = (root / "dvc.yaml").read_text(encoding="utf-8")
-    dataset = params.dataset
-    pictures = dataset.images if dataset.format != "demo" else None
-    looked_at = pictures if params.regions.kind else None  # shards stay as they were when only a picture changes
-    coded = pictures if params.visual_tokens.codebook else None
-    asked = params.saliency if params.saliency.seeds else None
+    """The project's dvc.yaml without the stages that are off, and with what stages depend on only where it is set: a
+    folder of pictures, corrections, a labeller, networks of one's own."""
+    pipeline = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
+    dataset, saliency = params.dataset, params.saliency
+    pictures = dataset.images if dataset.format != "demo" else None  # shards stay as they were when one changes
     more = {
         "ingest": [pictures, dataset.corrections],
-        "regions": [_own_network(params.regions.kind), looked_at],
+        "regions": [_own_network(params.regions.kind), pictures],
         "distant": [params.distant.labeller],
-        "saliency": [pictures, *map(_own_network, (asked.encoder, asked.image_encoder))] if asked else [],
-        "visual_tokens": [_own_network(params.visual_tokens.codebook), coded],
+        "saliency": [_own_network(saliency.encoder), _own_network(saliency.image_encoder), pictures],
+        "visual_tokens": [_own_network(params.visual_tokens.codebook), pictures],
     }
-    if not any(path for paths in more.values() for path in paths):
-        return text
-    stages = yaml.safe_load(text)
-    for stage, paths in more.items():
-        stages["stages"][stage]["deps"] += [path for path in paths if path]
-    return yaml.safe_dump(stages, sort_keys=False)
+    pipeline["stages"] = switches.without(pipeline["stages"], switches.switched_off(params))
+    for stage in more.keys() & pipeline["stages"].keys():
+        pipeline["stages"][stage]["deps"] += [path for path in more[stage] if path]
+    return yaml.safe_dump(pipeline, sort_keys=False)
 
 
 def _absolute_network(root: Path, setting: Setting) -> Setting:

@@ -18,7 +18,7 @@ from great_expectations.expectations.core.expect_column_min_to_be_between import
 from great_expectations.expectations.core.expect_column_sum_to_be_between import ExpectColumnSumToBeBetween
 from great_expectations.expectations.expectation import Expectation
 
-from facetmill.gates.measure import Facts, measure
+from facetmill.gates.measure import REPORTS, Facts, measure
 from facetmill.gates.verdict import NOT_MEASURED, DataVerdict, Severity, Verdict, shown
 from facetmill.params import CheckParams
 
@@ -150,14 +150,19 @@ def claims(params: CheckParams, max_bad_share: float) -> tuple[Claim, ...]:
 
 
 def check_dataset(
-    dataset_dir: Path, reports_dir: Path, params: CheckParams, max_bad_share: float, looks_path: Path | None = None
+    dataset_dir: Path,
+    reports_dir: Path,
+    params: CheckParams,
+    max_bad_share: float,
+    looks_path: Path | None = None,
+    reports: Sequence[str] = REPORTS,
 ) -> DataVerdict:
-    """Judge every claim about the frozen dataset in `dataset_dir` and the reports of the stages that built it.
+    """Judge every claim about the frozen dataset in `dataset_dir` and the `reports` of the stages that built it.
 
     Never raises for what it finds: a missing or broken file makes the claims that need it false. Shares are 0..1. How
     pictures look is kept in `looks_path`, if given; raises `PlatformError` where that cannot be used.
     """
-    return judge(claims(params, max_bad_share), measure(dataset_dir, reports_dir, looks_path))
+    return judge(claims(params, max_bad_share), measure(dataset_dir, reports_dir, looks_path, reports))
 
 
 def judge(asked: Sequence[Claim], facts: Facts) -> DataVerdict:

@@ -8,7 +8,7 @@ of its frame, never guessed: a claim about a column that is not there fails.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from facetmill.records import (
     shards,
 )
 
+#: Of every stage; those that are switched off write none.
 REPORTS = ("ingest", "ocr", "regions", "match", "distant", "split", "saliency", "visual_tokens")
 
 _NEED_ALL_SHARDS = (
@@ -55,8 +56,10 @@ class Facts:
     counts: Mapping[str, int]
 
 
-def measure(dataset_dir: Path, reports_dir: Path, looks_path: Path | None = None) -> Facts:
-    """Look at every shard, the attribute schema, the manifest and the stage reports of a dataset.
+def measure(
+    dataset_dir: Path, reports_dir: Path, looks_path: Path | None = None, reports: Sequence[str] = REPORTS
+) -> Facts:
+    """Look at every shard, the attribute schema, the manifest and these `reports` of stages of a dataset.
 
     Never raises for what it finds there: what cannot be read is counted, and `obstacles` says why. How pictures look is
     kept in `looks_path`, if given; raises `PlatformError` where that cannot be used.
@@ -67,7 +70,7 @@ def measure(dataset_dir: Path, reports_dir: Path, looks_path: Path | None = None
     survey.read_shards()
     cache.keep()
     survey.read_manifest()
-    survey.read_reports(reports_dir)
+    survey.read_reports(reports_dir, reports)
     return survey.facts()
 
 
@@ -149,14 +152,14 @@ class _Survey:
             self.shard_rows[name]["unlike_manifest"] = 1
             self.examples.add("unlike_manifest", f"{name!r} is in manifest.json, but there is no such file")
 
-    def read_reports(self, reports_dir: Path) -> None:
+    def read_reports(self, reports_dir: Path, reports: Sequence[str]) -> None:
         found: dict[str, Any] = {}
-        for name in REPORTS:
+        for name in reports:
             try:
                 found[name] = read_json(reports_dir / f"{name}.json")
             except _UNREADABLE as error:
                 self.examples.add("missing_reports", f"{name}.json: {_cause(error)}")
-        self.dataset["missing_reports"] = len(REPORTS) - len(found)
+        self.dataset["missing_reports"] = len(reports) - len(found)
         try:
             self.dataset |= _ingest_shares(found["ingest"], self.examples)
         except _UNREADABLE as error:

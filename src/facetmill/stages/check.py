@@ -14,10 +14,12 @@ from facetmill.imports import unhindered_imports
 
 with unhindered_imports():
     from facetmill.dataset.plots import write_plots
+    from facetmill.dataset.switches import switched_off
     from facetmill.dataset.version import dataset_version
     from facetmill.errors import FacetmillError
     from facetmill.files import replace_folder, write_json, write_text
     from facetmill.gates.data import check_dataset
+    from facetmill.gates.measure import REPORTS
     from facetmill.params import load_params
     from facetmill.report.gate_page import render
 
@@ -32,7 +34,9 @@ def main() -> None:
     looks_path = Path(os.environ.get("FACETMILL_CACHE", ".facetmill")) / "looks.db"
     try:
         params = load_params(Path("params.yaml"))
-        verdict = check_dataset(paths.dataset, paths.reports, params.check, params.dataset.max_bad_share, looks_path)
+        reports = [name for name in REPORTS if name not in switched_off(params)]
+        limit = params.dataset.max_bad_share
+        verdict = check_dataset(paths.dataset, paths.reports, params.check, limit, looks_path, reports)
         version = dataset_version(paths.dataset)
         with replace_folder(paths.out) as folder:
             write_json(folder / "verdict.json", {**verdict.to_json(), "dataset_version": version})

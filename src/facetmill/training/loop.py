@@ -38,7 +38,7 @@ from facetmill.training.predict import predict, text_length
 from facetmill.training.seeding import epoch_seed, seed_everything
 
 PREPARED_AT_ONCE = 256  # products whose frozen features are kept in one go: what a kill can lose
-STORING_SHARE = 0.02  # of the time may go into keeping the state of a training; a kill loses at most 50 times a store
+STORING_SHARE = 0.01  # of the time may go into keeping the state of a training; a kill loses at most 100 times a store
 STORED_AT_ONCE = 0.1  # seconds; what takes less is kept after every epoch
 BATCHES_SORTED = 16  # shuffled products of this many batches are sorted by length together, to compute less padding
 
