@@ -106,6 +106,12 @@ def test_metrics_are_files_to_look_at_not_cached(stages: dict[str, Any]) -> None
     ]
 
 
+def test_git_ignores_what_dvc_repro_leaves_in_the_project(root: Path, stages: dict[str, Any]) -> None:
+    ignored = (root / ".gitignore").read_text().split()
+    outs = {f"/{path.split('/')[0]}" for stage in stages.values() for path in written(stage)}
+    assert outs <= set(ignored)
+
+
 def test_a_stage_tells_a_user_error_plainly(root: Path, tmp_path: Path) -> None:
     """What DVC shows must be the message, not a traceback."""
     text = (root / "params.yaml").read_text().replace("  validation: 0.1 ", "  validation: 1.0 ")
