@@ -66,7 +66,7 @@ clean: ## remove built datasets and caches; runs, models and the ledger stay. AL
 	@if [ -x $(BIN)/facetmill ]; then $(BIN)/facetmill down >/dev/null; fi
 	@for folder in data/*/; do if [ -d "$$folder.dvc" ]; then rm -rf "$$folder"; fi; done
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/bench/results .facetmill/dvc-cache .facetmill/features \
-	  .facetmill/ocr
+	  .facetmill/ocr .facetmill/regions .facetmill/looks.db
 	find src tests flows -name __pycache__ -type d -prune -exec rm -rf {} +
 	$(if $(filter 1,$(ALL)),rm -rf $(VENV))
 	@echo "Removed: built datasets and caches. 'facetmill dataset build' makes them again; a candidate can be promoted"

@@ -120,6 +120,8 @@ def test_clean_keeps_what_cannot_be_made_again(project: Path) -> None:
         ".facetmill/dvc-cache/x",
         ".facetmill/features/x",
         ".facetmill/ocr/x",
+        ".facetmill/regions/x",
+        ".facetmill/looks.db",
         ".mypy_cache/x",
     ]
     for name in kept + removed:
