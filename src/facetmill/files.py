@@ -7,10 +7,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from facetmill.errors import DataError
 
 
 @contextmanager
@@ -84,6 +86,20 @@ def hash_folder(folder: Path) -> str:
     for path in sorted(entry for entry in folder.rglob("*") if entry.is_file()):
         digest.update(f"{path.relative_to(folder).as_posix()}\0{hash_file(path)}\n".encode())
     return digest.hexdigest()
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """`hash_file` of every file below a folder, by its path relative to it."""
+    files = sorted(entry for entry in folder.rglob("*") if entry.is_file())
+    return {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
+
+
+def require_hashes(folder: Path, hashes: Mapping[str, str]) -> None:
+    """Raises `DataError` for the first file that is missing, or is not what `hash_files` once said."""
+    for name, expected in hashes.items():
+        path = folder / name
+        if not path.is_file() or hash_file(path) != expected:
+            raise DataError(f"{path}: {'changed since it was written' if path.is_file() else 'missing'}")
 
 
 def hash_json(value: Any) -> str:

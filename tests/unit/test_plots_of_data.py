@@ -54,7 +54,8 @@ def test_each_file_holds_its_numbers_the_largest_first(built: Path) -> None:
         ("Fabric", "2"),
     ]
     assert [(row["reason"], row["rows"]) for row in found["dropped"]] == [("b", "7"), ("c", "3"), ("a", "1")]
-    assert [(row["split"], row["facets"]) for row in found["facets"]][:2] == [("train", "3"), ("train", "1")]
+    facets = [(row["where"], row["facets"]) for row in found["facets"]]
+    assert facets[:2] == [("train, in the text", "3"), ("train, only in the picture", "1")]
     assert [row["dif"] for row in found["saliency"]] == ["0.4", "-0.02"]
 
 

@@ -94,11 +94,14 @@ def test_only_known_facets_of_products_with_a_picture_are_asked_about(shirts: li
         replace(shirts[2], facets=(seen_in_picture,)),
         replace(shirts[3], facets=(*shirts[3].facets, seen_in_picture)),
     ]
-    given = pictured(products, 16)
+    given = pictured(products, 16, Path())
     tokenizer = VocabularyTokenizer.fit("words", [product.title for product in products], min_count=1)
     questions = ask(given, tokenizer)
     assert questions.answers == [(facet.attribute, facet.value) for facet in shirts[3].facets]
     assert given.pixels_P3SS.shape == (1, 3, 16, 16)
+    assert given.left_out == {"picture missing": 1, "picture broken": 1, "without known facet": 1}
+    with pytest.raises(DataError, match=r"product 4: image '\.\./a\.png' leaves "):
+        pictured([replace(shirts[4], images=("../a.png",))], 16, tmp_path)
 
 
 def test_the_picture_adds_all_where_it_alone_tells_and_nothing_where_the_text_does(shirts: list[Product]) -> None:
@@ -135,6 +138,7 @@ def test_accuracies_and_their_difference_by_hand() -> None:
         groups=[f"g{number}" for number in range(16)],
         text_X=np.array([2, 2, 2, *[0] * 9, 0, 0, 0, 0]),
         picture_X=np.array([*[2] * 9, 0, 0, 0, 2, 2, 2, 2]),
+        left_out={},
     )
     little, found = slots(judged, min_dif=0.5)
     assert (found.attribute, found.questions, found.text, found.picture, found.dif) == ("Colour", 12, 0.25, 0.75, 0.5)
@@ -165,6 +169,7 @@ def test_the_dataset_is_as_before_but_for_what_the_schema_says(shirts: list[Prod
     }
     assert [slot["attribute"] for slot in report["slots"]] == ["Colour", "Fabric"]
     assert report["num_products"] == len(shirts)
+    assert report["left_out"] == {"learned": {}, "asked": {}}
 
 
 def test_switched_off_it_changes_nothing(shirts: list[Product], tmp_path: Path) -> None:

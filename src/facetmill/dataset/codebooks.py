@@ -26,7 +26,7 @@ from facetmill.dataset.visual_tokens import MAX_CODES
 from facetmill.dataset.vq_network import VqNetwork
 from facetmill.encoders.text import without_bars
 from facetmill.errors import DataError, ParamsError
-from facetmill.files import hash_file, write_json
+from facetmill.files import hash_files, require_hashes, write_json
 
 FORMAT_VERSION = 1
 LAPLACE_EPSILON = 0.1  # DALL-E's dVAE saw brightness (0..1) pressed into 0.1..0.9 (its appendix A.3)
@@ -146,10 +146,7 @@ def load_codebook(folder: Path) -> Codebook:
         raise DataError(f"{path}: not a codebook that the stage visual_tokens wrote: {error}") from None
     if described.format_version != FORMAT_VERSION:
         raise DataError(f"{path}: format_version {described.format_version}, but this Facetmill reads {FORMAT_VERSION}")
-    for name, expected in described.hashes.items():
-        file = folder / name
-        if not file.is_file() or hash_file(file) != expected:
-            raise DataError(f"{file}: {'changed since it was written' if file.is_file() else 'missing'}")
+    require_hashes(folder, described.hashes)
     if described.kind == "flava":
         return FlavaCodebook(str(folder / "network"), described.size)
     network = VqNetwork(described.size, described.grid, described.num_codes)
@@ -161,7 +158,5 @@ def load_codebook(folder: Path) -> Codebook:
 
 
 def _describe(codebook: Codebook, kind: Literal["vq", "flava"], folder: Path) -> None:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    hashes = {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
-    described = _Description(FORMAT_VERSION, kind, codebook.size, codebook.grid, codebook.num_codes, hashes)
+    described = _Description(FORMAT_VERSION, kind, codebook.size, codebook.grid, codebook.num_codes, hash_files(folder))
     write_json(folder / "codebook.json", asdict(described))

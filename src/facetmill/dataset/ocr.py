@@ -25,7 +25,7 @@ from facetmill.dataset.ocr_engines import ENGINES, ReadWord
 from facetmill.dataset.passing import pass_on
 from facetmill.dataset.picture_cache import look_at_all
 from facetmill.dataset.row_groups import rewrite
-from facetmill.encoders.pictures import Fault, picture_bytes
+from facetmill.encoders.pictures import Fault, picture_bytes, picture_path
 from facetmill.files import replace_folder
 from facetmill.params import OcrParams
 from facetmill.records import PRODUCT_SCHEMA
@@ -92,8 +92,10 @@ def _with_words(
     limit = 1 if params.images == "first" else None
     given = table.column("ocr").to_pylist()
     pictures = [
-        [] if words else [str(root / image) for image in images[:limit]]
-        for images, words in zip(table.column("images").to_pylist(), given, strict=True)
+        [] if words else [str(picture_path(root, image, product_id)) for image in images[:limit]]
+        for product_id, images, words in zip(
+            table.column("product_id").to_pylist(), table.column("images").to_pylist(), given, strict=True
+        )
     ]
     distinct = {path for paths in pictures for path in paths}
     readings = look_at_all(distinct, _reader(params, cache_dir).known, partial(_read, params, cache_dir), run)

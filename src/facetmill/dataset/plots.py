@@ -26,7 +26,7 @@ def write_plots(dataset_dir: Path, reports_dir: Path, out_dir: Path, *, min_dif:
     Where the dataset cannot be read a file has its header alone; the verdict of the data gate says why.
     """
     with replace_folder(out_dir) as folder:
-        _write(folder / "facets.csv", ("split", "kind", "facets"), lambda: _facets(dataset_dir))
+        _write(folder / "facets.csv", ("where", "facets"), lambda: _facets(dataset_dir))
         _write(folder / "attributes.csv", ("attribute", "products"), lambda: _attributes(dataset_dir))
         _write(folder / "dropped.csv", ("reason", "rows"), lambda: _dropped(reports_dir))
         header = ("attribute", "questions", "text", "picture", "dif", "low", "high", "modality")
@@ -37,8 +37,8 @@ def write_plots(dataset_dir: Path, reports_dir: Path, out_dir: Path, *, min_dif:
 def _facets(dataset_dir: Path) -> _Rows:
     splits = read_json(dataset_dir / "manifest.json")["splits"]
     for split in SPLITS:
-        yield {"split": split, "kind": "in the text", "facets": int(splits[split]["num_explicit"])}
-        yield {"split": split, "kind": "only in the picture", "facets": int(splits[split]["num_implicit"])}
+        yield {"where": f"{split}, in the text", "facets": int(splits[split]["num_explicit"])}
+        yield {"where": f"{split}, only in the picture", "facets": int(splits[split]["num_implicit"])}
 
 
 def _attributes(dataset_dir: Path) -> _Rows:

@@ -25,7 +25,7 @@ from facetmill.dataset.passing import pass_on
 from facetmill.dataset.picture_cache import PictureCache, digest_of, look_at_all
 from facetmill.dataset.region_finders import finder_of
 from facetmill.dataset.row_groups import rewrite
-from facetmill.encoders.pictures import Fault, decode_unstretched, picture_bytes
+from facetmill.encoders.pictures import Fault, decode_unstretched, picture_bytes, picture_path
 from facetmill.files import hash_json, replace_folder
 from facetmill.params import RegionsParams
 from facetmill.records import PRODUCT_SCHEMA, Box
@@ -90,8 +90,10 @@ def _with_regions(
     """The products with their regions; `root` is where relative paths of pictures begin."""
     regions = table.column("regions").to_pylist()
     pictures = [
-        None if given or not images else str(root / images[0])
-        for images, given in zip(table.column("images").to_pylist(), regions, strict=True)
+        None if given or not images else str(picture_path(root, images[0], product_id))
+        for product_id, images, given in zip(
+            table.column("product_id").to_pylist(), table.column("images").to_pylist(), regions, strict=True
+        )
     ]
     distinct = {path for path in pictures if path is not None}
     findings = look_at_all(distinct, _cached_finder(params, cache_dir).known, partial(_find, params, cache_dir), run)

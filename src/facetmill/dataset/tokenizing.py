@@ -27,7 +27,7 @@ from facetmill.dataset.codebooks import Codebook, FlavaCodebook, VqCodebook
 from facetmill.dataset.picture_cache import digest_of
 from facetmill.dataset.visual_tokens import FORMAT_VERSION, TOKEN_SCHEMA
 from facetmill.dataset.vq_training import train_network
-from facetmill.encoders.pictures import Fault, decode_picture, picture_bytes
+from facetmill.encoders.pictures import Fault, decode_picture, picture_bytes, picture_path
 from facetmill.errors import DataError
 from facetmill.files import replace_folder, write_json
 from facetmill.params import VisualTokensParams
@@ -242,10 +242,4 @@ def _first_pictures(shard: Path, root: Path) -> Iterator[str | None]:
         require_schema(shard, parquet.schema_arrow)
         for batch in parquet.iter_batches(_BATCH_ROWS, columns=["product_id", "images"]):
             for product_id, images in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                if not images:
-                    yield None
-                    continue
-                path = root / images[0]
-                if not Path(images[0]).is_absolute() and not path.resolve().is_relative_to(root.resolve()):
-                    raise DataError(f"{shard}, product {product_id}: image {images[0]!r} leaves {root}")
-                yield str(path)
+                yield str(picture_path(root, images[0], product_id)) if images else None

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from facetmill.errors import DataError
+
 #: A picture with more pixels is taken for a decompression bomb; 50 megapixels is beyond what shops publish.
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 64 * 2**20  # of a file; nothing above is read
@@ -43,6 +45,14 @@ class Fault(StrEnum):
 
     MISSING = "missing"
     BROKEN = "broken"
+
+
+def picture_path(root: Path, image: str, product_id: str) -> Path:
+    """Where a product's picture lies, a relative path taken from `root`. Raises `DataError` for one that leaves it."""
+    path = root / image
+    if not Path(image).is_absolute() and not path.resolve().is_relative_to(root.resolve()):
+        raise DataError(f"product {product_id}: image {image!r} leaves {root}")
+    return path
 
 
 def picture_bytes(image: str) -> bytes | Fault:

@@ -6,7 +6,7 @@ every product is asked about by networks that have not seen it, and intervals ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,9 +19,11 @@ from facetmill.studies.folds import FOLDS, folds
 
 @dataclass(frozen=True)
 class Saliency:
-    """The study's table: what the picture adds to each attribute, most first."""
+    """The study's table: what the picture adds to each attribute, most first. `left_out` counts products that could not
+    be asked about, by reason."""
 
     num_products: int
+    left_out: Mapping[str, int]
     seeds: tuple[int, ...]
     min_dif: float
     slots: tuple[Slot, ...]
@@ -45,4 +47,6 @@ def study_saliency(
         rest = [product for product in given if fold_of[product.group_id] != fold]
         held_out = [product for product in given if fold_of[product.group_id] == fold]
         parts.append(judge(rest, held_out, asking, on_line))
-    return Saliency(len(given), tuple(seeds), params.min_dif, slots(Judged.joined(parts), params.min_dif))
+    judged = Judged.joined(parts)
+    left_out = dict(sorted(judged.left_out["asked"].items()))
+    return Saliency(len(given), left_out, tuple(seeds), params.min_dif, slots(judged, params.min_dif))

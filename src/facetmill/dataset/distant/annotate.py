@@ -18,8 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from facetmill.dataset.distant.labeller import Labeller, LearnedAttribute
-from facetmill.encoders.pictures import Fault, decode_picture, picture_bytes
-from facetmill.errors import DataError
+from facetmill.encoders.pictures import Fault, decode_picture, picture_bytes, picture_path
 from facetmill.files import replace_folder
 from facetmill.records import PRODUCT_SCHEMA, Facet, Product, from_batch, require_schema, shards, to_batch
 
@@ -105,10 +104,7 @@ def main_picture(product: Product, size: int, pictures_root: Path) -> NDArray[np
     """
     if not product.images:
         return None
-    path = pictures_root / product.images[0]
-    if not Path(product.images[0]).is_absolute() and not path.resolve().is_relative_to(pictures_root.resolve()):
-        raise DataError(f"product {product.product_id}: image {product.images[0]!r} leaves {pictures_root}")
-    data = picture_bytes(str(path))
+    data = picture_bytes(str(picture_path(pictures_root, product.images[0], product.product_id)))
     pixels = data if isinstance(data, Fault) else decode_picture(data, size)
     return None if isinstance(pixels, Fault) else pixels
 

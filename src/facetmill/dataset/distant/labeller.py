@@ -29,7 +29,7 @@ from facetmill.dataset.distant.classifier import PictureClassifier
 from facetmill.encoders.text import without_bars
 from facetmill.encoders.vision import load_image_encoder, save_image_encoder
 from facetmill.errors import DataError
-from facetmill.files import hash_file, write_json
+from facetmill.files import hash_files, require_hashes, write_json
 
 FORMAT_VERSION = 1
 BATCH = 64
@@ -98,9 +98,7 @@ class Labeller:
             weights = {name: tensor.contiguous().clone() for name, tensor in network.state_dict().items()}
             save_file(weights, inside / "weights.safetensors")
             _save_backbone(network, inside / "backbone")
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        hashes = {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
-        described = _Description(FORMAT_VERSION, self.attributes, len(self.networks), hashes)
+        described = _Description(FORMAT_VERSION, self.attributes, len(self.networks), hash_files(folder))
         write_json(folder / "labeller.json", asdict(described))
 
 
@@ -113,10 +111,7 @@ def load_labeller(folder: Path) -> Labeller:
         raise DataError(f"{path}: not a labeller that `facetmill distant train` wrote: {error}") from None
     if described.format_version != FORMAT_VERSION:
         raise DataError(f"{path}: format_version {described.format_version}, but this Facetmill reads {FORMAT_VERSION}")
-    for name, expected in described.hashes.items():
-        file = folder / name
-        if not file.is_file() or hash_file(file) != expected:
-            raise DataError(f"{file}: {'changed since it was written' if file.is_file() else 'missing'}")
+    require_hashes(folder, described.hashes)
     networks = [_load_network(folder, number, described) for number in range(described.num_networks)]
     return Labeller(networks, described.attributes)
 

@@ -17,19 +17,20 @@ from facetmill.records import AttributeSchema, Product, read_products
 
 def ascribe(source_dir: Path, out_dir: Path, params: SaliencyParams, on_line: Callable[[str], None]) -> dict[str, Any]:
     """Train on the train split, judge on validation, and write the dataset to `out_dir`, replaced as a whole. Returns
-    the report: a row for each attribute of validation.
+    the report: a row for each attribute of validation, and the products left out of either split by reason.
 
     The test split takes no part. At most `params.max_products` of each split are read, drawn at random.
     """
     train, validation = (
         sample(read_products(source_dir / split), params.max_products) for split in ("train", "validation")
     )
-    found = slots(judge(train, validation, params, on_line), params.min_dif)
+    judged = judge(train, validation, params, on_line, source_dir.absolute().parent)
+    found = slots(judged, params.min_dif)
     with replace_folder(out_dir) as folder:
         num_products = pass_on_dataset(source_dir, folder)
         schema = AttributeSchema.from_json((source_dir / "schema.json").read_text(encoding="utf-8"))
         write_text(folder / "schema.json", with_modality(schema, found).to_json() + "\n")
-    return {"num_products": num_products, "slots": [slot.to_json() for slot in found]}
+    return {"num_products": num_products, "left_out": judged.left_out, "slots": [slot.to_json() for slot in found]}
 
 
 def with_modality(schema: AttributeSchema, found: Sequence[Slot]) -> AttributeSchema:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,13 +28,15 @@ MIN_QUESTIONS = 10  # of an attribute; fewer say nothing, and it stays undecided
 @dataclass(frozen=True)
 class Judged:
     """Each question that was asked: its attribute, its product's group, and with how many of the seeds the network
-    answered rightly, by the text alone and with the picture."""
+    answered rightly, by the text alone and with the picture. `left_out` counts the products of which nothing was
+    learned or asked, by reason."""
 
     num_seeds: int
     attributes: list[str]
     groups: list[str]
     text_X: Rows
     picture_X: Rows
+    left_out: Mapping[str, Mapping[str, int]]
 
     @classmethod
     def joined(cls, parts: Sequence[Judged]) -> Judged:
@@ -42,6 +46,7 @@ class Judged:
             [group for part in parts for group in part.groups],
             np.concatenate([part.text_X for part in parts]),
             np.concatenate([part.picture_X for part in parts]),
+            {"asked": sum((Counter(part.left_out["asked"]) for part in parts), Counter[str]())},
         )
 
 
@@ -64,11 +69,18 @@ class Slot:
 
 
 def judge(
-    train: Iterable[Product], held_out: Iterable[Product], params: SaliencyParams, on_line: Callable[[str], None]
+    train: Iterable[Product],
+    held_out: Iterable[Product],
+    params: SaliencyParams,
+    on_line: Callable[[str], None],
+    pictures_root: Path = Path(),
 ) -> Judged:
-    """Train both networks with every seed on some products, and ask them about others."""
+    """Train both networks with every seed on some products, and ask them about others.
+
+    Relative paths of pictures are taken from `pictures_root`; raises `DataError` for one that leaves it.
+    """
     assert params.seeds
-    known, asked = pictured(train, params.image_size), pictured(held_out, params.image_size)
+    known, asked = (pictured(products, params.image_size, pictures_root) for products in (train, held_out))
     hits: dict[bool, list[NDArray[np.bool_]]] = {False: [], True: []}
     with compute_settings(params.threads):
         for seed in params.seeds:
@@ -79,7 +91,8 @@ def judge(
     facets = [(facet.attribute, product.group_id) for product in asked.products for facet in product.facets]
     text_X, picture_X = (np.stack(hits[looks]).astype(np.int64).sum(axis=0) for looks in (False, True))
     names, groups = [name for name, _ in facets], [group for _, group in facets]
-    return Judged(len(params.seeds), names, groups, text_X, picture_X)
+    left_out = {"learned": dict(sorted(known.left_out.items())), "asked": dict(sorted(asked.left_out.items()))}
+    return Judged(len(params.seeds), names, groups, text_X, picture_X, left_out)
 
 
 def slots(judged: Judged, min_dif: float) -> tuple[Slot, ...]:

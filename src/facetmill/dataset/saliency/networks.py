@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,7 +76,7 @@ class Guesser(nn.Module):
         logits_XZ: Tensor = self.out(self.dropout(joint_XD))
         return logits_XZ
 
-    def parameter_groups(self, params: SaliencyParams) -> list[dict[str, object]]:
+    def parameter_groups(self, params: SaliencyParams) -> list[dict[str, Any]]:
         """What is trained, with its learning rate: published weights are trained gently."""
         gentle = [part for part in (self.encoder, self.image_encoder) if part is not None and part.pretrained]
         slow = [each for part in gentle for each in part.parameters() if each.requires_grad]
@@ -109,7 +110,7 @@ def fit(guesser: Guesser, task: Task, tokenizer: Tokenizer, params: SaliencyPara
     optimizer = torch.optim.AdamW(groups, weight_decay=params.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
-        [float(str(group["lr"])) for group in groups],
+        [group["lr"] for group in groups],
         total_steps=math.ceil(len(chosen_P) / params.batch_size) * params.epochs,
     )
     guesser.train()

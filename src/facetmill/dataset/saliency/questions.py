@@ -9,14 +9,16 @@ Shapes: X questions, P pictures, S pixels a side.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facetmill.encoders.pictures import Fault, decode_picture, picture_bytes
+from facetmill.encoders.pictures import Fault, decode_picture, picture_bytes, picture_path
 from facetmill.encoders.tokens import Tokenizer
 from facetmill.models.parts.windows import Reading, read
 from facetmill.records import Facet, Product, Span
@@ -32,7 +34,6 @@ class Questions:
     `masks` the places of the masks in them; `picture_X` says which of the pictures each is about."""
 
     answers: list[Answer]
-    groups: list[str]
     readings: list[Reading]
     masks: list[list[int]]
     picture_X: NDArray[np.int64]
@@ -49,23 +50,34 @@ class Questions:
 
 @dataclass(frozen=True)
 class Pictured:
-    """Products whose main picture can be read, and its pixels."""
+    """Products whose main picture can be read, and its pixels; `left_out` counts the others by reason."""
 
     products: list[Product]
     pixels_P3SS: NDArray[np.uint8]
+    left_out: Counter[str]
 
 
-def pictured(products: Iterable[Product], size: int) -> Pictured:
-    """Those whose main picture can be read, and that have a facet that a person or the text has given."""
-    kept, pixels = [], []
+def pictured(products: Iterable[Product], size: int, root: Path) -> Pictured:
+    """Those whose main picture can be read, and that have a facet that a person or the text has given.
+
+    Relative paths are taken from `root`; raises `DataError` for one that leaves it.
+    """
+    kept, pixels, left_out = [], [], Counter[str]()
     for product in products:
         facets = tuple(facet for facet in product.facets if facet.provenance in _KNOWN)
-        data = picture_bytes(product.images[0]) if product.images and facets else Fault.MISSING
+        if not facets:
+            left_out["without known facet"] += 1
+            continue
+        data: bytes | Fault = Fault.MISSING
+        if product.images:
+            data = picture_bytes(str(picture_path(root, product.images[0], product.product_id)))
         shown = data if isinstance(data, Fault) else decode_picture(data, size)
-        if not isinstance(shown, Fault):
-            kept.append(replace(product, facets=facets))
-            pixels.append(shown)
-    return Pictured(kept, np.stack(pixels) if pixels else np.empty((0, 3, size, size), np.uint8))
+        if isinstance(shown, Fault):
+            left_out[f"picture {shown}"] += 1
+            continue
+        kept.append(replace(product, facets=facets))
+        pixels.append(shown)
+    return Pictured(kept, np.stack(pixels) if pixels else np.empty((0, 3, size, size), np.uint8), left_out)
 
 
 def ask(given: Pictured, tokenizer: Tokenizer) -> Questions:
@@ -73,16 +85,15 @@ def ask(given: Pictured, tokenizer: Tokenizer) -> Questions:
     texts = read(given.products, tokenizer)
     names = sorted({facet.attribute for product in given.products for facet in product.facets})
     name_ids = {name: pieces.ids for name, pieces in zip(names, tokenizer.encode(names), strict=True)}
-    answers, groups, readings, masks, pictures = [], [], [], [], []
+    answers, readings, masks, pictures = [], [], [], []
     for number, (product, text) in enumerate(zip(given.products, texts, strict=True)):
         for facet in product.facets:
             reading, places = hide(text, facet, name_ids[facet.attribute], tokenizer)
             answers.append((facet.attribute, facet.value))
-            groups.append(product.group_id)
             readings.append(reading)
             masks.append(places)
             pictures.append(number)
-    return Questions(answers, groups, readings, masks, np.array(pictures, np.int64), given.pixels_P3SS)
+    return Questions(answers, readings, masks, np.array(pictures, np.int64), given.pixels_P3SS)
 
 
 def hide(text: Reading, facet: Facet, name_ids: Sequence[int], tokenizer: Tokenizer) -> tuple[Reading, list[int]]:
