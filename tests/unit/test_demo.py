@@ -12,10 +12,11 @@ from PIL import Image, ImageStat
 
 from facetmill.params import DemoParams
 from facetmill.records import Facet, Product, Span
+from facetmill.sources import demo
 from facetmill.sources.base import SourceOptions
 from facetmill.sources.demo import read
 from facetmill.sources.demo.catalogue import COLORS, NEW_COLORS, Rgb, Truth, draw_truth, stands_in, words, zipf
-from facetmill.sources.demo.pictures import draw
+from facetmill.sources.demo.pictures import Picture, draw, draw_stock
 from tests import small
 
 KNOBS = replace(small.DEMO, products=400, seed=7, image_size=64, implicit=0.25)
@@ -196,6 +197,31 @@ def test_stock_pictures_is_the_share_that_shows_another_product_under_a_stripe(t
         assert not striped or after.ocr == ()
         changed += striped
     assert changed / 60 == pytest.approx(0.4, abs=0.15)
+
+
+def test_a_stock_picture_shows_the_value_that_is_named_beside_the_true_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Truth] = []
+
+    def drawn(truth: Truth, rng: random.Random, size: int) -> Picture:
+        shown.append(truth)
+        return draw_stock(truth, rng, size)
+
+    monkeypatch.setattr(demo, "draw_stock", drawn)
+    products = catalogue(scratch=tmp_path, products=60, variants=1.0, stock_pictures=1.0)
+    beside = 0
+    for product, truth in zip(products, shown, strict=True):
+        assert truth.category.name == product.category
+        for known in product.facets:
+            for span in known.spans:
+                said = product.field(span.field)
+                if said[span.end :].startswith(" / "):
+                    other = truth.values[known.attribute]
+                    assert said[span.end + 3 :].lower().startswith(other.lower())
+                    assert other != known.value
+                    beside += 1
+    assert beside > 50
 
 
 def test_drift_is_the_share_of_products_with_colours_and_brands_of_a_new_season() -> None:

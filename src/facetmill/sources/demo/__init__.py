@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from facetmill.params import DemoParams
@@ -59,7 +60,7 @@ def _listing(number: int, demo: DemoParams, scratch: Path | None) -> Product:
     picture: Picture | None = None
     if scratch and photo.random() >= demo.missing_images:
         if stock.random() < demo.stock_pictures:
-            picture = draw_stock(_another(truth, demo, stock), photo, demo.image_size)
+            picture = draw_stock(_another(truth, listing, demo, stock), photo, demo.image_size)
         else:
             picture = draw(truth, photo, demo.image_size)
         image_path = scratch / f"{_name(number)}.jpg"
@@ -80,12 +81,13 @@ def _listing(number: int, demo: DemoParams, scratch: Path | None) -> Product:
     )
 
 
-def _another(truth: Truth, demo: DemoParams, rng: random.Random) -> Truth:
-    """A product of the same category that this one might be mistaken for."""
+def _another(truth: Truth, listing: Listing, demo: DemoParams, rng: random.Random) -> Truth:
+    """A product of the same category that this one might be mistaken for: it has the values that the listing names
+    beside the true ones, as where one listing and one picture serve all colours."""
     while True:
         other = draw_truth(demo.seed, rng.randrange(10**9), demo.drift)
         if other.category == truth.category:
-            return other
+            return replace(other, values={**other.values, **listing.beside})
 
 
 def _facet(truth: Truth, listing: Listing, attribute: str) -> Facet:

@@ -28,11 +28,13 @@ Pieces = Sequence[Piece]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A written product. `spans` holds every mention of every value that is in the title or the text."""
+    """A written product. `spans` holds every mention of every value that is in the title or the text, `beside` the
+    untrue value that stands beside a true one ("Red / Blue"), both by attribute."""
 
     title: str
     text: str
     spans: Mapping[str, tuple[Span, ...]]
+    beside: Mapping[str, str]
 
 
 #: How a value is said behind the noun, in titles and in sentences alike; {} is the value.
@@ -182,13 +184,13 @@ def write_listing(truth: Truth, chances: Chances, *, implicit: float, noise: flo
     title, text = _title(truth, in_title, rng), _text(truth, in_text, rng)
     if chances.noise.random() < noise:
         title = _disturb(truth, title, text, chances.noise)
-    title, text = _vary(truth, title, text, variants, chances.variants)
+    title, text, beside = _vary(truth, title, text, variants, chances.variants)
     joined = dict(zip(FIELDS, (title, text), strict=True))
     spans: dict[str, tuple[Span, ...]] = {}
     for field, pieces in joined.items():
         for attribute, span in _spans(field, pieces):
             spans[attribute] = (*spans.get(attribute, ()), span)
-    return Listing(_join(title), _join(text), spans)
+    return Listing(_join(title), _join(text), spans, beside)
 
 
 def _hide(truth: Truth, rng: random.Random, implicit: float) -> set[str]:
@@ -315,9 +317,11 @@ def _is_said(truth: Truth, text: str) -> bool:
 
 def _vary(
     truth: Truth, title: Pieces, text: Pieces, share: float, rng: random.Random
-) -> tuple[list[Piece], list[Piece]]:
-    """Title and text with a second value beside some of the visible ones; the same one wherever that value is said."""
+) -> tuple[list[Piece], list[Piece], dict[str, str]]:
+    """Title and text with a second value beside some of the visible ones, the same one wherever that value is said; and
+    those second values by attribute."""
     both = [list(title), list(text)]
+    beside: dict[str, str] = {}
     said = _join(title) + " " + _join(text)
     for name in truth.visible:
         chosen, other_first = rng.random() < share, rng.random() < 0.5
@@ -326,8 +330,10 @@ def _vary(
         if not chosen or other is None:
             continue
         for number, pieces in enumerate(both):
+            if any(piece.attribute == name for piece in pieces):
+                beside[name] = other
             both[number] = [part for piece in pieces for part in _beside(piece, name, other, other_first)]
-    return both[0], both[1]
+    return both[0], both[1], beside
 
 
 def _beside(piece: Piece, name: str, other: str, other_first: bool) -> list[Piece]:
