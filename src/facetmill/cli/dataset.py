@@ -95,6 +95,19 @@ def dataset_drift(
         raise typer.Exit(1)
 
 
+@app.command("unpack")
+def dataset_unpack(
+    archive: Annotated[Path, typer.Argument(help="A zip or tar file, however compressed.")],
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+    as_json: AsJson = False,
+) -> None:
+    """Unpack an archive of somebody's data: all of it or nothing, and nothing outside the folder."""
+    from facetmill.archives import unpack
+
+    found = unpack(archive, out)
+    show({"folder": str(out), "files": found.num_files, "bytes": found.num_bytes}, as_json)
+
+
 @app.command("push")
 def dataset_push(data: Data = None, as_json: AsJson = False) -> None:
     """Copy a built dataset to the project's DVC remote, as every training does before it begins."""

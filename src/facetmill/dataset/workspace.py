@@ -20,6 +20,7 @@ from typing import IO, Any, TypeVar
 
 import yaml
 
+from facetmill.archives import require_unpacked
 from facetmill.dataset import dvc, switches
 from facetmill.dataset.version import Dataset
 from facetmill.errors import DataError, ParamsError
@@ -93,6 +94,7 @@ def resolve(root: Path, params: Params, data: str | None) -> Params:
     found = Path(os.path.abspath(base / Path(dataset.path).expanduser()))
     if not found.exists():
         raise DataError(f"{dataset.format} data: no such file or folder: {found}")
+    require_unpacked(found)
     images = str(Path(os.path.abspath(root / dataset.images))) if dataset.images else None
     if images and dataset.format != "demo" and not Path(images).is_dir():
         raise DataError(f"dataset.images = {dataset.images!r}: no such folder: {images}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from facetmill.archives import require_unpacked
 from facetmill.dataset.distant import clothing, fashionai, folder, ifashion, zap50k
 from facetmill.dataset.distant.base import LabelSource
 from facetmill.errors import DataError
@@ -20,11 +21,12 @@ LABEL_SOURCES: dict[str, LabelSource] = {
 def parse_labels(text: str) -> tuple[str, Path]:
     """(format, folder) of a picture set named `format:folder`.
 
-    Raises `DataError` for a name without a colon or a folder, and for an unknown format.
+    Raises `DataError` for a name without a colon or a folder, for an unknown format, and for an archive.
     """
     name, _, path = text.partition(":")
     if not path:
         raise DataError(f"labels {text!r}: expected format:folder, such as clothing:pictures/clothing")
     if name not in LABEL_SOURCES:
         raise DataError(f"labels {text!r}: unknown format {name!r}; known are {', '.join(LABEL_SOURCES)}")
+    require_unpacked(Path(path))
     return name, Path(path)
