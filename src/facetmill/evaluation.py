@@ -46,7 +46,10 @@ def reading_data(params: Params) -> Iterator[tuple[Iterator[Product], IngestRepo
     """
     dataset = params.dataset
     options = SourceOptions(
-        demo=params.demo, images=Path(dataset.images) if dataset.images else None, columns=dataset.columns
+        demo=params.demo,
+        images=Path(dataset.images) if dataset.images else None,
+        columns=dataset.columns,
+        ignore=dataset.ignore,
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

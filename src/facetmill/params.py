@@ -32,6 +32,7 @@ class DatasetParams:
     images: str | None
     corrections: str | None
     columns: dict[str, str]
+    ignore: list[str]
     max_bad_share: Share
     workers: Count
 

@@ -53,6 +53,21 @@ def test_a_header_as_people_write_it_is_understood(tmp_path: Path, delimiter: st
     assert row == expected
 
 
+def test_ignored_columns_are_no_attributes_whatever_the_kind_of_file(tmp_path: Path) -> None:
+    lines = tmp_path / "c.jsonl"
+    lines.write_text('{"id": "1", "title": "Hat", "Price": 9.5, "Color": "red"}\n', encoding="utf-8")
+    table = csv(tmp_path, "id,title,Price,Color\n1,Hat,9.5,red\n")
+    columns = parquet(tmp_path, id=["1"], title=["Hat"], Price=[9.5], Color=["red"])
+    options = SourceOptions(demo=DEMO, ignore=["Price"])
+    for path in (lines, table, columns):
+        assert list(read(path, options)) == [Product("1", "products", "Hat", facets=(Facet("Color", "red"),))]
+    for path in (table, columns):
+        with pytest.raises(
+            DataError, match=r"dataset\.ignore names 'price', but the columns are id, title, Price, Color"
+        ):
+            list(read(path, SourceOptions(demo=DEMO, ignore=["price"])))
+
+
 def test_our_own_name_wins_over_a_usual_one_which_is_an_attribute_then(tmp_path: Path) -> None:
     row = product(csv(tmp_path, "id,title,Name\n1,Hat,Fedora\n"))
     assert (row.title, row.facets) == ("Hat", (Facet("Name", "Fedora"),))

@@ -6,7 +6,7 @@ A reader never raises for a bad row and never skips one in silence: it yields a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -75,6 +75,7 @@ class SourceOptions:
     demo: DemoParams
     images: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    ignore: Sequence[str] = ()
     scratch: Path | None = None
     only: Stretch | None = None
 

@@ -10,7 +10,8 @@ Facets come in one of two ways:
    say that the product has no such value (*absent*); an attribute left out is unknown. Other columns are ignored. In
    Parquet it may also be a map column; a struct column cannot tell absent from unknown and is refused.
 2. No such column: then *every remaining column is an attribute*, as in `id,title,Color,Material`. An empty cell is
-   unknown, `n/a` is absent, `|` separates several values. So leave out columns that are no attributes (prices, links).
+   unknown, `n/a` is absent, `|` separates several values. `dataset.ignore` of params.yaml names the columns that are
+   no attributes, such as prices and links.
 
 Licence: yours.
 """
@@ -71,12 +72,12 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
     """Stream the products of a file, or of every such file below a folder, in the order of their names.
 
     Pictures are named relative to `options.images`, else to the folder of their file. Raises `DataError` for a file of
-    another kind, a header without product_id or title, and a mapping to a column that is not there.
+    another kind, a header without product_id or title, and a mapping to, or an ignored, column that is not there.
     """
     if unknown := set(options.columns) - set(_USUAL_NAMES):
         raise DataError(f"dataset.columns: unknown field {min(unknown)!r}; fields are {', '.join(_USUAL_NAMES)}")
     for file in input_files(path, *_SUFFIXES, only=options.only):
-        reader = _Catalogue(options.columns, ImageFolder(options.images or file.parent))
+        reader = _Catalogue(options.columns, frozenset(options.ignore), ImageFolder(options.images or file.parent))
         yield from build_each(file, _rows(file, options), reader.product)
 
 
@@ -87,7 +88,6 @@ def cut(path: Path) -> list[Stretch]:
 
 
 def _rows(path: Path, options: SourceOptions) -> Rows:
-    columns = options.columns
     match path.suffix:
         case ".jsonl":
             return read_json_lines(
@@ -96,10 +96,10 @@ def _rows(path: Path, options: SourceOptions) -> Rows:
         case ".csv":
             header, rows = read_table(path, _delimiter(path))
         case ".parquet":
-            header, rows = _open_parquet(path, columns)
+            header, rows = _open_parquet(path, options.columns)
         case _:
             raise DataError(f"{path}: a catalogue is .parquet, .jsonl or .csv, not {path.suffix or 'without ending'!r}")
-    _check_header(path, header, columns)
+    _check_header(path, header, options)
     return rows
 
 
@@ -110,13 +110,16 @@ def _delimiter(path: Path) -> str:
     return max(_DELIMITERS, key=header.count)
 
 
-def _check_header(path: Path, header: list[str], columns: Mapping[str, str]) -> None:
+def _check_header(path: Path, header: list[str], options: SourceOptions) -> None:
     names = ", ".join(header)
-    for field, column in columns.items():
+    for column in options.ignore:
+        if column not in header:
+            raise DataError(f"{path}: dataset.ignore names {column!r}, but the columns are {names}")
+    for field, column in options.columns.items():
         if column not in header:
             raise DataError(f"{path}: dataset.columns maps {field} to {column!r}, but the columns are {names}")
     for field in _REQUIRED:
-        if _place(field, columns, header) is None:
+        if _place(field, options.columns, header) is None:
             raise DataError(f"{path}: no column for {field}; name it in dataset.columns. The columns are {names}")
 
 
@@ -137,6 +140,7 @@ def _places(columns: tuple[tuple[str, str], ...], present: tuple[str, ...]) -> M
 @dataclass(frozen=True, slots=True)
 class _Catalogue:
     columns: Mapping[str, str]
+    ignored: frozenset[str]
     images: ImageFolder
 
     def product(self, row: Row) -> Product:
@@ -144,7 +148,8 @@ class _Catalogue:
         if at["facets"] in row.fields:
             pairs = spec_pairs(at["facets"], _json_object(at["facets"], row.fields[at["facets"]]))
         else:
-            pairs = _wide_pairs({name: cell for name, cell in row.fields.items() if name not in at.values()})
+            known = self.ignored.union(at.values())
+            pairs = _wide_pairs({name: cell for name, cell in row.fields.items() if name not in known})
         facets, absent = collect_facets(pairs)
         return Product(
             product_id=identifier(row.fields, at["product_id"]),

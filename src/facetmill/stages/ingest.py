@@ -24,6 +24,7 @@ def main() -> None:
             demo=params.demo,
             images=Path(params.dataset.images) if params.dataset.images else None,
             columns=params.dataset.columns,
+            ignore=params.dataset.ignore,
         )
         ingest(
             SOURCES[params.dataset.format],
