@@ -112,6 +112,7 @@ class SplitParams:
     seed: Seed
     validation: Share
     test: Share
+    workers: Count
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

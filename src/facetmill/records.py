@@ -225,15 +225,22 @@ def shards(folder: Path) -> list[Path]:
     return sorted(folder.glob("part-*.parquet"))
 
 
-def read_batches(folder: Path, batch_rows: int = 4096) -> Iterator[pa.RecordBatch]:
-    """Stream the record batches of a folder of shards; memory does not grow with their number.
-
-    Raises `DataError` where a shard was written by another schema version.
-    """
+def read_batches(
+    folder: Path, batch_rows: int = 4096, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Stream the record batches of a folder of shards, see `read_shard`; memory does not grow with their number."""
     for path in shards(folder):
-        with pq.ParquetFile(path) as parquet:
-            require_schema(path, parquet.schema_arrow)
-            yield from parquet.iter_batches(batch_rows)
+        yield from read_shard(path, batch_rows, columns)
+
+
+def read_shard(path: Path, batch_rows: int = 4096, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Stream the record batches of a shard, whole or only these columns.
+
+    Raises `DataError` where it was written by another schema version.
+    """
+    with pq.ParquetFile(path) as parquet:
+        require_schema(path, parquet.schema_arrow)
+        yield from parquet.iter_batches(batch_rows, columns=columns)
 
 
 def read_products(folder: Path) -> Iterator[Product]:

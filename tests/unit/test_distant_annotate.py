@@ -208,7 +208,8 @@ def test_distant_facets_are_in_train_alone(tmp_path: Path) -> None:
     sets = ((told, true), (true, told, true), (told,), ())
     products = [Product(f"p{i}", "s", "red sign", facets=sets[i % 4]) for i in range(80)]
     write(tmp_path / "supervised", products)
-    report = split_shards(tmp_path / "supervised", tmp_path / "dataset", SplitParams(seed=0, validation=0.2, test=0.2))
+    params = SplitParams(seed=0, validation=0.2, test=0.2, workers=1)
+    report = split_shards(tmp_path / "supervised", tmp_path / "dataset", params)
     found = {split: list(read_products(tmp_path / "dataset" / split)) for split in SPLITS}
     given = {product.product_id: product.facets for product in products}
     for split in SPLITS:

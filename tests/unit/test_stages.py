@@ -91,7 +91,7 @@ def test_params_are_keys_of_params_yaml(stages: dict[str, Any], root: Path, name
             value = value[part]
 
 
-@pytest.mark.parametrize("name", ["dataset", "ocr", "regions", "match"])
+@pytest.mark.parametrize("name", ["dataset", "ocr", "regions", "match", "split"])
 def test_every_key_that_changes_the_output_is_a_param(stages: dict[str, Any], root: Path, name: str) -> None:
     keys = yaml.safe_load((root / "params.yaml").read_text())[name]
     stage = {"dataset": "ingest"}.get(name, name)
