@@ -104,6 +104,7 @@ class LabellerParams:
 class DistantParams:
     labeller: str | None
     min_confidence: Share
+    workers: Count
     training: LabellerParams
 
 
@@ -171,6 +172,7 @@ class CheckParams:
     max_script_shift: Share
     min_products_per_attribute: Count
     max_bad_image_share: Share
+    workers: Count
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

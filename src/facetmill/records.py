@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -162,7 +162,7 @@ def to_row(product: Product) -> dict[str, Any]:
     return row
 
 
-def _fields(record: Product | Facet | Span | Box) -> dict[str, Any]:
+def _fields(record: Product | Facet | Span | Box | Attribute) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__slots__}
 
 
@@ -295,7 +295,8 @@ class AttributeSchema:
         return found or self.attributes
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), ensure_ascii=False, indent=1, sort_keys=True)
+        described = {"attributes": [*map(_fields, self.attributes)], "schema_version": self.schema_version}
+        return json.dumps(described, ensure_ascii=False, indent=1, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> AttributeSchema:

@@ -64,7 +64,7 @@ def test_counts_of_pieces_make_the_schema_of_all(tmp_path: Path) -> None:
         piece = SchemaCounts()
         piece.count(batch)
         piece.write(tmp_path / f"{number}.json")
-        whole.add(tmp_path / f"{number}.json")
+        whole.add_written(tmp_path / f"{number}.json")
     assert whole.schema() == build_schema(batches)
     assert whole.schema().attributes[0].values == {"red": 3, "r\u00f6t": 1}
 

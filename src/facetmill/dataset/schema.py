@@ -45,7 +45,7 @@ class SchemaCounts:
     def write(self, path: Path) -> None:
         path.write_text(json.dumps([self._num_products, self._in_category]), encoding="utf-8")
 
-    def add(self, path: Path) -> None:
+    def add_written(self, path: Path) -> None:
         """Add what other counts wrote of other products."""
         num_products, in_category = json.loads(path.read_text(encoding="utf-8"))
         for name, values in num_products.items():

@@ -104,7 +104,7 @@ def split_shards(source_dir: Path, out_dir: Path, params: SplitParams) -> dict[s
         done = map_pieces(partial(_split_piece, limits=limits, seed=params.seed), pieces, params.workers)
         schema = SchemaCounts()
         for piece in pieces:
-            schema.add(piece.target)
+            schema.add_written(piece.target)
         write_text(folder / "schema.json", schema.schema().to_json() + "\n")
         splits: dict[str, Any] = {}
         manifest: dict[str, Any] = {}
