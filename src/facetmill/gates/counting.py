@@ -162,8 +162,7 @@ class SplitCounts:
         self.pictured.extend(self.numbers["products"] + number for number in row["pictured"][0].as_py())
         self.characters = added(self.characters, np.array(row["characters"][0].as_py(), np.int64))
         attributes, values, nums = (column.to_pylist() for column in row["pairs"].values.flatten())
-        for attribute, value, num in zip(attributes, values, nums, strict=True):
-            self.pairs[attribute, value] += num
+        self.pairs.update(dict(zip(zip(attributes, values, strict=True), nums, strict=True)))
         self.numbers.update(dict(row["numbers"][0].as_py()))
         self.products_of.update(dict(row["products_of"][0].as_py()))
 
