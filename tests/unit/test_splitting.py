@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from facetmill.dataset import splitting
+from facetmill.dataset import engine, splitting
 from facetmill.dataset.splitting import in_subset, split_limits, split_shards
 from facetmill.errors import DataError, ParamsError
 from facetmill.files import hash_file, hash_files
@@ -156,6 +158,22 @@ def test_the_number_of_workers_does_not_matter(tmp_path: Path, monkeypatch: pyte
     assert reports[0] == reports[1]
     assert hash_files(tmp_path / "out1") == hash_files(tmp_path / "out3")
     assert len(hash_files(tmp_path / "out1")) > 5
+
+
+def test_a_piece_that_is_done_twice_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a cluster, where a worker that was given up may go on."""
+
+    def twice(work: Callable[[Any], Any], pieces: Sequence[Any], workers: int) -> list[Any]:
+        first, _ = ([engine._whole(work, piece) for piece in pieces] for _ in range(2))
+        return first
+
+    monkeypatch.setattr(splitting, "_PIECE_ROWS", 100)
+    source = write(tmp_path / "in", catalogue(150))
+    split_shards(source, tmp_path / "once", PARAMS)
+    monkeypatch.setattr(splitting, "map_pieces", twice)
+    split_shards(source, tmp_path / "twice", PARAMS)
+    assert hash_files(tmp_path / "once") == hash_files(tmp_path / "twice")
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "once", "twice"}
 
 
 def test_what_one_piece_cannot_read_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
