@@ -53,6 +53,18 @@ def replace_folder(path: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def scratch_beside(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`, on the same disk and seen by the same hosts; remove it after the block.
+
+    A process that was given up may write there to the end, and then finds it gone.
+    """
+    with tempfile.TemporaryDirectory(
+        prefix=f".{path.name}.scratch.", dir=path.parent, ignore_cleanup_errors=True
+    ) as name:
+        yield Path(name)
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """The same file under a second name, which takes no room; a copy where the file system knows no hard links."""
     try:

@@ -105,6 +105,7 @@ class LabellerParams:
 class DistantParams:
     labeller: str | None
     min_confidence: Share
+    workers: Count
     training: LabellerParams
 
 
@@ -113,6 +114,7 @@ class SplitParams:
     seed: Seed
     validation: Share
     test: Share
+    workers: Count
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -171,6 +173,7 @@ class CheckParams:
     max_script_shift: Share
     min_products_per_attribute: Count
     max_bad_image_share: Share
+    workers: Count
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -162,7 +162,7 @@ def to_row(product: Product) -> dict[str, Any]:
     return row
 
 
-def _fields(record: Product | Facet | Span | Box) -> dict[str, Any]:
+def _fields(record: Product | Facet | Span | Box | Attribute) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__slots__}
 
 
@@ -225,15 +225,22 @@ def shards(folder: Path) -> list[Path]:
     return sorted(folder.glob("part-*.parquet"))
 
 
-def read_batches(folder: Path, batch_rows: int = 4096) -> Iterator[pa.RecordBatch]:
-    """Stream the record batches of a folder of shards; memory does not grow with their number.
-
-    Raises `DataError` where a shard was written by another schema version.
-    """
+def read_batches(
+    folder: Path, batch_rows: int = 4096, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Stream the record batches of a folder of shards, see `read_shard`; memory does not grow with their number."""
     for path in shards(folder):
-        with pq.ParquetFile(path) as parquet:
-            require_schema(path, parquet.schema_arrow)
-            yield from parquet.iter_batches(batch_rows)
+        yield from read_shard(path, batch_rows, columns)
+
+
+def read_shard(path: Path, batch_rows: int = 4096, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Stream the record batches of a shard, whole or only these columns.
+
+    Raises `DataError` where it was written by another schema version.
+    """
+    with pq.ParquetFile(path) as parquet:
+        require_schema(path, parquet.schema_arrow)
+        yield from parquet.iter_batches(batch_rows, columns=columns)
 
 
 def read_products(folder: Path) -> Iterator[Product]:
@@ -288,7 +295,8 @@ class AttributeSchema:
         return found or self.attributes
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), ensure_ascii=False, indent=1, sort_keys=True)
+        described = {"attributes": [*map(_fields, self.attributes)], "schema_version": self.schema_version}
+        return json.dumps(described, ensure_ascii=False, indent=1, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> AttributeSchema:

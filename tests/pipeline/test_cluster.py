@@ -1,4 +1,4 @@
-"""A dataset stage on a real Dask cluster: a scheduler and two worker processes, as on several hosts."""
+"""Dataset stages on a real Dask cluster: a scheduler and two worker processes, as on several hosts."""
 
 from __future__ import annotations
 
@@ -6,21 +6,35 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
+from PIL import Image
 
+from facetmill.dataset import splitting
+from facetmill.dataset.distant.annotate import annotate_shards
+from facetmill.dataset.distant.classifier import PictureClassifier
+from facetmill.dataset.distant.labeller import Labeller, LearnedAttribute
 from facetmill.dataset.engine import caller, map_pieces
+from facetmill.dataset.splitting import split_shards
+from facetmill.encoders.vision import build_image_encoder
 from facetmill.errors import PlatformError
+from facetmill.files import hash_files, write_json
+from facetmill.gates.data import check_dataset
+from facetmill.params import load_params
 from facetmill.records import PRODUCT_SCHEMA, Facet, Product, shards, to_batch
+from tests import small
 from tests.pipeline.conftest import ROOT, free_port
 
 pytestmark = pytest.mark.pipeline
@@ -74,13 +88,24 @@ def cluster(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_products(folder: Path) -> None:
+    """Three shards of two row groups of 40 products; of every twelve pictures beside them one is missing."""
     folder.mkdir()
+    (folder.parent / "pictures").mkdir()
+    for number in range(11):
+        squares = np.random.default_rng(number).integers(0, 256, (6, 6, 3), np.uint8)
+        Image.fromarray(squares).resize((48, 48)).save(folder.parent / f"pictures/{number}.png")
     for shard in range(3):
         with pq.ParquetWriter(folder / f"part-{shard:05d}.parquet", PRODUCT_SCHEMA) as writer:
             for group in range(2):
                 writer.write_batch(
                     to_batch(
-                        Product(f"{shard}-{group}-{i}", "s", f"Red shirt {i}", facets=(Facet("Color", "red"),))
+                        Product(
+                            f"{shard}-{group}-{i}",
+                            "s",
+                            f"Red shirt {i}",
+                            images=(f"pictures/{i % 12}.png",),
+                            facets=(Facet("Color", "red"), Facet("Size", str(i))),
+                        )
                         for i in range(40)
                     )
                 )
@@ -125,7 +150,8 @@ def test_a_stage_writes_the_same_bytes_here_and_on_a_cluster(cluster: None, tmp_
     here = match_stage(workspace, DASK_SCHEDULER_ADDRESS="")
     assert there == here
     assert len(shards(workspace / "matched")) == 6
-    assert sorted(path.name for path in workspace.iterdir()) == ["ingested", "match.json", "matched", "params.yaml"]
+    left = sorted(path.name for path in workspace.iterdir())
+    assert left == ["ingested", "match.json", "matched", "params.yaml", "pictures"]
 
 
 def test_ingest_in_pieces_writes_the_same_bytes_here_and_on_a_cluster(cluster: None, tmp_path: Path) -> None:
@@ -139,6 +165,60 @@ def test_ingest_in_pieces_writes_the_same_bytes_here_and_on_a_cluster(cluster: N
     assert there == ingest_stage(tmp_path, data, "here", DASK_SCHEDULER_ADDRESS="")
     assert sorted(there) == ["part-00000.parquet", "part-00001.parquet", "report"]  # all of the third was there before
     assert json.loads(there["report"])["dropped"] == {"duplicate_id": 1}
+
+
+def places(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
+    """A name and a number of workers for each way to work; while it is the turn of "cluster", work goes there."""
+    for name, workers, address in (("one", 1, ""), ("two", 2, ""), ("cluster", 1, scheduler)):
+        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
+        yield name, workers
+
+
+def test_distant_writes_the_same_bytes_here_and_on_a_cluster(
+    scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a labeller that has learned nothing."""
+    write_products(tmp_path / "matched")
+    torch.manual_seed(0)
+    network = PictureClassifier(build_image_encoder(small.LABELLER), [2])
+    (tmp_path / "labeller").mkdir()
+    Labeller([network], [LearnedAttribute("Bar", ("Lying", "Standing"), None, 0, 0, 1.0)]).save(tmp_path / "labeller")
+    reports, files = [], []
+    for name, workers in places(scheduler, monkeypatch):
+        counts = annotate_shards(tmp_path / "matched", tmp_path / name, tmp_path / "labeller", 0.5, workers)
+        reports.append(counts.to_json())
+        files.append(hash_files(tmp_path / name))
+    assert reports[0] == reports[1] == reports[2]
+    assert files[0] == files[1] == files[2]
+    assert len(files[0]) == 3
+    assert 0 < reports[0]["num_no_picture"] < reports[0]["num_added"]
+
+
+def test_split_and_the_data_gate_say_the_same_here_and_on_a_cluster(
+    scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splitting, "_PIECE_ROWS", 100)  # a shard is a piece
+    params = load_params(ROOT / "params.yaml")
+    write_products(tmp_path / "supervised")
+    write_json(tmp_path / "ingest.json", {"num_products": 240, "dropped": {}, "num_images": 240, "images_dropped": {}})
+    reports, verdicts, files = [], [], []
+    for name, workers in places(scheduler, monkeypatch):
+        reports.append(split_shards(tmp_path / "supervised", tmp_path / name, replace(params.split, workers=workers)))
+        files.append(hash_files(tmp_path / name))
+        limits, looks_path = replace(params.check, workers=workers), tmp_path / "looks" / name
+        verdicts.append(check_dataset(tmp_path / name, tmp_path, limits, 0.02, looks_path, ["ingest"]).to_json())
+        with sqlite3.connect(looks_path) as database:
+            [(table,)] = database.execute("SELECT name FROM sqlite_master")
+            assert database.execute(f'SELECT count(*) FROM "{table}"').fetchone() == (11,)
+    assert reports[0] == reports[1] == reports[2]
+    assert files[0] == files[1] == files[2]
+    assert len(files[0]) == 3 * 3 + 2
+    assert verdicts[0] == verdicts[1] == verdicts[2]
+    examples = {verdict["gate"]: verdict["examples"] for verdict in verdicts[0]["verdicts"]}
+    assert len(examples["held_out_pictures_are_new"]) == 5
+    assert verdicts[0]["counts"]["products"] == 240
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"supervised", "pictures", "ingest.json", "looks", "one", "two", "cluster"}
 
 
 def test_a_killed_workers_pieces_are_done_by_others(cluster: None, tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def world(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> World
     pairs = list(cross(COLORS, MATERIALS)) * 6
     listings = [listing(number, *pair) for number, pair in enumerate(pairs)]
     pq.write_table(pa.Table.from_batches([to_batch(listings)]), workspace / "matched" / "part-00000.parquet")
-    split_shards(workspace / "matched", workspace / "dataset", SplitParams(seed=0, validation=0.1, test=0.5))
+    split_shards(workspace / "matched", workspace / "dataset", SplitParams(seed=0, validation=0.1, test=0.5, workers=1))
     version = Dataset.open(workspace).version
     write_json(workspace / "checked" / "verdict.json", {"passed": True, "dataset_version": version})
     empty = World(bench, Dataset.open(workspace), "")

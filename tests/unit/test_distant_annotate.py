@@ -154,10 +154,11 @@ def test_agreement_with_people(catalogue: Path, labeller: Labeller) -> None:
     assert annotate(unsaid, nowhere, 0.0, catalogue, AnnotateCounts()) == unsaid
 
 
-def set_labeller(root: Path, catalogue: Path, labeller: str) -> None:
-    text = (root / "params.yaml").read_text()
-    assert "\n  labeller: null " in text
-    (catalogue / "params.yaml").write_text(text.replace("\n  labeller: null ", f"\n  labeller: {labeller} "))
+def set_labeller(root: Path, catalogue: Path, labeller: str, workers: int = 1) -> None:
+    head, key, section = (root / "params.yaml").read_text().partition("\n  labeller: null ")
+    assert key
+    section = section.replace("workers: 2", f"workers: {workers}", 1)
+    (catalogue / "params.yaml").write_text(f"{head}\n  labeller: {labeller} {section}")
 
 
 def run_stage(catalogue: Path, monkeypatch: pytest.MonkeyPatch, out: str) -> None:
@@ -180,12 +181,13 @@ def test_the_stage_without_a_labeller_passes_every_byte_on(root: Path, catalogue
     assert read_json(catalogue / "reports/distant.json") == {"num_products": 8, "num_added": 0}
 
 
-def test_the_stage_with_a_labeller_twice(
+def test_the_stage_with_a_labeller_in_one_process_and_in_two(
     root: Path, catalogue: Path, labeller_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_labeller(root, catalogue, str(labeller_dir))
-    for out in ("one", "two"):
+    for workers, out in ((1, "one"), (2, "two")):
+        set_labeller(root, catalogue, str(labeller_dir), workers)
         run_stage(catalogue, monkeypatch, out)
+    assert read_json(catalogue / "reports/one.json") == read_json(catalogue / "reports/two.json")
     assert hash_folder(catalogue / "one") == hash_folder(catalogue / "two")
     report = read_json(catalogue / "reports/one.json")
     assert report["num_products"] == 8
@@ -208,7 +210,8 @@ def test_distant_facets_are_in_train_alone(tmp_path: Path) -> None:
     sets = ((told, true), (true, told, true), (told,), ())
     products = [Product(f"p{i}", "s", "red sign", facets=sets[i % 4]) for i in range(80)]
     write(tmp_path / "supervised", products)
-    report = split_shards(tmp_path / "supervised", tmp_path / "dataset", SplitParams(seed=0, validation=0.2, test=0.2))
+    params = SplitParams(seed=0, validation=0.2, test=0.2, workers=1)
+    report = split_shards(tmp_path / "supervised", tmp_path / "dataset", params)
     found = {split: list(read_products(tmp_path / "dataset" / split)) for split in SPLITS}
     given = {product.product_id: product.facets for product in products}
     for split in SPLITS:

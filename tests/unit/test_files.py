@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from facetmill.files import hash_folder, hash_json, replace_file, replace_folder, write_json
+from facetmill.files import hash_folder, hash_json, replace_file, replace_folder, scratch_beside, write_json
 
 
 def interrupted_file(path: Path) -> None:
@@ -48,6 +48,15 @@ def test_a_replaced_folder_keeps_nothing_of_the_old_one(tmp_path: Path) -> None:
             (temporary / name).write_text(name)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["new"]
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_scratch_is_gone_however_the_block_ends(tmp_path: Path) -> None:
+    with scratch_beside(tmp_path / "made") as scratch:
+        assert scratch.parent == tmp_path
+        (scratch / "half").write_text("half")
+    with pytest.raises(KeyError), scratch_beside(tmp_path / "made"):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_hash_sees_content_names_and_places(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from facetmill.gates.counting import Examples, SplitCounts
 from facetmill.gates.data import Claim, judge
 from facetmill.gates.measure import Facts, measure
 from facetmill.gates.verdict import NOT_MEASURED, DataVerdict, Verdict, shown
-from facetmill.records import Facet, Product, Span, to_batch
+from facetmill.records import SPLITS, Facet, Product, Span, to_batch
 
 FEW = Claim("few_defects", "warning", "dataset", "defects", "sum_at_most", 2, "defects")
 
@@ -121,6 +121,68 @@ def test_an_attribute_is_counted_once_a_product() -> None:
     counts.add(to_batch([Product("p", "s", "t", facets=twice), Product("q", "s", "t", facets=twice[:1])]), "x", 0)
     assert counts.products_of == {"Color": 2, "Fit": 1}
     assert counts.pairs == {("Color", "red"): 2, ("Color", "blue"): 1, ("Fit", "slim"): 1}
+
+
+def looked_at(image: str) -> bytes | None:
+    """A look that is told by the name of the picture."""
+    return image.encode().ljust(28, b".") if image != "broken" else None
+
+
+def some_batches() -> list[pa.RecordBatch]:
+    """Three, with pictures that are missing here and there and more that is wrong than examples are kept of."""
+    return [
+        to_batch(
+            Product(
+                f"p{batch}-{row}",
+                "s",
+                f"red \u0448\u0430\u0440\u0444 {row}" if row % 4 else " ",
+                group_id=f"g{row}",
+                images=((), ("broken",), (f"{batch}-{row}", "second"))[row % 3],
+                facets=(Facet("Color", "red", (Span("title", 0, 3),)), Facet("Size", f"{row % 5}"))[: row % 3],
+            )
+            for row in range(10 * batch)
+        )
+        for batch in range(3)
+    ]
+
+
+def test_counts_of_shards_add_up_to_those_of_one_process(tmp_path: Path) -> None:
+    whole, added = (SplitCounts(frozenset({"Color"}), Examples(), looked_at) for _ in range(2))
+    for number, batch in enumerate(some_batches()):
+        whole.add(batch, f"shard {number}", 0)
+        one = SplitCounts(frozenset({"Color"}), Examples(), looked_at)
+        one.add(batch, f"shard {number}", 0)
+        one.write(tmp_path / f"{number}.parquet")
+        added.add_written(tmp_path / f"{number}.parquet")
+        added.examples.add_all(one.examples)
+    assert added.examples.found == whole.examples.found
+    assert len(whole.examples.found["missing_fields"]) == 5
+    for name in ("numbers", "pairs", "products_of", "looks", "pictured"):
+        assert getattr(added, name) == getattr(whole, name), name
+    for name in ("ids", "groups"):
+        assert pa.chunked_array(getattr(added, name)).to_pylist() == pa.chunked_array(getattr(whole, name)).to_pylist()
+    assert b"".join(added.titles) == b"".join(whole.titles)
+    assert added.characters.tolist() == whole.characters.tolist()
+
+
+def test_the_number_of_processes_does_not_matter(tmp_path: Path) -> None:
+    """Nor that a shard in the middle cannot be read: what is said of it, and in which order, stays the same."""
+    dataset = tmp_path / "dataset"
+    for split in SPLITS:
+        (dataset / split).mkdir(parents=True)
+        for number, batch in enumerate(some_batches()):
+            pq.write_table(pa.Table.from_batches([batch]), dataset / split / f"part-{number:05d}.parquet")
+    for damaged in (False, True):
+        if damaged:
+            (dataset / "validation/part-00001.parquet").write_text("no Parquet")
+        one, two = (measure(dataset, tmp_path, workers=workers) for workers in (1, 2))
+        assert one.examples == two.examples
+        assert (one.obstacles, one.counts) == (two.obstacles, two.counts)
+        assert one.frames.keys() == two.frames.keys()
+        for name, frame in one.frames.items():
+            pd.testing.assert_frame_equal(frame, two.frames[name])
+        assert ("splits" in one.frames) is not damaged
+    assert [path.name for path in tmp_path.iterdir()] == ["dataset"], "nothing else is left"
 
 
 def test_a_name_that_is_not_utf_8_is_an_unreadable_shard(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from facetmill.errors import PlatformError
+from facetmill.gates import pictures
 from facetmill.gates.pictures import LOOK, MAX_BITS, MAX_SHADES, LookCache, Looks, look_of, same_look
 
 
@@ -113,6 +114,35 @@ def test_a_picture_is_looked_at_once_under_whatever_name(tmp_path: Path) -> None
     with sqlite3.connect(path) as database:
         database.execute(f'UPDATE "{table}" SET look = ?', (b"short",))
     assert LookCache(path).look(tmp_path / "b.png") == look_of(encoded(shirt())), "damaged, so worked out anew"
+
+
+def test_several_processes_may_keep_looks_in_one_file(tmp_path: Path) -> None:
+    """None of them holds the file while it looks: the others would wait for it, and give up after a minute."""
+    path = tmp_path / "looks.db"
+    for name, colour in (("a.png", "red"), ("b.png", "blue")):
+        (tmp_path / name).write_bytes(encoded(shirt(colour)))
+    with LookCache(path) as first, LookCache(path) as second:
+        for name in ("a.png", "b.png"):
+            assert first.look(tmp_path / name) == second.look(tmp_path / name)
+        second.keep()
+        (tmp_path / "a.png").write_bytes(encoded(shirt("green")))
+        assert first.look(tmp_path / "a.png")
+    with sqlite3.connect(path) as database:
+        [(table,)] = database.execute("SELECT name FROM sqlite_master")
+        assert database.execute(f'SELECT count(*) FROM "{table}"').fetchone() == (3,)
+
+
+def test_looks_are_kept_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a process that is killed loses some seconds of work."""
+    monkeypatch.setattr(pictures, "_MOST_NEW", 2)
+    cache = LookCache(tmp_path / "looks.db")
+    for number, colour in enumerate(("red", "blue", "green")):
+        (tmp_path / "a.png").write_bytes(encoded(shirt(colour)))
+        assert cache.look(tmp_path / "a.png")
+        with sqlite3.connect(tmp_path / "looks.db") as database:
+            [(table,)] = database.execute("SELECT name FROM sqlite_master")
+            [(kept,)] = database.execute(f'SELECT count(*) FROM "{table}"')
+        assert kept == (0, 2, 2)[number]
 
 
 def test_a_cache_that_is_no_database_is_named(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_accuracies_and_their_difference_by_hand() -> None:
 def divide(products: list[Product], folder: Path) -> None:
     (folder / "supervised").mkdir()
     pq.write_table(pa.Table.from_batches([to_batch(products)]), folder / "supervised" / "part-00000.parquet")
-    split_shards(folder / "supervised", folder / "divided", SplitParams(seed=0, validation=0.2, test=0.1))
+    split_shards(folder / "supervised", folder / "divided", SplitParams(seed=0, validation=0.2, test=0.1, workers=1))
 
 
 def test_the_dataset_is_as_before_but_for_what_the_schema_says(shirts: list[Product], tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from facetmill.dataset.schema import build_schema
+from pathlib import Path
+
+from facetmill.dataset.schema import SchemaCounts, build_schema
 from facetmill.records import AttributeSchema, Facet, Product, Span, to_batch
 
 
@@ -43,6 +45,28 @@ def test_candidates_are_those_of_the_category_the_commonest_first() -> None:
     assert schema.of_category("sofa") == (seats,)
     assert schema.of_category("shoe") == (colour,)
     assert schema.of_category("boat") == (colour, seats)
+
+
+def test_counts_of_pieces_make_the_schema_of_all(tmp_path: Path) -> None:
+    def hat(number: int, colour: str, category: str | None = "hat") -> Product:
+        return Product(str(number), "s", "a", category=category, facets=(Facet("colour", colour),))
+
+    batches = [
+        to_batch(products)
+        for products in (
+            [hat(1, "red"), hat(2, "r\u00f6t", None)],
+            [],
+            [hat(3, "red", "cap"), hat(4, "red"), Product("5", "s", "a", facets=(Facet("size", "5"),))],
+        )
+    ]
+    whole = SchemaCounts()
+    for number, batch in enumerate(batches):
+        piece = SchemaCounts()
+        piece.count(batch)
+        piece.write(tmp_path / f"{number}.json")
+        whole.add_written(tmp_path / f"{number}.json")
+    assert whole.schema() == build_schema(batches)
+    assert whole.schema().attributes[0].values == {"red": 3, "r\u00f6t": 1}
 
 
 def test_no_products_give_an_empty_schema() -> None:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from facetmill.dataset import splitting
+from facetmill.dataset import engine, splitting
 from facetmill.dataset.splitting import in_subset, split_limits, split_shards
-from facetmill.errors import ParamsError
-from facetmill.files import hash_file
+from facetmill.errors import DataError, ParamsError
+from facetmill.files import hash_file, hash_files
 from facetmill.params import SplitParams
 from facetmill.records import SPLITS, AttributeSchema, Facet, Product, Span, read_products, shards, to_batch
 
-PARAMS = SplitParams(seed=0, validation=0.1, test=0.2)
+PARAMS = SplitParams(seed=0, validation=0.1, test=0.2, workers=1)
 
 
 def write(folder: Path, products: list[Product], shard_rows: int = 40) -> Path:
@@ -93,17 +95,17 @@ def test_another_seed_gives_another_split_and_the_same_seed_the_same_bytes(tmp_p
 )
 def test_small_catalogues(num_groups: int, validation: float, test: float, expected: tuple[int, int, int]) -> None:
     hashes = np.arange(num_groups, dtype=np.uint64) * np.uint64(7)
-    limits = split_limits(hashes, SplitParams(seed=0, validation=validation, test=test))
+    limits = split_limits(hashes, validation=validation, test=test)
     assert tuple(np.bincount(limits.of(hashes), minlength=3)) == expected
 
 
 def test_shares_that_leave_nothing_to_train_on() -> None:
     with pytest.raises(ParamsError, match=r"split\.validation = 0\.5 and split\.test = 0\.5"):
-        split_limits(np.arange(9, dtype=np.uint64), SplitParams(seed=0, validation=0.5, test=0.5))
+        split_limits(np.arange(9, dtype=np.uint64), validation=0.5, test=0.5)
 
 
 def test_manifest_counts_and_hashes_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(splitting, "_SHARD_ROWS", 100)
+    monkeypatch.setattr(splitting, "_PIECE_ROWS", 100)
     explicit = Facet("kind", "red", (Span("title", 0, 3),))
     products = [replace(product, facets=(*product.facets, explicit)) for product in catalogue(150, listings=2)]
     split_shards(write(tmp_path / "in", products), tmp_path / "out", PARAMS)
@@ -120,6 +122,72 @@ def test_manifest_counts_and_hashes_what_is_there(tmp_path: Path, monkeypatch: p
         assert entry["num_products"] == sum(shard["num_rows"] for shard in entry["shards"]) == 2 * entry["num_groups"]
         assert entry["num_facets"] == 2 * entry["num_products"]
         assert entry["num_explicit"] == entry["num_implicit"] == entry["num_products"]
+
+
+def test_pieces_are_neighbouring_shards_of_so_many_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splitting, "_PIECE_ROWS", 100)
+    (tmp_path / "in").mkdir()
+    for number, rows in enumerate((0, 40, 60, 0, 1, 250, 99, 1)):
+        table = pa.Table.from_batches([to_batch(catalogue(rows))])
+        pq.write_table(table, tmp_path / "in" / f"part-{number:05d}.parquet")
+    pieces = splitting._pieces(tmp_path / "in", tmp_path)
+    numbers = [[int(path.stem[-5:]) for path in piece.sources] for piece in pieces]
+    assert numbers == [[0, 1, 2, 3], [4], [5], [6, 7]]
+
+
+def test_pieces_without_a_product_of_a_split_leave_no_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splitting, "_PIECE_ROWS", 7)
+    products = catalogue(60)
+    source = write(tmp_path / "in", products, shard_rows=7)
+    whole = split_shards(source, tmp_path / "pieces", PARAMS)
+    monkeypatch.undo()
+    assert split_shards(source, tmp_path / "whole", PARAMS) == whole
+    assert (tmp_path / "pieces/schema.json").read_bytes() == (tmp_path / "whole/schema.json").read_bytes()
+    for split in SPLITS:
+        paths = shards(tmp_path / "pieces" / split)
+        assert [path.name for path in paths] == [f"part-{number:05d}.parquet" for number in range(len(paths))]
+        assert list(read_products(tmp_path / "pieces" / split)) == list(read_products(tmp_path / "whole" / split))
+    assert 1 < len(shards(tmp_path / "pieces" / "validation")) < 9
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "pieces", "whole"}, "nothing else is left"
+
+
+def test_the_number_of_workers_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splitting, "_PIECE_ROWS", 100)
+    source = write(tmp_path / "in", catalogue(150, listings=2))
+    reports = [split_shards(source, tmp_path / f"out{n}", replace(PARAMS, workers=n)) for n in (1, 3)]
+    assert reports[0] == reports[1]
+    assert hash_files(tmp_path / "out1") == hash_files(tmp_path / "out3")
+    assert len(hash_files(tmp_path / "out1")) > 5
+
+
+def test_a_piece_that_is_done_twice_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a cluster, where a worker that was given up may go on."""
+
+    def twice(work: Callable[[Any], Any], pieces: Sequence[Any], workers: int) -> list[Any]:
+        first, _ = ([engine._whole(work, piece) for piece in pieces] for _ in range(2))
+        return first
+
+    monkeypatch.setattr(splitting, "_PIECE_ROWS", 100)
+    source = write(tmp_path / "in", catalogue(150))
+    split_shards(source, tmp_path / "once", PARAMS)
+    monkeypatch.setattr(splitting, "map_pieces", twice)
+    split_shards(source, tmp_path / "twice", PARAMS)
+    assert hash_files(tmp_path / "once") == hash_files(tmp_path / "twice")
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "once", "twice"}
+
+
+def test_what_one_piece_cannot_read_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splitting, "_PIECE_ROWS", 100)
+    source = write(tmp_path / "in", catalogue(150))
+    split_shards(source, tmp_path / "out", PARAMS)
+    before = hash_files(tmp_path / "out")
+    damaged = source / "part-00002.parquet"
+    table = pq.read_table(damaged).replace_schema_metadata({"facetmill.schema_version": "0"})
+    pq.write_table(table, damaged)
+    with pytest.raises(DataError, match=r"part-00002\.parquet: record schema version 0"):
+        split_shards(source, tmp_path / "out", replace(PARAMS, workers=2))
+    assert hash_files(tmp_path / "out") == before
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
 
 
 def test_schema_is_of_train_alone(tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ def test_a_workspace_for_each_way_to_build_and_not_for_how_fast(data: Params, pr
     assert folder.name.startswith("products-shirts-")
     assert workspace_dir(project, replace(data, match=replace(data.match, workers=7))) == folder
     assert workspace_dir(project, replace(data, dataset=replace(data.dataset, workers=7))) == folder
+    assert workspace_dir(project, replace(data, split=replace(data.split, workers=7))) == folder
     assert workspace_dir(project, replace(data, model="dictionary")) == folder
     assert workspace_dir(project, replace(data, demo=replace(data.demo, seed=99))) == folder
     assert workspace_dir(project, replace(data, split=replace(data.split, seed=1))) != folder

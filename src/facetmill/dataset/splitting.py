@@ -8,9 +8,13 @@ when others come or go.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +24,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from facetmill.dataset.schema import build_schema
+from facetmill.dataset.engine import map_pieces
+from facetmill.dataset.schema import SchemaCounts
 from facetmill.errors import ParamsError
-from facetmill.files import hash_file, replace_folder, write_json, write_text
+from facetmill.files import hash_file, replace_folder, scratch_beside, write_json, write_text
 from facetmill.params import SplitParams
-from facetmill.records import PRODUCT_SCHEMA, SCHEMA_VERSION, SPLITS, Split, read_batches
+from facetmill.records import PRODUCT_SCHEMA, SCHEMA_VERSION, SPLITS, Split, read_batches, read_shard, shards
 
-_SHARD_ROWS = 50_000
+_PIECE_ROWS = 50_000
 _Hashes = npt.NDArray[np.uint64]
 
 
@@ -55,6 +60,27 @@ class _SplitCounts:
     num_distant: int = 0
     num_distant_dropped: int = 0
 
+    def __add__(self, other: _SplitCounts) -> _SplitCounts:
+        return _SplitCounts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Neighbouring shards of the source that one process splits at a time. Its shards of the splits are written beside
+    `target`, which gets the `SchemaCounts` of its part of train."""
+
+    sources: tuple[Path, ...]
+    target: Path
+
+
+@dataclass
+class _Part:
+    """What a piece has of one split. Without products there is no shard."""
+
+    shard: Path
+    counts: _SplitCounts = field(default_factory=_SplitCounts)
+    sha256: str = ""
+
 
 def split_shards(source_dir: Path, out_dir: Path, params: SplitParams) -> dict[str, Any]:
     """Write the frozen dataset to `out_dir`, replacing it as a whole, and return the report.
@@ -65,48 +91,99 @@ def split_shards(source_dir: Path, out_dir: Path, params: SplitParams) -> dict[s
     validation and test lose theirs, counted (`num_distant_dropped`). The hash decides also where a source came with
     splits of its own; the report counts those products (`num_source_splits_replaced`). Raises `ParamsError` when the
     shares leave nothing to train on.
+
+    Of every 50,000 products or so each split gets a shard, and any process may do that (see `engine.py`): of this
+    machine `params.workers`. The output depends on none of that. Memory is that of a record batch a process, 8 bytes
+    for each group, and the distinct values.
     """
     hashes, num_replaced = _distinct_hashes(source_dir, params.seed)
-    limits = split_limits(hashes, params)
+    limits = split_limits(hashes, validation=params.validation, test=params.test)
     num_groups = np.bincount(limits.of(hashes), minlength=len(SPLITS))
-    counts = {split: _SplitCounts(num_groups=int(num)) for split, num in zip(SPLITS, num_groups, strict=True)}
-    with replace_folder(out_dir) as folder:
-        with ExitStack() as stack:
-            writers = {split: stack.enter_context(_ShardWriter(folder / split)) for split in SPLITS}
-            for batch in read_batches(source_dir):
-                places = limits.of(_hash_column(batch.column("group_id"), params.seed))
-                for place, split in enumerate(SPLITS):
-                    part = _with_split(batch.filter(pa.array(places == place)), split)
-                    if split != "train":
-                        part, num_dropped = _without_distant(part)
-                        counts[split].num_distant_dropped += num_dropped
-                    writers[split].write(part)
-                    _count(counts[split], part)
-        write_text(folder / "schema.json", build_schema(read_batches(folder / "train")).to_json() + "\n")
-        splits = {split: {**asdict(counts[split]), "shards": writers[split].describe()} for split in SPLITS}
-        write_json(folder / "manifest.json", {"schema_version": SCHEMA_VERSION, "splits": splits})
-    return {
-        "num_source_splits_replaced": num_replaced,
-        **{split: asdict(counts[split]) for split in SPLITS},
-    }
+    with replace_folder(out_dir) as folder, scratch_beside(out_dir) as scratch:
+        pieces = _pieces(source_dir, scratch.absolute())
+        done = map_pieces(partial(_split_piece, limits=limits, seed=params.seed), pieces, params.workers)
+        schema = SchemaCounts()
+        for piece in pieces:
+            schema.add_written(piece.target)
+        write_text(folder / "schema.json", schema.schema().to_json() + "\n")
+        splits: dict[str, Any] = {}
+        manifest: dict[str, Any] = {}
+        for place, split in enumerate(SPLITS):
+            parts = [parts[split] for parts in done]
+            counts = sum((part.counts for part in parts), _SplitCounts(num_groups=int(num_groups[place])))
+            splits[split] = asdict(counts)
+            manifest[split] = {**splits[split], "shards": _gather(parts, folder / split)}
+        write_json(folder / "manifest.json", {"schema_version": SCHEMA_VERSION, "splits": manifest})
+    return {"num_source_splits_replaced": num_replaced, **splits}
 
 
-def split_limits(hashes: _Hashes, params: SplitParams) -> SplitLimits:
-    """Limits that give each split its share of the groups, whose distinct hashes are sorted.
+def _pieces(source_dir: Path, scratch: Path) -> list[_Piece]:
+    """Neighbouring shards together, as many as have at most `_PIECE_ROWS`."""
+    together: list[list[Path]] = []
+    num_rows = 0
+    for path in shards(source_dir.absolute()):
+        more = pq.read_metadata(path).num_rows
+        if not together or num_rows + more > _PIECE_ROWS:
+            together.append([])
+            num_rows = 0
+        together[-1].append(path)
+        num_rows += more
+    return [_Piece(tuple(paths), scratch / f"{number:05d}.json") for number, paths in enumerate(together)]
+
+
+def _split_piece(piece: _Piece, limits: SplitLimits, seed: int) -> dict[Split, _Part]:
+    # Two workers may be at one piece, if the first was given up: each has its own target, and so its own shards.
+    parts = {split: _Part(piece.target.with_name(f"{piece.target.name}.{split}.parquet")) for split in SPLITS}
+    writers: dict[Split, pq.ParquetWriter] = {}
+    schema = SchemaCounts()
+    with ExitStack() as stack:
+        for batch in chain.from_iterable(map(read_shard, piece.sources)):
+            places = limits.of(_hash_column(batch.column("group_id"), seed))
+            for place, split in enumerate(SPLITS):
+                own = _with_split(batch.filter(pa.array(places == place)), split)
+                if not own.num_rows:
+                    continue
+                if split == "train":
+                    schema.count(own)
+                else:
+                    own, num_dropped = _without_distant(own)
+                    parts[split].counts.num_distant_dropped += num_dropped
+                _count(parts[split].counts, own)
+                if split not in writers:
+                    shard = pq.ParquetWriter(parts[split].shard, PRODUCT_SCHEMA, compression="zstd")
+                    writers[split] = stack.enter_context(shard)
+                writers[split].write_batch(own)
+    for split in writers:
+        parts[split].sha256 = hash_file(parts[split].shard)
+    schema.write(piece.target)
+    return parts
+
+
+def _gather(parts: Sequence[_Part], folder: Path) -> list[dict[str, Any]]:
+    """Move the shards of one split into their folder, in order; the name, rows and SHA-256 of each."""
+    folder.mkdir()
+    listed: list[dict[str, Any]] = []
+    for part in parts:
+        if part.counts.num_products:
+            name = f"part-{len(listed):05d}.parquet"
+            os.replace(part.shard, folder / name)
+            listed.append({"name": name, "num_rows": part.counts.num_products, "sha256": part.sha256})
+    return listed
+
+
+def split_limits(hashes: _Hashes, *, validation: float, test: float) -> SplitLimits:
+    """Limits that give each split its share (0..1) of the groups, whose distinct hashes are sorted.
 
     Shares are rounded to whole groups. From three groups on, a split whose share is above 0 gets at least one group;
     train always keeps one. Raises `ParamsError` where validation and test together are 1 or more.
     """
-    if params.validation + params.test >= 1:
+    if validation + test >= 1:
         raise ParamsError(
-            f"split.validation = {params.validation} and split.test = {params.test}: together they leave no share "
-            "for training"
+            f"split.validation = {validation} and split.test = {test}: together they leave no share for training"
         )
     total = len(hashes)
     at_least = 1 if total >= 3 else 0
-    num_test, num_validation = (
-        max(round(total * share), at_least) if share else 0 for share in (params.test, params.validation)
-    )
+    num_test, num_validation = (max(round(total * share), at_least) if share else 0 for share in (test, validation))
     while num_test + num_validation >= max(total, 1):  # only rounding up in a tiny catalogue can take the last group
         num_test, num_validation = (
             (num_test - 1, num_validation) if num_test > num_validation else (num_test, num_validation - 1)
@@ -145,7 +222,7 @@ def _distinct_hashes(source_dir: Path, seed: int) -> tuple[_Hashes, int]:
     """The sorted hashes of all groups, 8 bytes each, and the number of products that came with a split."""
     distinct, waiting = np.empty(0, np.uint64), [np.empty(0, np.uint64)]
     num_given = 0
-    for batch in read_batches(source_dir):
+    for batch in read_batches(source_dir, columns=("group_id", "split")):
         waiting.append(np.unique(_hash_column(batch.column("group_id"), seed)))
         num_given += batch.num_rows - batch.column("split").null_count
         if sum(map(len, waiting)) > len(distinct) + 2**20:  # merge now and then: memory stays that of the groups
@@ -182,42 +259,3 @@ def _count(counts: _SplitCounts, batch: pa.RecordBatch) -> None:
     counts.num_explicit += num_explicit
     counts.num_implicit += len(spans) - num_explicit
     counts.num_distant += pc.sum(pc.equal(facets.field("provenance"), "distant")).as_py() or 0
-
-
-class _ShardWriter:
-    """Writes batches to `part-00000.parquet`, `part-00001.parquet`, ... of a folder, at most so many rows in each."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True)
-        self._folder = folder
-        self._rows: list[int] = []
-        self._writer: pq.ParquetWriter | None = None
-
-    def __enter__(self) -> _ShardWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._writer:
-            self._writer.close()
-            self._writer = None
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        if not batch.num_rows:
-            return
-        if self._writer is None or self._rows[-1] + batch.num_rows > _SHARD_ROWS:
-            self.__exit__()
-            self._writer = pq.ParquetWriter(self._path(len(self._rows)), PRODUCT_SCHEMA, compression="zstd")
-            self._rows.append(0)
-        self._writer.write_batch(batch)
-        self._rows[-1] += batch.num_rows
-
-    def describe(self) -> list[dict[str, Any]]:
-        """Name, rows and SHA-256 of each shard, once closed."""
-        paths = [self._path(number) for number in range(len(self._rows))]
-        return [
-            {"name": path.name, "num_rows": rows, "sha256": hash_file(path)}
-            for path, rows in zip(paths, self._rows, strict=True)
-        ]
-
-    def _path(self, number: int) -> Path:
-        return self._folder / f"part-{number:05d}.parquet"

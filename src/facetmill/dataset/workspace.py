@@ -121,8 +121,8 @@ def resolve(root: Path, params: Params, data: str | None) -> Params:
 def workspace_dir(root: Path, params: Params) -> Path:
     """Where the dataset of resolved parameters lives: `root/data/<format>-<name>-<hash>`."""
     sections = {name: to_mapping(getattr(params, name)) for name in _SECTIONS}
-    for name in ("dataset", "ocr", "regions", "match"):
-        del sections[name]["workers"]  # changes how fast, not what
+    for section in sections.values():
+        section.pop("workers", None)  # changes how fast, not what
     del sections["distant"]["training"]  # made the labeller, which is what counts
     if params.dataset.format == "demo":
         sections["demo"] = to_mapping(params.demo)

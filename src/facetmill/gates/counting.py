@@ -1,4 +1,7 @@
-"""What one split of a dataset holds, counted batch by batch, with the first places where something is wrong."""
+"""What one split of a dataset holds, counted batch by batch, with the first places where something is wrong.
+
+Each shard is counted by whichever process comes to it first, so counts can be written and added up.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from facetmill.gates.scripts import Characters, added, characters_of
 from facetmill.gates.verdict import MAX_EXAMPLES
@@ -28,6 +34,16 @@ _WORD = re.compile(r"\w+")
 
 _Place = Callable[[int, str, object], str]
 
+_WRITTEN = pa.schema(  # one row
+    {
+        **dict.fromkeys(("ids", "groups"), pa.list_(pa.string())),
+        **dict.fromkeys(("titles", "looks"), pa.binary()),
+        **dict.fromkeys(("pictured", "characters"), pa.list_(pa.int64())),
+        "pairs": pa.list_(pa.struct({"attribute": pa.string(), "value": pa.string(), "num": pa.int64()})),
+        **dict.fromkeys(("numbers", "products_of"), pa.map_(pa.string(), pa.int64())),
+    }
+)
+
 
 @dataclass
 class Examples:
@@ -38,6 +54,10 @@ class Examples:
     def add(self, column: str, *places: str) -> None:
         room = MAX_EXAMPLES - len(self.found[column])
         self.found[column].extend(places[:room])
+
+    def add_all(self, later: Examples) -> None:
+        for column, places in later.found.items():
+            self.add(column, *places)
 
     def wants(self, column: str) -> bool:
         return len(self.found[column]) < MAX_EXAMPLES
@@ -115,6 +135,36 @@ class SplitCounts:
         once = table.select(["product", "attribute"]).group_by(["product", "attribute"]).aggregate([])
         for row in pc.value_counts(once["attribute"]).to_pylist():
             self.products_of[row["values"]] += row["counts"]
+
+    def write(self, path: Path) -> None:
+        """Write all but the examples."""
+        row = {
+            "ids": [each for ids in self.ids for each in ids.to_pylist()],
+            "groups": [each for groups in self.groups for each in groups.to_pylist()],
+            "titles": b"".join(self.titles),
+            "looks": bytes(self.looks),
+            "pictured": self.pictured.tolist(),
+            "characters": self.characters.tolist(),
+            "pairs": [(*pair, num) for pair, num in self.pairs.items()],
+            "numbers": list(self.numbers.items()),
+            "products_of": list(self.products_of.items()),
+        }
+        pq.write_table(pa.Table.from_pylist([row], _WRITTEN), path)
+
+    def add_written(self, path: Path) -> None:
+        """Add what other counts wrote, of products that come after these."""
+        with pq.ParquetFile(path) as written:
+            [row] = written.read().to_batches()
+        self.ids.append(row["ids"].values)
+        self.groups.append(row["groups"].values)
+        self.titles.append(row["titles"][0].as_py())
+        self.looks += row["looks"][0].as_py()
+        self.pictured.extend(self.numbers["products"] + number for number in row["pictured"][0].as_py())
+        self.characters = added(self.characters, np.array(row["characters"][0].as_py(), np.int64))
+        attributes, values, nums = (column.to_pylist() for column in row["pairs"].values.flatten())
+        self.pairs.update(dict(zip(zip(attributes, values, strict=True), nums, strict=True)))
+        self.numbers.update(dict(row["numbers"][0].as_py()))
+        self.products_of.update(dict(row["products_of"][0].as_py()))
 
     def _count(self, column: str, wrong: pa.Array, describe: Callable[[int], str]) -> None:
         self.numbers[column] += pc.sum(wrong).as_py() or 0

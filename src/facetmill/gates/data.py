@@ -162,7 +162,7 @@ def check_dataset(
     Never raises for what it finds: a missing or broken file makes the claims that need it false. Shares are 0..1. How
     pictures look is kept in `looks_path`, if given; raises `PlatformError` where that cannot be used.
     """
-    return judge(claims(params, max_bad_share), measure(dataset_dir, reports_dir, looks_path, reports))
+    return judge(claims(params, max_bad_share), measure(dataset_dir, reports_dir, looks_path, reports, params.workers))
 
 
 def judge(asked: Sequence[Claim], facts: Facts) -> DataVerdict:

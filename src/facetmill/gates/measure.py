@@ -1,15 +1,17 @@
 """What is true of a dataset on disk, as small frames of counts that the data gate can state claims about.
 
-Shards are streamed with the columns that are needed. What stays in memory is the ids and group ids, and one counter
-over distinct (attribute, value) pairs: never texts, never `Product` objects. A number that cannot be had is left out
-of its frame, never guessed: a claim about a column that is not there fails.
+Shards are counted one by one, by several processes (see `shards.py`), and added up in their order. What stays in memory
+is the ids and group ids, and one counter over distinct (attribute, value) pairs: never texts, never `Product` objects.
+A number that cannot be had is left out of its frame, never guessed: a claim about a column that is not there fails.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +19,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from facetmill.errors import DataError
-from facetmill.files import hash_file, read_json
-from facetmill.gates.counting import COLUMNS, Examples, SplitCounts, short
+from facetmill.dataset.engine import map_pieces
+from facetmill.files import read_json, scratch_beside
+from facetmill.gates.counting import Examples, SplitCounts, short
 from facetmill.gates.pictures import LOOK, LookCache, same_look
 from facetmill.gates.scripts import SCRIPTS, letters_by_script, shares
+from facetmill.gates.shards import UNREADABLE, Piece, cause_of, count_shard
 from facetmill.gates.verdict import MAX_EXAMPLES
-from facetmill.records import (
-    PRODUCT_SCHEMA,
-    SPLITS,
-    AttributeSchema,
-    Split,
-    require_schema,
-    shards,
-)
+from facetmill.records import SPLITS, AttributeSchema, Split, shards
 
 #: Of every stage; those that are switched off write none.
 REPORTS = ("ingest", "ocr", "regions", "match", "distant", "split", "saliency", "visual_tokens")
@@ -42,8 +37,6 @@ _NEED_ALL_SHARDS = (
     *("explicit_share", "unseen_attribute_share", "unseen_value_share"),
     *("known_title_share", "known_picture_share", "script_shift"),
 )
-_BATCH_ROWS = 8192
-_UNREADABLE = (DataError, pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -57,18 +50,21 @@ class Facts:
 
 
 def measure(
-    dataset_dir: Path, reports_dir: Path, looks_path: Path | None = None, reports: Sequence[str] = REPORTS
+    dataset_dir: Path,
+    reports_dir: Path,
+    looks_path: Path | None = None,
+    reports: Sequence[str] = REPORTS,
+    workers: int = 1,
 ) -> Facts:
     """Look at every shard, the attribute schema, the manifest and these `reports` of stages of a dataset.
 
     Never raises for what it finds there: what cannot be read is counted, and `obstacles` says why. How pictures look is
-    kept in `looks_path`, if given; raises `PlatformError` where that cannot be used.
+    kept in `looks_path`, if given; raises `PlatformError` where that cannot be used. `workers` counts processes of this
+    machine, on which nothing of the answer depends.
     """
-    cache = LookCache(looks_path)
-    survey = _Survey(dataset_dir, cache)
+    survey = _Survey(dataset_dir.absolute())
     survey.read_schema()
-    survey.read_shards()
-    cache.keep()
+    survey.read_shards(looks_path.absolute() if looks_path else None, workers)
     survey.read_manifest()
     survey.read_reports(reports_dir, reports)
     return survey.facts()
@@ -79,9 +75,9 @@ class _Survey:
     """The counts so far. One method a kind of file; each leaves its numbers in a frame, or its reason in obstacles."""
 
     dataset_dir: Path
-    cache: LookCache
     known: frozenset[str] | None = None
     shard_rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    shard_hashes: dict[str, str] = field(default_factory=dict)
     splits: dict[Split, SplitCounts] = field(default_factory=dict)
     dataset: dict[str, float] = field(default_factory=dict)
     examples: Examples = field(default_factory=Examples)
@@ -91,56 +87,44 @@ class _Survey:
         path = self.dataset_dir / "schema.json"
         try:
             self.known = frozenset(AttributeSchema.from_json(path.read_text(encoding="utf-8")).names)
-        except _UNREADABLE as error:
-            self.examples.add("unreadable_schemas", f"schema.json: {_cause(error)}")
-            self.obstacles["facets_outside_schema"] = f"schema.json cannot be read: {_cause(error)}"
+        except UNREADABLE as error:
+            self.examples.add("unreadable_schemas", f"schema.json: {cause_of(error)}")
+            self.obstacles["facets_outside_schema"] = f"schema.json cannot be read: {cause_of(error)}"
         self.dataset["unreadable_schemas"] = int(self.known is None)
 
-    def read_shards(self) -> None:
-        for split in SPLITS:
-            known = self.known if split == "train" else None
-            counts = self.splits[split] = SplitCounts(known, self.examples, self._look)
-            for path in shards(self.dataset_dir / split):
-                self._read_shard(path, counts)
+    def read_shards(self, looks_path: Path | None, workers: int) -> None:
+        self.splits = {split: SplitCounts(None, self.examples) for split in SPLITS}
+        paths = [(path, split) for split in SPLITS for path in shards(self.dataset_dir / split)]
+        if paths:
+            with scratch_beside(self.dataset_dir) as scratch:
+                pieces = [Piece(*path, scratch / f"{number:05d}.parquet") for number, path in enumerate(paths)]
+                with LookCache(looks_path):
+                    pass  # what cannot be used is told before any process is started
+                work = partial(count_shard, known=self.known, looks_path=looks_path)
+                for piece, found in zip(pieces, map_pieces(work, pieces, workers), strict=True):
+                    self.shard_rows[piece.name], self.shard_hashes[piece.name] = found.row, found.sha256
+                    self.examples.add_all(found.examples)
+                    if found.readable:
+                        self.splits[piece.split].add_written(piece.target)
         unreadable = [name for name, row in self.shard_rows.items() if row["unreadable"] or row["wrong_columns"]]
         if unreadable:
             self.splits.clear()
             cause = f"shards that cannot be read: {len(unreadable)}, the first is {unreadable[0]}"
             self.obstacles |= dict.fromkeys(("splits", "attributes", *_NEED_ALL_SHARDS), cause)
 
-    def _look(self, image: str) -> bytes | None:
-        return self.cache.look(self.dataset_dir.parent / image)  # an absolute path stays as it is
-
-    def _read_shard(self, path: Path, counts: SplitCounts) -> None:
-        name = path.relative_to(self.dataset_dir).as_posix()
-        row = self.shard_rows[name] = {"shard": name, "unreadable": 0, "wrong_columns": 0, "rows": 0}
-        try:
-            with pq.ParquetFile(path) as parquet:
-                require_schema(path, parquet.schema_arrow)
-                wrong = list(_wrong_columns(parquet.schema_arrow))
-                row["wrong_columns"] = len(wrong)
-                self.examples.add("wrong_columns", *(f"{name}: {each}" for each in wrong))
-                if not wrong:
-                    for batch in parquet.iter_batches(_BATCH_ROWS, columns=COLUMNS):
-                        counts.add(batch, name, row["rows"])
-                        row["rows"] += batch.num_rows
-        except _UNREADABLE as error:
-            row["unreadable"] = 1
-            self.examples.add("unreadable", f"{name}: {_cause(error)}")
-
     def read_manifest(self) -> None:
         """Every shard on disk must be in the manifest with its rows and hash, and the other way round."""
         try:
             listed = _listed_shards(read_json(self.dataset_dir / "manifest.json"))
-        except _UNREADABLE as error:
-            self.obstacles["unlike_manifest"] = f"manifest.json cannot be read: {_cause(error)}"
+        except UNREADABLE as error:
+            self.obstacles["unlike_manifest"] = f"manifest.json cannot be read: {cause_of(error)}"
             return
         for name, row in self.shard_rows.items():
             if name not in listed:
                 wrong = "is not in manifest.json"
             elif row["rows"] != listed[name][0] and not row["unreadable"] and not row["wrong_columns"]:
                 wrong = f"has {row['rows']:,} rows, manifest.json says {listed[name][0]:,}"
-            elif hash_file(self.dataset_dir / name) != listed[name][1]:
+            elif self.shard_hashes[name] != listed[name][1]:
                 wrong = "has another SHA-256 than manifest.json says"
             else:
                 wrong = ""
@@ -157,13 +141,13 @@ class _Survey:
         for name in reports:
             try:
                 found[name] = read_json(reports_dir / f"{name}.json")
-            except _UNREADABLE as error:
-                self.examples.add("missing_reports", f"{name}.json: {_cause(error)}")
+            except UNREADABLE as error:
+                self.examples.add("missing_reports", f"{name}.json: {cause_of(error)}")
         self.dataset["missing_reports"] = len(reports) - len(found)
         try:
             self.dataset |= _ingest_shares(found["ingest"], self.examples)
-        except _UNREADABLE as error:
-            cause = f"ingest.json does not say: {_cause(error)}" if "ingest" in found else "there is no ingest.json"
+        except UNREADABLE as error:
+            cause = f"ingest.json does not say: {cause_of(error)}" if "ingest" in found else "there is no ingest.json"
             self.obstacles |= dict.fromkeys(("dropped_share", "bad_image_share", "lost_products"), cause)
 
     def facts(self) -> Facts:
@@ -277,7 +261,7 @@ def _script_shift(splits: Mapping[Split, SplitCounts], examples: Examples) -> fl
 
 def _most(counts: Counter[Any]) -> list[tuple[Any, int]]:
     """The greatest counts, equal ones in the order of their keys, so that the same data gives the same page."""
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_EXAMPLES]
+    return nsmallest(MAX_EXAMPLES, counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _repeated(splits: Mapping[Split, SplitCounts], kind: str, examples: Examples) -> int:
@@ -338,23 +322,6 @@ def _ingest_shares(report: Any, examples: Examples) -> dict[str, float]:
     }
 
 
-def _wrong_columns(found: pa.Schema) -> Iterator[str]:
-    for wanted in PRODUCT_SCHEMA:
-        at = found.get_field_index(wanted.name)
-        if at < 0:
-            yield f"column {wanted.name} is missing"
-        elif found.field(at).type != wanted.type:
-            yield f"column {wanted.name} is {found.field(at).type}, must be {wanted.type}"
-
-
 def _share(part: float, whole: float) -> float:
     """Part of whole, 0..1; nothing of nothing is 0."""
     return part / whole if whole else 0.0
-
-
-def _cause(error: BaseException) -> str:
-    """An error in one line, without the path: who asks knows it."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    text = " ".join(str(error).split())
-    return f"no entry {text}" if isinstance(error, KeyError) else text[:300] or type(error).__name__

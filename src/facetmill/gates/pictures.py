@@ -27,6 +27,7 @@ LOOK = np.dtype([("bands", "<u4", (4,)), ("colours", "u1", (12,))])
 
 _FORMAT = 1  # to be raised when the same file would look otherwise
 _SIDE = 72  # pixels: 8 cells of 9, or 9 cells of 8
+_MOST_NEW = 4096  # looks that wait to be kept: some seconds of work
 _LIGHTER = 2.0  # shades of 255 by which a cell must be lighter: less is noise of compression on plain ground
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
@@ -77,12 +78,14 @@ def _cells(values: npt.NDArray[np.float32], rows: int, columns: int) -> npt.NDAr
 class LookCache:
     """How pictures look, kept in one database by the digest of their bytes, so that none is decoded twice.
 
+    Any number of processes may use one file: what is new waits in memory, so that each holds the file only for moments.
     Without a path nothing outlives it. The file may be removed at any time. Raises `PlatformError` where it cannot be
     used.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._new: dict[bytes, bytes] = {}
         self._table = f"looks_{_FORMAT}_pillow_{version('pillow').replace('.', '_')}"
         try:
             if path:
@@ -94,28 +97,45 @@ class LookCache:
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from error
 
+    def __enter__(self) -> LookCache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.keep()
+        finally:
+            self._database.close()
+
     def look(self, image: Path) -> bytes | None:
         """One `LOOK` of a picture file; None where it is missing or broken."""
         data = picture_bytes(str(image))
         if isinstance(data, Fault):
             return None
         digest = hashlib.sha256(data).digest()
+        if look := self._new.get(digest) or self._known(digest):
+            return look
+        if look := look_of(data):
+            self._new[digest] = look
+            if len(self._new) >= _MOST_NEW:
+                self.keep()
+        return look
+
+    def _known(self, digest: bytes) -> bytes | None:
         try:
             row = self._database.execute(f'SELECT look FROM "{self._table}" WHERE digest = ?', (digest,)).fetchone()
-            if row and isinstance(row[0], bytes) and len(row[0]) == LOOK.itemsize:
-                return row[0]
-            if look := look_of(data):
-                self._database.execute(f'INSERT OR REPLACE INTO "{self._table}" VALUES (?, ?)', (digest, look))
         except sqlite3.Error as error:
             raise self._unusable(error) from error
-        return look
+        whole = row and isinstance(row[0], bytes) and len(row[0]) == LOOK.itemsize
+        return row[0] if whole else None
 
     def keep(self) -> None:
         """Write what is new to disk."""
         try:
-            self._database.commit()
+            with self._database:
+                self._database.executemany(f'INSERT OR REPLACE INTO "{self._table}" VALUES (?, ?)', self._new.items())
         except sqlite3.Error as error:
             raise self._unusable(error) from error
+        self._new.clear()
 
     def _unusable(self, error: Exception) -> PlatformError:
         return PlatformError(f"{self._path}: the looks of pictures cannot be kept there: {error}; remove the file")

@@ -11,8 +11,6 @@ from facetmill.files import write_json
 from facetmill.imports import unhindered_imports
 from facetmill.params import load_params
 
-THREADS = 1  # as many on every machine, for the same last digits
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -27,11 +25,8 @@ def main() -> None:
             return
         with unhindered_imports():
             from facetmill.dataset.distant.annotate import annotate_shards
-            from facetmill.dataset.distant.labeller import load_labeller
-            from facetmill.training.device import compute_settings
-        with compute_settings(THREADS):
-            labeller = load_labeller(Path(params.labeller))
-            counts = annotate_shards(paths.source, paths.out, labeller, params.min_confidence)
+        labeller_dir = Path(params.labeller)
+        counts = annotate_shards(paths.source, paths.out, labeller_dir, params.min_confidence, params.workers)
         write_json(paths.report, counts.to_json())
     except FacetmillError as error:
         raise SystemExit(str(error)) from None

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from facetmill.dataset.distant.labeller import Labeller, LearnedAttribute
+from facetmill.dataset.distant.labeller import Labeller, LearnedAttribute, load_labeller
+from facetmill.dataset.engine import map_pieces
 from facetmill.encoders.pictures import Fault, decode_picture, picture_bytes, picture_path
-from facetmill.files import replace_folder
+from facetmill.files import hash_folder, replace_folder
 from facetmill.records import PRODUCT_SCHEMA, Facet, Product, from_batch, require_schema, shards, to_batch
+from facetmill.training.device import compute_settings
 
+_THREADS = 1  # as many on every machine, for the same last digits
 _BATCH_ROWS = 512  # of which the pixels are held at once
 
 
@@ -35,32 +39,65 @@ class AnnotateCounts:
     num_added: int = 0
     num_abstained: int = 0
     num_no_picture: int = 0
-    added: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    added: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def __add__(self, other: AnnotateCounts) -> AnnotateCounts:
+        return AnnotateCounts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     def to_json(self) -> dict[str, Any]:
-        numbers = {name: value for name, value in vars(self).items() if name != "added"}
-        added = {attribute: dict(sorted(counts.items())) for attribute, counts in sorted(self.added.items())}
-        return {**numbers, "added": added}
+        added: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        for (attribute, value), count in sorted(self.added.items()):
+            added[attribute][value] = count
+        return {**vars(self), "added": added}
 
 
-def annotate_shards(source_dir: Path, out_dir: Path, labeller: Labeller, min_confidence: float) -> AnnotateCounts:
+@dataclass(frozen=True)
+class _Piece:
+    """A shard of the source, and the shard to write of it."""
+
+    source: Path
+    target: Path
+
+
+def annotate_shards(
+    source_dir: Path, out_dir: Path, labeller_dir: Path, min_confidence: float, workers: int = 1
+) -> AnnotateCounts:
     """Annotate the shards of `source_dir` into `out_dir`, which is replaced as a whole: a shard each, in their order.
 
-    Relative pictures are below the folder that holds `source_dir`. Memory is that of a few hundred products.
+    Relative pictures are below the folder that holds `source_dir`. Any process may annotate a shard (see `engine.py`):
+    of this machine `workers`, each with a labeller and a few hundred products in memory.
     """
-    counts = AnnotateCounts()
+    labeller_dir = labeller_dir.absolute()  # the same for a process of another folder
+    labeller_hash = hash_folder(labeller_dir)
+    _labeller(labeller_dir, labeller_hash)  # one that cannot be loaded is told before any process is started
     with replace_folder(out_dir) as folder:
-        for path in shards(source_dir):
-            with (
-                pq.ParquetFile(path) as source,
-                pq.ParquetWriter(folder / path.name, PRODUCT_SCHEMA, compression="snappy") as target,
-            ):
-                require_schema(path, source.schema_arrow)
-                for batch in source.iter_batches(_BATCH_ROWS):
-                    products = from_batch(batch)
-                    done = annotate(products, labeller, min_confidence, source_dir.parent, counts)
-                    target.write_batch(to_batch(done))
+        pieces = [_Piece(path, folder.absolute() / path.name) for path in shards(source_dir.absolute())]
+        work = partial(
+            _annotate_piece, labeller_dir=labeller_dir, labeller_hash=labeller_hash, min_confidence=min_confidence
+        )
+        return sum(map_pieces(work, pieces, workers), AnnotateCounts())
+
+
+def _annotate_piece(piece: _Piece, labeller_dir: Path, labeller_hash: str, min_confidence: float) -> AnnotateCounts:
+    counts = AnnotateCounts()
+    labeller, root = _labeller(labeller_dir, labeller_hash), piece.source.parents[1]
+    with (
+        pq.ParquetFile(piece.source) as source,
+        pq.ParquetWriter(piece.target, PRODUCT_SCHEMA, compression="snappy") as target,
+        compute_settings(_THREADS),
+    ):
+        require_schema(piece.source, source.schema_arrow)
+        for batch in source.iter_batches(_BATCH_ROWS, use_threads=False):
+            done = annotate(from_batch(batch), labeller, min_confidence, root, counts)
+            target.write_batch(to_batch(done))
     return counts
+
+
+@lru_cache(maxsize=1)
+def _labeller(folder: Path, content_hash: str) -> Labeller:
+    """One for each process, since networks take a second to load; another when the folder holds another one, which a
+    cluster's workers may live to see."""
+    return load_labeller(folder)
 
 
 def annotate(
@@ -91,7 +128,7 @@ def annotate(
                 continue
             value = attribute.values[int(place)]
             facets.append(Facet(attribute.name, value, (), "image", "distant", confidence))
-            counts.added[attribute.name][value] += 1
+            counts.added[attribute.name, value] += 1
         counts.num_added += len(facets)
         done.append(replace(product, facets=(*product.facets, *facets)) if facets else product)
     return done

@@ -19,7 +19,6 @@ from facetmill.dataset.distant.mapping import LabelMapping
 from facetmill.dataset.splitting import hash_group, split_limits
 from facetmill.encoders.pictures import Fault, decode_picture, picture_bytes
 from facetmill.errors import DataError
-from facetmill.params import SplitParams
 from facetmill.records import SPLITS, Split
 from facetmill.sources.base import BadRow, Reason
 
@@ -187,7 +186,7 @@ def _samples(
                 value_PA[p, a] = place[told[attribute]]
     names = {group: number for number, group in enumerate(dict.fromkeys(groups))}
     hashes = np.array([hash_group(name, seed) for name in names], np.uint64)
-    limits = split_limits(np.sort(hashes), SplitParams(seed=seed, validation=0.1, test=0.1))
+    limits = split_limits(np.sort(hashes), validation=0.1, test=0.1)
     group_P = np.array([names[group] for group in groups], np.int64)
     samples = Samples(attributes, values, pixels_P3SS, value_PA, group_P, limits.of(hashes)[group_P])
     for a, attribute in enumerate(attributes):
