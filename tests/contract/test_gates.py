@@ -127,6 +127,13 @@ def retype_column(work: Workspace) -> None:
     work.write_manifest()
 
 
+def numbered(work: Workspace) -> None:
+    """Every train product has a Number of its own."""
+    for at, given in enumerate(work.products["train"]):
+        work.products["train"][at] = dataclasses.replace(given, facets=(*given.facets, Facet("Number", str(at))))
+    work.write()
+
+
 def null_title(work: Workspace) -> None:
     table = pq.read_table(work.shard("test"))
     at = table.schema.get_field_index("title")
@@ -244,6 +251,7 @@ BREAKS: list[tuple[str, str, Callable[[Workspace], object]]] = [
     ("no_facet_is_a_prediction", "test", lambda work: work.change_facet("test", 3, provenance="predicted")),
     ("enough_facets_are_explicit", "none", implicit_only),
     ("every_attribute_is_frequent", "Fit once", lambda work: work.change_facet("train", 3, attribute="Fit")),
+    ("values_come_more_than_once", "row number", numbered),
     ("held_out_attributes_are_trained", "Fit only in test", lambda work: work.change_facet("test", 3, attribute="Fit")),
     ("held_out_values_are_trained", "1 of 24", lambda work: work.change_facet("test", 3, value="teal", spans=())),
     (

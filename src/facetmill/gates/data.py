@@ -104,6 +104,15 @@ def claims(params: CheckParams, max_bad_share: float) -> tuple[Claim, ...]:
             limit=params.min_products_per_attribute,
             subject="train products of the rarest attribute",
         ),
+        Claim(
+            gate="values_come_more_than_once",
+            severity="warning",
+            frame="dataset",
+            column="attributes_of_single_values",
+            rule="sum_at_most",
+            limit=0,
+            subject="attributes of which train has no value twice, as of a number that counts the rows",
+        ),
         _share(
             "held_out_attributes_are_trained",
             "warning",

@@ -35,8 +35,9 @@ REPORTS = ("ingest", "ocr", "regions", "match", "distant", "split", "saliency", 
 _NEED_ALL_SHARDS = (
     *("lost_products", "repeated_ids", "groups_in_two_splits", "facets_outside_schema"),
     *("explicit_share", "unseen_attribute_share", "unseen_value_share"),
-    *("known_title_share", "known_picture_share", "script_shift"),
+    *("known_title_share", "known_picture_share", "script_shift", "attributes_of_single_values"),
 )
+_FEW_VALUES = 9  # of an attribute in train: that none of so few comes twice may be chance
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,15 @@ class _Survey:
         return Facts(frames, examples, self.obstacles, counts)
 
 
+def _of_single_values(train: SplitCounts) -> Counter[str]:
+    """The attributes that have several values in train and none of them twice, with their number."""
+    values, facets = Counter[str](), Counter[str]()
+    for (attribute, _), num in train.pairs.items():
+        values[attribute] += 1
+        facets[attribute] += num
+    return Counter({name: num for name, num in values.items() if _FEW_VALUES < num == facets[name]})
+
+
 def _attributes(splits: Mapping[Split, SplitCounts], examples: Examples) -> pd.DataFrame:
     """One row an attribute of any split, the rarest first, with the number of train products that have it."""
     train = splits["train"].products_of
@@ -193,7 +203,14 @@ def _across_splits(splits: Mapping[Split, SplitCounts], examples: Examples) -> d
     num_facets, num_explicit = (
         sum(counts.numbers[name] for counts in splits.values()) for name in ("facets", "explicit_facets")
     )
+    single = _of_single_values(train)
+    for attribute, num in _most(single):
+        examples.add(
+            "attributes_of_single_values",
+            f"attribute {short(attribute)}: {num:,} values, each once; dataset.ignore leaves a column out",
+        )
     return {
+        "attributes_of_single_values": len(single),
         "repeated_ids": _repeated(splits, "ids", examples),
         "groups_in_two_splits": _repeated(splits, "groups", examples),
         "explicit_share": _share(num_explicit, num_facets),
