@@ -30,7 +30,6 @@ from dataclasses import asdict, dataclass, fields
 from functools import lru_cache, partial
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +37,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from facetmill import arrow
 from facetmill.dataset.engine import map_pieces
 from facetmill.files import replace_folder
 from facetmill.params import MatchParams
@@ -169,13 +169,13 @@ def match_batch(batch: pa.RecordBatch, rules: MatchParams) -> tuple[pa.RecordBat
 
     matched = num_found > 0
     explicit = annotated | matched
-    modality = pc.coalesce(modality, _strings("image", "text").take(_ints(explicit)))
-    provenance = pc.if_else(_ints(matched).cast(pa.bool_()), _strings("matched")[0], provenance)
+    modality = pc.coalesce(modality, arrow.strings(["image", "text"]).take(arrow.ints(explicit)))
+    provenance = pc.if_else(arrow.ints(matched).cast(pa.bool_()), arrow.strings(["matched"])[0], provenance)
     new_facets = pa.StructArray.from_arrays(
         [attribute, value, spans, modality, provenance, confidence], fields=list(_FACET)
     )
     place = PRODUCT_SCHEMA.names.index("facets")
-    facet_column = pa.ListArray.from_arrays(_ints(bounds), new_facets, type=PRODUCT_SCHEMA.field(place).type)
+    facet_column = pa.ListArray.from_arrays(arrow.ints(bounds), new_facets, type=PRODUCT_SCHEMA.field(place).type)
     num_implicit = np.bincount(product_of[~explicit], minlength=batch.num_rows)  # of each product
     counts = MatchCounts(
         num_products=batch.num_rows,
@@ -299,8 +299,8 @@ def _annotated_ranges(
     if not len(spans.flatten()):
         return ranges
     field, start, end = spans.flatten().flatten()
-    place = pc.index_in(field, _strings(*names, *FIELDS))  # the first, so below len(names) where the rules have it
-    number = np.from_dlpack(place)
+    place = pc.index_in(field, arrow.strings([*names, *FIELDS]))
+    number = np.from_dlpack(place)  # of the first such name, so below len(names) where the rules have it
     here = number < len(names)
     product = product_of[np.repeat(np.arange(len(spans)), np.diff(_bounds(spans)))][here]
     shift = field_starts[product, number[here]]
@@ -319,9 +319,9 @@ def _spans(starts: _Ints, lengths: _Ints, field_starts: _Ints, names: Sequence[s
     number = (field_starts <= starts[:, None]).sum(axis=1) - 1
     starts = starts - field_starts[np.arange(len(starts)), number]
     columns = [
-        _strings(*names).take(_ints(number)),
-        _ints(starts),
-        _ints(starts + lengths),
+        arrow.strings(names).take(arrow.ints(number)),
+        arrow.ints(starts),
+        arrow.ints(starts + lengths),
     ]
     return pa.StructArray.from_arrays(columns, fields=list(_SPAN))
 
@@ -331,19 +331,6 @@ def _with_new(spans: pa.ListArray, new: pa.StructArray, facet_of: _Ints) -> pa.L
     num_old = np.diff(_bounds(spans))
     owners = np.concatenate([np.repeat(np.arange(len(spans)), num_old), facet_of])
     order = np.argsort(owners, kind="stable")
-    flat = pa.concat_arrays([spans.flatten(), new]).take(_ints(order))
+    flat = pa.concat_arrays([spans.flatten(), new]).take(arrow.ints(order))
     offsets = np.concatenate([[0], np.cumsum(num_old + np.bincount(facet_of, minlength=len(spans)))])
-    return pa.ListArray.from_arrays(_ints(offsets), flat, type=spans.type)
-
-
-# `pa.array` and `pa.scalar` import pandas, which takes as long as matching ten thousand products.
-
-
-def _ints(values: npt.NDArray[Any]) -> pa.Int32Array:
-    return pa.Array.from_buffers(pa.int32(), len(values), [None, pa.py_buffer(values.astype(np.int32))])
-
-
-def _strings(*values: str) -> pa.StringArray:
-    encoded = [value.encode() for value in values]
-    offsets = np.array(list(accumulate(map(len, encoded), initial=0)), np.int32)
-    return pa.StringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)))
+    return pa.ListArray.from_arrays(arrow.ints(offsets), flat, type=spans.type)
