@@ -29,7 +29,9 @@ def strings(values: Sequence[str]) -> pa.StringArray:
 
 
 def repeated(value: str, times: int) -> pa.StringArray:
-    return strings([value]).take(ints(np.zeros(times)))
+    encoded = value.encode()
+    starts = ints(np.arange(times + 1) * len(encoded))
+    return pa.StringArray.from_buffers(times, starts.buffers()[1], pa.py_buffer(encoded * times))
 
 
 def empty(kind: pa.DataType, length: int) -> pa.Array:
