@@ -160,12 +160,9 @@ def match_batch(batch: pa.RecordBatch, rules: MatchParams) -> tuple[pa.RecordBat
     ranges = product_of[facet_of], starts, starts + lengths[facet_of]
     for product in _overlapping(*map(np.concatenate, zip(ranges, claimed, strict=True))):  # few products have any
         own = slice(*bounds[product : product + 2].tolist())
-        of_product = claimed[0] == product
+        _, begins, ends = (column[claimed[0] == product].tolist() for column in claimed)
         found[own], overlaps, shared, nested = settle(
-            len(texts[product]),
-            found[own],
-            lengths[own].tolist(),
-            list(zip(claimed[1][of_product].tolist(), claimed[2][of_product].tolist(), strict=True)),
+            len(texts[product]), found[own], lengths[own].tolist(), list(zip(begins, ends, strict=True))
         )
         num_overlaps += overlaps
         num_shared += shared
