@@ -3,65 +3,39 @@ grows with the data.
 
     python tests/bench/bench_match.py [products]
 
-The data imitates MAE: 1.5 KB of text, a title, seven pairs a product of which three stand in the text. Larger data is
-the same shards several times over.
+Larger data is the same shards several times over.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import random
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from mae_like import listings
+from measuring import ROUNDS, Run, interleaved, own_peak_mb, peak_mb, peak_row, row
 
 from facetmill.dataset.match import match_shards
+from facetmill.dataset.shard_writing import write_shards
 from facetmill.params import MatchParams
-from facetmill.records import PRODUCT_SCHEMA, Facet, Product, read_batches, shards, to_batch
+from facetmill.records import PRODUCT_SCHEMA, Facet, Product, read_batches, shards
 
 RULES = MatchParams(ignore_case=True, word_boundary=True, fields=["title", "text"], workers=2)
-ROUNDS = 5
-SHARD_ROWS = 20_000  # as ingest writes them, 2,000 to a row group
+SHARD_ROWS = 20_000  # as ingest writes them
 TIMES = (1, 4, 16)  # how many times the data is matched over: 50,000, 200,000 and 800,000 products
 
 
-def products(num_products: int, seed: int = 0) -> Iterator[Product]:
-    """MAE-like products from a seeded vocabulary of invented words."""
-    draw = random.Random(seed)
-    words = ["".join(draw.choices("abcdefghijklmnoprstuvw", k=draw.randint(2, 9))) for _ in range(8000)]
-    for number in range(num_products):
-        title = draw.choices(words, k=10)
-        text = draw.choices(words, k=220)
-        facets = []
-        for pair in range(7):
-            length = draw.randint(1, 2)
-            start = draw.randrange(len(text) - length)
-            value = text[start : start + length] if pair < 3 else [*draw.choices(words, k=length), "zz"]
-            facets.append(Facet(f"attribute {draw.randrange(200)}", " ".join(value)))
-        yield Product(f"p{number}", "bench", " ".join(title).title(), " ".join(text), facets=tuple(facets))
-
-
-def write_products(folder: Path, num_products: int) -> None:
-    """Shards of `SHARD_ROWS` products."""
-    folder.mkdir(parents=True)
-    stream = products(num_products)
-    for shard, begin in enumerate(range(0, num_products, SHARD_ROWS)):
-        with pq.ParquetWriter(folder / f"part-{shard:05d}.parquet", PRODUCT_SCHEMA, compression="zstd") as writer:
-            left = min(SHARD_ROWS, num_products - begin)
-            while left:
-                size = min(left, 2000)
-                writer.write_batch(to_batch([next(stream) for _ in range(size)]))
-                left -= size
+def products(num_products: int) -> Iterator[Product]:
+    for listing in listings(num_products):
+        facets = tuple(Facet(attribute, value) for attribute, value in listing["specs"].items())
+        yield Product(listing["diffbotUri"], "bench", listing["clean_title"], listing["clean_text"], facets=facets)
 
 
 def naive_row(row: dict[str, Any]) -> dict[str, Any]:
@@ -145,23 +119,6 @@ def run_ours(source: Path, target: Path) -> None:
     match_shards(source, target / "out", RULES)
 
 
-def seconds(run: Callable[[Path, Path], None], source: Path) -> float:
-    with tempfile.TemporaryDirectory() as target:
-        started = time.perf_counter()
-        run(source, Path(target))
-        return time.perf_counter() - started
-
-
-def interleaved(runs: dict[str, Callable[[Path, Path], None]], source: Path) -> dict[str, float]:
-    """Median seconds of each, in rounds of changing order, so that a busy minute hits all alike."""
-    samples: dict[str, list[float]] = {name: [] for name in runs}
-    draw = random.Random(0)
-    for _ in range(ROUNDS):
-        for name in draw.sample(sorted(runs), len(runs)):
-            samples[name].append(seconds(runs[name], source))
-    return {name: statistics.median(times) for name, times in samples.items()}
-
-
 def repeat_products(source: Path, folder: Path, times: int) -> None:
     """The shards of `source`, some times over, as links."""
     folder.mkdir()
@@ -169,39 +126,23 @@ def repeat_products(source: Path, folder: Path, times: int) -> None:
         os.link(path, folder / f"part-{number:05d}.parquet")
 
 
-def peak_mb(source: Path) -> float:
-    """Peak resident memory of ours in MB: this process's, and the largest other's for each of the others."""
-    program = (
-        "import sys, tempfile, resource, json; from pathlib import Path\n"
-        "from bench_match import run_ours, RULES\n"
-        "if __name__ == '__main__':\n"
-        "    with tempfile.TemporaryDirectory() as target: run_ours(Path(sys.argv[1]), Path(target))\n"
-        "    own, other = (resource.getrusage(w).ru_maxrss for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))\n"
-        "    print(json.dumps((own + (RULES.workers - 1) * other) / 1024))\n"
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "peak.py"  # a file, since its processes are spawned
-        script.write_text(program)
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-        command = [sys.executable, str(script), str(source)]
-        return float(json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout))
-
-
 def rows(num_products: int = 50_000) -> list[dict[str, Any]]:
     """Products/s against the peers at `num_products`; our own rates, and peak memory, at `TIMES` as many."""
-    runs = {"ours": run_ours, "naive": run_naive, "reading": run_reading}
+    runs: dict[str, Run] = {"ours": run_ours, "naive": run_naive, "reading": run_reading}
     runs |= {"hugging face": run_hugging_face} if find_spec("datasets") else {}
     runs |= {"polars": run_polars} if find_spec("polars") else {}
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder) / "base"
-        write_products(base, num_products)
-        rates = {name: num_products / time for name, time in interleaved(runs, base).items()}
+        base.mkdir()
+        write_shards(products(num_products), base, SHARD_ROWS)
+        taken = interleaved({name: (run, base) for name, run in runs.items()})
+        rates = {name: num_products / seconds for name, seconds in taken.items()}
         own_rates, peaks = [], []
         for times in TIMES:
             data = Path(folder) / str(times)
             repeat_products(base, data, times)
-            own_rates.append(times * num_products / interleaved({"ours": run_ours}, data)["ours"])
-            peaks.append(peak_mb(data))
+            own_rates.append(times * num_products / interleaved({"ours": (run_ours, data)})["ours"])
+            peaks.append(peak_mb(__file__, data))
     ours = rates["ours"]
     how = f"{RULES.workers} processes, start-up included, medians of {ROUNDS}"
     note = f"{num_products} products, {how}"
@@ -210,37 +151,19 @@ def rows(num_products: int = 50_000) -> list[dict[str, Any]]:
         f"{size}: {rate:,.0f}/s, {peak:.0f} MB" for size, rate, peak in zip(sizes, own_rates, peaks, strict=True)
     )
     return [
-        _row("match: products/s against a naive loop", ours, rates["naive"], 6.0, note),
-        _row("match: products/s against datasets.map", ours, rates.get("hugging face"), 4.0, note),
-        _row("match: products/s against Polars on part of the job", ours, rates.get("polars"), 1.0, note),
-        _row(
-            "match: products/s against reading and writing alone", ours, rates["reading"], 0.5, f"one process; {note}"
-        ),
-        _row("match: products/s", own_rates[-1], 35_000.0, 1.0, f"peer = the goal itself; {shown}"),
-        _row(f"match: products/s, {sizes[-1]} to {sizes[1]}", own_rates[-1], own_rates[1], 0.95, how),
-        {
-            **_row(f"match: peak MB, {sizes[-1]} to {sizes[1]}", peaks[-1], peaks[1], 1.15, "at most; all processes"),
-            "met": peaks[-1] / peaks[1] <= 1.15 and peaks[-1] < 1000,
-        },
+        row("match: products/s against a naive loop", ours, rates["naive"], 6.0, note),
+        row("match: products/s against datasets.map", ours, rates.get("hugging face"), 4.0, note),
+        row("match: products/s against Polars on part of the job", ours, rates.get("polars"), 1.0, note),
+        row("match: products/s against reading and writing alone", ours, rates["reading"], 0.5, f"one process; {note}"),
+        row("match: products/s", own_rates[-1], 35_000.0, 1.0, f"peer = the goal itself; {shown}"),
+        row(f"match: products/s, {sizes[-1]} to {sizes[1]}", own_rates[-1], own_rates[1], 0.95, how),
+        peak_row(f"match: peak MB, {sizes[-1]} to {sizes[1]}", peaks[-1], peaks[1], "all processes"),
     ]
 
 
-def _row(name: str, ours: float, peer: float | None, target: float, note: str) -> dict[str, Any]:
-    if peer is None:
-        absent = "the peer is not installed (extra: bench)"
-        return {"name": name, "ours": ours, "peer": None, "ratio": None, "target": target, "met": None, "note": absent}
-    ratio = ours / peer
-    return {
-        "name": name,
-        "ours": ours,
-        "peer": peer,
-        "ratio": ratio,
-        "target": target,
-        "met": ratio >= target,
-        "note": note,
-    }
-
-
 if __name__ == "__main__":
-    for result in rows(*map(int, sys.argv[1:2])):
-        print(json.dumps(result))
+    if sys.argv[1:2] == ["--peak"]:
+        print(own_peak_mb(run_ours, Path(sys.argv[2]), RULES.workers))
+    else:
+        for result in rows(*map(int, sys.argv[1:2])):
+            print(json.dumps(result))

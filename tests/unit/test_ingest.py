@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from facetmill.dataset import seen_ids
 from facetmill.dataset.corrections import Corrections
 from facetmill.dataset.ingest import MAX_PIXELS, IngestReport, image_fault, ingest
 from facetmill.errors import DataError
@@ -331,7 +332,9 @@ def test_lines_of_one_file_are_pieces(key: str, tmp_path: Path) -> None:
 # --- memory -----------------------------------------------------------------------------------------------------------
 
 
-def test_memory_does_not_grow_with_the_rows(work: Work) -> None:
+def test_memory_does_not_grow_with_the_rows(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seen_ids, "_IN_MEMORY", 1000)
+
     def peak(number: int) -> int:
         tracemalloc.start()
         work.ingest(source(lambda options: (hat(n) for n in range(number))))

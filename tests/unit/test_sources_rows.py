@@ -10,6 +10,7 @@ import pytest
 from facetmill.errors import DataError
 from facetmill.records import Facet
 from facetmill.sources.base import BadRow, Reason
+from facetmill.sources.json_arrays import read_json_array
 from facetmill.sources.rows import (
     MAX_ROW_BYTES,
     ImageFolder,
@@ -18,7 +19,6 @@ from facetmill.sources.rows import (
     collect_facets,
     input_files,
     optional_identifier,
-    read_json_array,
     read_json_lines,
     read_lines,
     read_table,
@@ -79,6 +79,16 @@ def test_what_follows_an_array_is_not_lost_in_silence(tmp_path: Path) -> None:
     assert list(read_json_array(path)) == [
         Row(1, {"a": 1}),
         BadRow(str(path), 2, "file", 'after the array: [{"a": 2}]', Reason.BROKEN_JSON),
+    ]
+
+
+def test_a_broken_element_costs_only_itself_in_a_file_with_indents_too(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_text('[\n {\n  "a": 1\n },\n {\n  "a": \n },\n {\n  "a": 3\n }\n]')
+    assert list(read_json_array(path)) == [
+        Row(1, {"a": 1}),
+        BadRow(str(path), 2, "element", '{\n  "a": \n },\n {\n  "a": 3\n }\n]', Reason.BROKEN_JSON),
+        Row(3, {"a": 3}),
     ]
 
 

@@ -13,32 +13,31 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sqlite3
 import stat
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
 from facetmill.dataset.corrections import Corrections
 from facetmill.dataset.engine import map_pieces
+from facetmill.dataset.seen_ids import SeenIds
+from facetmill.dataset.shard_writing import write_shard, write_shards
 from facetmill.encoders.pictures import IMAGE_FORMATS, MAX_PIXELS, UNDECODABLE
 from facetmill.errors import DataError
 from facetmill.files import replace_file, replace_folder, write_json
-from facetmill.records import PRODUCT_SCHEMA, Product, to_batch
+from facetmill.records import Product
 from facetmill.sources.base import IMAGE_REASONS, BadRow, Reason, Source, SourceOptions, Stretch
+from facetmill.sources.plain import PlainProducts
 
 MAX_EXAMPLES = 10
-
-_BATCH_ROWS = 2_000  # a row group in the shards, which `match` shares out over processes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +106,7 @@ def ingest(
         else:
             intake = _Intake(path, corrections, scratch=scratch, stored_scratch=f"{out_dir.name}/{scratch.name}")
             rows = source.read(path, dataclasses.replace(options, scratch=scratch))
-            _write_shards(intake.products(rows), folder, shard_rows)
+            write_shards(intake.products(rows), folder, shard_rows)
             taken = intake.taken
         report = taken.report(corrections)
         _require_enough(report, f"{source.name}:{path}", max_bad_share)
@@ -193,28 +192,40 @@ class _Intake:
         self._stored_scratch = stored_scratch
         self._row = 0
 
-    def products(self, rows: Iterator[Product | BadRow]) -> Iterator[Product]:
-        with closing(_SeenIds()) as seen:
+    def products(self, rows: Iterator[Product | PlainProducts | BadRow]) -> Iterator[Product | PlainProducts]:
+        with closing(SeenIds()) as seen:
             for product_id in self._known:
-                seen.add(product_id)
+                seen.add([product_id])
             for row in rows:
                 if isinstance(row, BadRow):
                     self._row += row.reason not in IMAGE_REASONS
                     self.taken.drop(row, counted=False)
-                    continue
-                self._row += 1
-                if misplaced := _misplaced_span(row):
-                    self._drop("facets", misplaced, Reason.SPAN_OUT_OF_TEXT)
-                elif not seen.add(row.product_id):
-                    self._drop("product_id", row.product_id, Reason.DUPLICATE_ID)
+                elif isinstance(row, Product):
+                    yield from self._product(row, seen)
+                elif self._corrections.of_product.keys().isdisjoint(row.ids) and seen.add(row.ids):
+                    self._row += len(row.ids)
+                    self.taken.num_products += len(row.ids)
+                    self.taken.num_facets += len(row.values)
+                    yield row
                 else:
-                    product = self._corrections.apply(row)
-                    self.taken.corrected |= {row.product_id} & self._corrections.of_product.keys()
-                    images = self._checked_images(product)
-                    self.taken.num_products += 1
-                    self.taken.num_facets += len(product.facets)
-                    self.taken.num_images += len(images)
-                    yield dataclasses.replace(product, images=images) if product.images else product
+                    for product in row.products():
+                        yield from self._product(product, seen)
+
+    def _product(self, product: Product, seen: SeenIds) -> Iterator[Product]:
+        """The product as it is stored, if it is to be."""
+        self._row += 1
+        if misplaced := _misplaced_span(product):
+            self._drop("facets", misplaced, Reason.SPAN_OUT_OF_TEXT)
+        elif not seen.add([product.product_id]):
+            self._drop("product_id", product.product_id, Reason.DUPLICATE_ID)
+        else:
+            self.taken.corrected |= {product.product_id} & self._corrections.of_product.keys()
+            product = self._corrections.apply(product)
+            images = self._checked_images(product)
+            self.taken.num_products += 1
+            self.taken.num_facets += len(product.facets)
+            self.taken.num_images += len(images)
+            yield dataclasses.replace(product, images=images) if product.images else product
 
     def _drop(self, field: str, value: str, reason: Reason) -> None:
         """A product no longer knows its line: it is named by its place among the rows that were read."""
@@ -281,10 +292,7 @@ def _take_pieces(pieces: list[_Piece], read: Callable[[_Piece], _Taken], workers
 def _take_piece(piece: _Piece, source: Source, path: Path, options: SourceOptions, corrections: Corrections) -> _Taken:
     intake = _Intake(path, corrections, known=piece.known)
     read = (source.read(path, dataclasses.replace(options, only=stretch)) for stretch in piece.stretches)
-    products = intake.products(chain.from_iterable(read))
-    with pq.ParquetWriter(piece.target, PRODUCT_SCHEMA, compression="zstd") as writer:
-        while batch := list(islice(products, _BATCH_ROWS)):
-            writer.write_batch(to_batch(batch))
+    write_shard(intake.products(chain.from_iterable(read)), piece.target)
     return intake.taken
 
 
@@ -311,7 +319,8 @@ def _repeated_ids(pieces: list[_Piece]) -> dict[int, frozenset[str]]:
 
 
 def _ids(piece: _Piece) -> list[str]:
-    ids: list[str] = pq.read_table(piece.target, columns=["product_id"]).column(0).to_pylist()
+    with pq.ParquetFile(piece.target) as shard:  # `pq.read_table` would import pandas
+        ids: list[str] = shard.read(["product_id"]).column(0).to_pylist()
     return ids
 
 
@@ -341,49 +350,6 @@ def image_fault(path: Path) -> Reason | None:
     except UNDECODABLE:
         return Reason.CORRUPT_IMAGE
     return None
-
-
-class _SeenIds:
-    """The ids so far, in a private temporary database on disk, so that millions of them cost no memory."""
-
-    def __init__(self) -> None:
-        self._database = sqlite3.connect("", isolation_level=None)  # an empty name: on disk, gone when closed
-        self._database.execute("PRAGMA cache_size = -65536")  # KiB; what does not fit goes to disk
-        self._database.execute("PRAGMA journal_mode = OFF")
-        self._database.execute("CREATE TABLE ids (id TEXT PRIMARY KEY) WITHOUT ROWID")
-        self._database.execute("BEGIN")
-
-    def add(self, product_id: str) -> bool:
-        """Whether the id is new."""
-        return self._database.execute("INSERT OR IGNORE INTO ids VALUES (?)", (product_id,)).rowcount == 1
-
-    def close(self) -> None:
-        self._database.close()
-
-
-def _write_shards(products: Iterator[Product], folder: Path, shard_rows: int) -> None:
-    """Write shards of `shard_rows` products; only a batch of them is in memory at a time."""
-    first = next(products, None)
-    number = 0
-    while first is not None:
-        with pq.ParquetWriter(folder / f"part-{number:05d}.parquet", PRODUCT_SCHEMA, compression="zstd") as writer:
-            for batch in _batches(first, products, shard_rows):
-                writer.write_batch(batch)
-        first = next(products, None)
-        number += 1
-
-
-def _batches(first: Product, rest: Iterator[Product], shard_rows: int) -> Iterator[pa.RecordBatch]:
-    buffer = [first]
-    for _ in range(shard_rows - 1):
-        if len(buffer) == _BATCH_ROWS:
-            yield to_batch(buffer)
-            buffer = []
-        if (product := next(rest, None)) is None:
-            break
-        buffer.append(product)
-    if buffer:
-        yield to_batch(buffer)
 
 
 def _require_enough(report: IngestReport, data: str, max_bad_share: float) -> None:

@@ -25,12 +25,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache, partial
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +37,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from facetmill import arrow
 from facetmill.dataset.engine import map_pieces
 from facetmill.files import replace_folder
 from facetmill.params import MatchParams
@@ -149,33 +149,37 @@ def match_batch(batch: pa.RecordBatch, rules: MatchParams) -> tuple[pa.RecordBat
         needles[place] = ""
     claimed = _annotated_ranges(spans, product_of, field_starts, rules.fields)
 
-    found: list[Sequence[int]] = []
+    found = [
+        find_all(text, needle, rules.word_boundary) if needle else ()
+        for text, (begin, end) in zip(texts, pairwise(bounds.tolist()), strict=True)
+        for needle in needles[begin:end]
+    ]
+    lengths = np.fromiter(map(len, needles), np.int64, len(needles))
+    starts, facet_of = _flat(found)
     num_overlaps = num_shared = num_nested = 0
-    for product, (text, (begin, end)) in enumerate(zip(texts, pairwise(bounds.tolist()), strict=True)):
-        starts, overlaps, shared, nested = match_product(
-            text, needles[begin:end], claimed.get(product, ()), rules.word_boundary
+    ranges = product_of[facet_of], starts, starts + lengths[facet_of]
+    for product in _overlapping(*map(np.concatenate, zip(ranges, claimed, strict=True))):  # few products have any
+        own = slice(*bounds[product : product + 2].tolist())
+        _, begins, ends = (column[claimed[0] == product].tolist() for column in claimed)
+        found[own], overlaps, shared, nested = settle(
+            len(texts[product]), found[own], lengths[own].tolist(), list(zip(begins, ends, strict=True))
         )
-        found += starts
         num_overlaps += overlaps
         num_shared += shared
         num_nested += nested
-
-    num_found = np.fromiter(map(len, found), np.int64, len(found))
-    facet_of = np.repeat(np.arange(len(found)), num_found)
-    starts_found = np.fromiter(chain.from_iterable(found), np.int64, len(facet_of))
-    lengths = np.fromiter(map(len, needles), np.int64, len(needles))[facet_of]
-    new_spans = _spans(starts_found, lengths, field_starts[product_of[facet_of]], rules.fields)
+    starts, facet_of = _flat(found)
+    new_spans = _spans(starts, lengths[facet_of], field_starts[product_of[facet_of]], rules.fields)
     spans = _with_new(spans, new_spans, facet_of)
 
-    matched = num_found > 0
+    matched = np.bincount(facet_of, minlength=len(found)) > 0
     explicit = annotated | matched
-    modality = pc.coalesce(modality, _strings("image", "text").take(_ints(explicit)))
-    provenance = pc.if_else(_ints(matched).cast(pa.bool_()), _strings("matched")[0], provenance)
+    modality = pc.coalesce(modality, arrow.strings(["image", "text"]).take(arrow.ints(explicit)))
+    provenance = pc.if_else(arrow.ints(matched).cast(pa.bool_()), arrow.strings(["matched"])[0], provenance)
     new_facets = pa.StructArray.from_arrays(
         [attribute, value, spans, modality, provenance, confidence], fields=list(_FACET)
     )
     place = PRODUCT_SCHEMA.names.index("facets")
-    facet_column = pa.ListArray.from_arrays(_ints(bounds), new_facets, type=PRODUCT_SCHEMA.field(place).type)
+    facet_column = pa.ListArray.from_arrays(arrow.ints(bounds), new_facets, type=PRODUCT_SCHEMA.field(place).type)
     num_implicit = np.bincount(product_of[~explicit], minlength=batch.num_rows)  # of each product
     counts = MatchCounts(
         num_products=batch.num_rows,
@@ -192,26 +196,21 @@ def match_batch(batch: pa.RecordBatch, rules: MatchParams) -> tuple[pa.RecordBat
     return batch.set_column(place, PRODUCT_SCHEMA.field(place), facet_column), counts
 
 
-def match_product(
-    text: str, needles: Sequence[str], annotated: Iterable[_Range], word_boundary: bool
+def settle(
+    text_length: int, found: Sequence[Sequence[int]], lengths: Sequence[int], annotated: Iterable[_Range]
 ) -> tuple[list[Sequence[int]], int, int, int]:
-    """Rules 1, 4 and 5 for one product: its joined text, the folded value of each facet ("" where an annotator set its
-    spans), and the ranges of those spans.
+    """Rule 5 for one product: where in its joined text the value of each facet stands and how long it is, and which
+    ranges annotated spans have.
 
-    Returns the starts of each facet's new spans, and the numbers of overlaps, shared spans and nested facets.
+    Returns the starts that are left to each facet, and the numbers of overlaps, shared spans and nested facets.
     """
-    found = [find_all(text, needle, word_boundary) if needle else () for needle in needles]
-    ranges = [(start, start + len(needle)) for starts, needle in zip(found, needles, strict=True) for start in starts]
-    ranges += annotated
-    ranges.sort()
-    if all(before[1] <= after[0] for before, after in pairwise(ranges)):
-        return found, 0, 0, 0  # nothing overlaps, as in most products
+    found = list(found)
     num_overlaps = num_shared = num_nested = 0
-    taken = bytearray(len(text))  # one byte a character: 1 = claimed
+    taken = bytearray(text_length)  # one byte a character: 1 = claimed
     claimed = set(annotated)
     for start, end in claimed:
         taken[start:end] = b"\1" * (end - start)
-    standing = [(-len(needles[index]), index) for index, starts in enumerate(found) if starts]
+    standing = [(-lengths[index], index) for index, starts in enumerate(found) if starts]
     for minus_length, index in sorted(standing):  # from the longest to the shortest, then in the order of the facets
         length = -minus_length
         starts = found[index]
@@ -237,7 +236,7 @@ def find_all(text: str, needle: str, word_boundary: bool) -> Sequence[int]:
     if start < 0:
         return ()
     # At an edge of the value that is no letter of a word, no word is cut whatever stands beyond it.
-    word_left, word_right = (word_boundary and _is_word(char) for char in (needle[0], needle[-1]))
+    word_left, word_right = word_boundary and _is_word(needle[0]), word_boundary and _is_word(needle[-1])
     starts = []
     while start >= 0:
         end = start + len(needle)
@@ -291,27 +290,35 @@ def _bounds(lists: pa.ListArray) -> _Ints:
     return bounds
 
 
+def _flat(found: Sequence[Sequence[int]]) -> tuple[_Ints, _Ints]:
+    """The starts of all facets, one behind the other, and the facet of each."""
+    facet_of = np.repeat(np.arange(len(found)), np.fromiter(map(len, found), np.int64, len(found)))
+    return np.fromiter(chain.from_iterable(found), np.int64, len(facet_of)), facet_of
+
+
 def _annotated_ranges(
     spans: pa.ListArray, product_of: _Ints, field_starts: _Ints, names: Sequence[str]
-) -> Mapping[int, list[_Range]]:
-    """The ranges that annotated spans cover in the joined text, of each product that has any in the fields `names`."""
-    ranges: dict[int, list[_Range]] = {}
+) -> tuple[_Ints, _Ints, _Ints]:
+    """The ranges that annotated spans in the fields `names` cover in joined texts: product, start and end of each."""
     if not len(spans.flatten()):
-        return ranges
+        nothing = np.zeros(0, np.int64)
+        return nothing, nothing, nothing
     field, start, end = spans.flatten().flatten()
-    place = pc.index_in(field, _strings(*names, *FIELDS))  # the first, so below len(names) where the rules have it
-    number = np.from_dlpack(place)
+    place = pc.index_in(field, arrow.strings([*names, *FIELDS]))
+    number = np.from_dlpack(place)  # of the first such name, so below len(names) where the rules have it
     here = number < len(names)
     product = product_of[np.repeat(np.arange(len(spans)), np.diff(_bounds(spans)))][here]
     shift = field_starts[product, number[here]]
-    for row, begin, stop in zip(
-        product.tolist(),
-        (np.from_dlpack(start)[here] + shift).tolist(),
-        (np.from_dlpack(end)[here] + shift).tolist(),
-        strict=True,
-    ):
-        ranges.setdefault(row, []).append((begin, stop))
-    return ranges
+    return product, np.from_dlpack(start)[here] + shift, np.from_dlpack(end)[here] + shift
+
+
+def _overlapping(product: _Ints, start: _Ints, end: _Ints) -> list[int]:
+    """The products of which two ranges overlap."""
+    order = np.lexsort((start, product))
+    product, start, end = product[order], start[order], end[order]
+    overlaps = (product[1:] == product[:-1]) & (start[1:] < end[:-1])
+    products: list[int] = np.unique(product[1:][overlaps]).tolist()
+    return products
 
 
 def _spans(starts: _Ints, lengths: _Ints, field_starts: _Ints, names: Sequence[str]) -> pa.StructArray:
@@ -319,9 +326,9 @@ def _spans(starts: _Ints, lengths: _Ints, field_starts: _Ints, names: Sequence[s
     number = (field_starts <= starts[:, None]).sum(axis=1) - 1
     starts = starts - field_starts[np.arange(len(starts)), number]
     columns = [
-        _strings(*names).take(_ints(number)),
-        _ints(starts),
-        _ints(starts + lengths),
+        arrow.strings(names).take(arrow.ints(number)),
+        arrow.ints(starts),
+        arrow.ints(starts + lengths),
     ]
     return pa.StructArray.from_arrays(columns, fields=list(_SPAN))
 
@@ -331,19 +338,6 @@ def _with_new(spans: pa.ListArray, new: pa.StructArray, facet_of: _Ints) -> pa.L
     num_old = np.diff(_bounds(spans))
     owners = np.concatenate([np.repeat(np.arange(len(spans)), num_old), facet_of])
     order = np.argsort(owners, kind="stable")
-    flat = pa.concat_arrays([spans.flatten(), new]).take(_ints(order))
+    flat = pa.concat_arrays([spans.flatten(), new]).take(arrow.ints(order))
     offsets = np.concatenate([[0], np.cumsum(num_old + np.bincount(facet_of, minlength=len(spans)))])
-    return pa.ListArray.from_arrays(_ints(offsets), flat, type=spans.type)
-
-
-# `pa.array` and `pa.scalar` import pandas, which takes as long as matching ten thousand products.
-
-
-def _ints(values: npt.NDArray[Any]) -> pa.Int32Array:
-    return pa.Array.from_buffers(pa.int32(), len(values), [None, pa.py_buffer(values.astype(np.int32))])
-
-
-def _strings(*values: str) -> pa.StringArray:
-    encoded = [value.encode() for value in values]
-    offsets = np.array(list(accumulate(map(len, encoded), initial=0)), np.int32)
-    return pa.StringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)))
+    return pa.ListArray.from_arrays(arrow.ints(offsets), flat, type=spans.type)

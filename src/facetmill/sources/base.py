@@ -1,7 +1,8 @@
 """What a source is: a reader that yields products, and says so of every row that is not one.
 
-A reader never raises for a bad row and never skips one in silence: it yields a `BadRow` in its place. It raises
-`DataError` only when the input as a whole cannot be read (no such file, not the right kind of file).
+Products that hold nothing unusual may come many at a time, as columns (`plain.py`). A reader never raises for a bad row
+and never skips one in silence: it yields a `BadRow` in its place. It raises `DataError` only when the input as a whole
+cannot be read (no such file, not the right kind of file).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from facetmill.params import DemoParams
 from facetmill.records import Product
+from facetmill.sources.plain import PlainProducts
 
 
 class Reason(StrEnum):
@@ -92,5 +94,5 @@ class Source:
     name: str
     summary: str
     licence: str
-    read: Callable[[Path, SourceOptions], Iterator[Product | BadRow]]
+    read: Callable[[Path, SourceOptions], Iterator[Product | PlainProducts | BadRow]]
     cut: Callable[[Path], list[Stretch]] | None = None

@@ -13,9 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from facetmill.records import Product
 from facetmill.sources.base import BadRow, SourceOptions, Stretch
+from facetmill.sources.json_arrays import read_json_array
+from facetmill.sources.plain import PlainProducts
 from facetmill.sources.rows import (
     ImageFolder,
     Row,
@@ -25,14 +28,14 @@ from facetmill.sources.rows import (
     identifier,
     input_files,
     optional_text,
-    read_json_array,
+    plain_products,
     required,
     spec_pairs,
     title,
 )
 
 
-def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
+def read(path: Path, options: SourceOptions) -> Iterator[Product | PlainProducts | BadRow]:
     """Stream the listings of a file, or of every `.json` below a folder, in the order of their names.
 
     Pictures lie in `options.images`, else in `images/` beside the data. An attribute whose spec is null or "n/a" is
@@ -53,7 +56,23 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
         )
 
     for file in input_files(path, ".json", only=options.only):
-        yield from build_each(file, read_json_array(file), build)
+        yield from build_each(file, read_json_array(file, _together), build)
+
+
+def _together(listings: list[Any]) -> PlainProducts | None:
+    """Listings without pictures as columns; None where one has to be built by itself."""
+    try:
+        if any(listing.get("images") for listing in listings):
+            return None
+        return plain_products(
+            "mae",
+            [listing["diffbotUri"] for listing in listings],
+            [listing["clean_title"] for listing in listings],
+            [listing["clean_text"] for listing in listings],
+            [listing["specs"] for listing in listings],
+        )
+    except (AttributeError, KeyError, TypeError):  # nothing unusual is told of here
+        return None
 
 
 def cut(path: Path) -> list[Stretch]:

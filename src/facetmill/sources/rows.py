@@ -7,20 +7,20 @@ the checkers below; each raises `RowError` at the first thing that is wrong, whi
 from __future__ import annotations
 
 import csv
-import json
 import math
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, overload
 
 import orjson
 
 from facetmill.errors import DataError
 from facetmill.records import Facet
 from facetmill.sources.base import BadRow, Reason, Stretch
+from facetmill.sources.plain import PlainProducts
 
 #: No honest row comes near this; a longer one is reported without ever being held in memory as a whole.
 MAX_ROW_BYTES = 64 * 2**20
@@ -30,7 +30,6 @@ ABSENT = "n/a"
 
 _CHUNK = 2**20
 _STRETCH_BYTES = 16 * 2**20
-_NEXT_OBJECT = re.compile(r',\s*(?=\{")')
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +61,16 @@ def bad_row(path: Path, number: int, field: str, value: object, reason: Reason) 
     return BadRow(str(path), number, field, shown, reason)
 
 
-def build_each(path: Path, rows: Rows, build: Callable[[Row], T]) -> Iterator[T | BadRow]:
-    """What `build` makes of each row of `path`; a row that it refuses becomes a `BadRow`."""
+@overload
+def build_each(path: Path, rows: Rows, build: Callable[[Row], T]) -> Iterator[T | BadRow]: ...
+@overload
+def build_each(
+    path: Path, rows: Iterator[Row | PlainProducts | BadRow], build: Callable[[Row], T]
+) -> Iterator[T | PlainProducts | BadRow]: ...
+def build_each(path: Path, rows: Iterator[Any], build: Callable[[Row], T]) -> Iterator[T | Any]:
+    """What `build` makes of each row of `path`; a row that it refuses becomes a `BadRow`. All else is passed on."""
     for row in rows:
-        if isinstance(row, BadRow):
+        if not isinstance(row, Row):
             yield row
             continue
         try:
@@ -164,48 +169,7 @@ def read_json_lines(path: Path, only: Stretch | None = None) -> Rows:
         except orjson.JSONDecodeError:
             yield bad_row(path, number, "line", text, Reason.BROKEN_JSON)
             continue
-        yield _object_row(path, number, value)
-
-
-def read_json_array(path: Path) -> Rows:
-    """Stream the objects of a file that is one JSON array of objects; only one element is held at a time.
-
-    A broken element costs itself: reading goes on at the next place that looks like the start of an object.
-    """
-    decoder = json.JSONDecoder()
-    # Undecodable bytes travel as lone surrogates, so that they spoil the element they stand in and no other.
-    with path.open(encoding="utf-8-sig", errors="surrogateescape") as stream:
-        buffer, at, number, ended = stream.read(_CHUNK).lstrip(), 1, 0, False
-        if not buffer.startswith("["):
-            raise DataError(f"{path}: expected a JSON array, found {buffer[:40]!r}")
-        while True:
-            while at < len(buffer) and buffer[at] in " \t\r\n,":
-                at += 1
-            if buffer.startswith("]", at):
-                if rest := (buffer[at + 1 :] + stream.read(_CHUNK)).strip():
-                    yield bad_row(path, number + 1, "file", f"after the array: {rest[:80]}", Reason.BROKEN_JSON)
-                return
-            start = at
-            try:
-                value, at = decoder.raw_decode(buffer, start)
-            except (ValueError, RecursionError):
-                if not ended and len(buffer) - start <= MAX_ROW_BYTES:
-                    more = stream.read(max(_CHUNK, len(buffer) - start))  # doubling, so that a long element is not slow
-                    buffer, at, ended = buffer[start:] + more, 0, not more
-                    continue
-                number += 1
-                following = _NEXT_OBJECT.search(buffer, start)
-                at = following.end() if following else len(buffer)
-                reason = Reason.NUL_BYTE if "\0" in buffer[start:at] else Reason.BROKEN_JSON
-                yield bad_row(path, number, "element", buffer[start : start + 80], reason)
-                if not following:
-                    return
-                continue
-            number += 1
-            if _is_unicode(element := buffer[start:at]):
-                yield _object_row(path, number, value)
-            else:
-                yield bad_row(path, number, "element", element[:80], Reason.WRONG_ENCODING)
+        yield object_row(path, number, value)
 
 
 def read_table(path: Path, delimiter: str) -> tuple[list[str], Rows]:
@@ -283,7 +247,7 @@ def _table_rows(path: Path, lines: _TableLines, reader: Iterator[list[str]], hea
             yield Row(number, dict(zip(header, cells, strict=True)))
 
 
-def _object_row(path: Path, number: int, value: object) -> Row | BadRow:
+def object_row(path: Path, number: int, value: object) -> Row | BadRow:
     if isinstance(value, dict):
         return Row(number, value)
     return bad_row(path, number, "row", f"{type(value).__name__}, expected an object", Reason.WRONG_TYPE)
@@ -296,11 +260,14 @@ def checked(field: str, value: object) -> str:
     """`value` if it is text that can be stored: a string of real characters without NUL."""
     if not isinstance(value, str):
         raise RowError(field, value, Reason.WRONG_TYPE)
-    if "\0" in value:
-        raise RowError(field, value, Reason.NUL_BYTE)
-    if not _is_unicode(value):
-        raise RowError(field, value, Reason.WRONG_ENCODING)
+    if not is_storable(value):
+        raise RowError(field, value, Reason.NUL_BYTE if "\0" in value else Reason.WRONG_ENCODING)
     return value
+
+
+def is_storable(text: str) -> bool:
+    """Whether text has neither NUL nor lone surrogates."""
+    return "\0" not in text and is_unicode(text)
 
 
 def required(fields: Mapping[str, Any], name: str) -> Any:
@@ -386,6 +353,30 @@ def collect_facets(pairs: Iterable[tuple[str, str | None]]) -> tuple[tuple[Facet
     return tuple(facets.values()), tuple(name for name in absent if name not in present)
 
 
+def plain_products(
+    source: str,
+    ids: Sequence[str],
+    titles: Sequence[str],
+    texts: Sequence[str],
+    specs: Sequence[Mapping[str, str]],
+) -> PlainProducts | None:
+    """The products of rows that the rules above leave as they are, but for spaces around ids and values; None where
+    they would do more to any of them. `specs` are {attribute: value}.
+
+    Raises `AttributeError` or `TypeError` where anything is of another type.
+    """
+    ids = list(map(str.strip, ids))
+    attributes = list(chain.from_iterable(specs))
+    values = list(map(str.strip, chain.from_iterable(pairs.values() for pairs in specs)))
+    if not (all(ids) and all(map(str.strip, titles)) and all(attributes) and all(values)):
+        return None
+    if attributes != list(map(str.strip, attributes)):  # else none of them stands twice in a row
+        return None
+    if ABSENT in map(str.lower, values) or not is_storable("".join(chain(ids, titles, texts, attributes, values))):
+        return None
+    return PlainProducts(source, ids, titles, texts, attributes, values, list(map(len, specs)))
+
+
 def spec_pairs(field: str, specs: object) -> Iterator[tuple[str, str | None]]:
     """The pairs of an object {attribute: value, [values] or null}."""
     if not isinstance(specs, dict):
@@ -395,7 +386,7 @@ def spec_pairs(field: str, specs: object) -> Iterator[tuple[str, str | None]]:
             yield attribute, value
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
     """Whether text has no lone surrogates, which neither UTF-8 nor Arrow can hold."""
     if text.isascii():
         return True
