@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -309,11 +310,14 @@ def test_a_killed_build_is_done_again(data: Params, project: Path, tmp_path: Pat
     (project / "dvc.yaml").write_text(slow)
     builder = start_builder(project, tmp_path)
     folder = workspace_dir(project, data)
-    wait_for(lambda: (folder / "dvc.lock").exists() and str(folder / "matched") in written(folder))
+    wait_for(lambda: is_asleep(builder))
     children = psutil.Process(builder.pid).children(recursive=True)
-    builder.kill()
+    os.kill(builder.pid, signal.SIGSTOP)  # so that nobody tidies up after another's death
+    for child in children:
+        child.suspend()
     for child in children:
         child.kill()
+    builder.kill()
     builder.wait(30)
     psutil.wait_procs(children, timeout=30)
     assert written(folder)  # DVC's own lock is left behind
@@ -340,7 +344,7 @@ def test_a_build_waits_for_the_orphan_of_a_killed_builder(data: Params, project:
     )
     builder = start_builder(project, tmp_path)
     folder = workspace_dir(project, data)
-    wait_for(lambda: (folder / "dvc.lock").exists() and str(folder / "matched") in written(folder))
+    wait_for(lambda: is_asleep(builder))
     children = psutil.Process(builder.pid).children(recursive=True)
     builder.kill()
     builder.wait(30)
@@ -364,6 +368,13 @@ def start_builder(project: Path, tmp_path: Path) -> subprocess.Popen[bytes]:
         """
     )
     return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def is_asleep(builder: subprocess.Popen[bytes]) -> bool:
+    """Whether the stage that begins with `sleep` is running."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return any(child.name() == "sleep" for child in psutil.Process(builder.pid).children(recursive=True))
+    return False
 
 
 def rwlock(folder: Path) -> str:
