@@ -1,8 +1,9 @@
 """Does M-JAVE use the picture where only the picture tells, and do its gates help where pictures mislead?
 
 Asked of the demo catalogue, whose truth is known. Of two words for one attribute in a title ("Red / Blue") one is true
-(`demo.variants`): the text cannot say which. In a second catalogue a share of the pictures shows another product, under
-a stripe that says so (`demo.stock_pictures`); there M-JAVE is trained with its gates and without.
+(`demo.variants`): the text cannot say which. In a second catalogue half of the pictures show the other one, under a
+stripe that says so (`demo.stock_pictures`); there M-JAVE is trained with its gates and without. Who trusts every
+picture is wrong in half of the cases, who trusts none in half of them too.
 
 Everything is trained on the same products with the same seeds, so a difference is taken seed by seed; its interval is
 Student's over the seeds. Small encoders learn the whole table in under an hour on one core.
