@@ -86,6 +86,17 @@ def test_it_learns_and_leaves_the_best_weights() -> None:
     assert not model.training
 
 
+def test_bf16_where_the_cpu_has_none_is_told_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    model = built()
+    with pytest.raises(PlatformError, match=r"training\.precision = 'bf16': this CPU has no AVX-512.*use fp32"):
+        fitted(model, precision="bf16", device="cpu")
+    assert same_weights(model, built())
+
+
+@pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="bf16: torch has none for a CPU without AVX-512"
+)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_bf16_learns_as_well_as_fp32_and_leaves_fp32_weights(seed: int) -> None:
     model = built(seed)

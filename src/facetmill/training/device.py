@@ -31,6 +31,13 @@ def pick_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
     return torch.device("cuda" if found and wanted != "cpu" else "cpu")
 
 
+def require_bf16(device: torch.device) -> None:
+    """Raises `PlatformError` on a CPU for which torch has no bf16 kernels: without AVX-512 its LSTM fails, and all else
+    is slower than fp32."""
+    if device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        raise PlatformError("training.precision = 'bf16': this CPU has no AVX-512, so torch cannot do it; use fp32")
+
+
 @contextmanager
 def compute_settings(threads: int) -> Iterator[None]:
     """Use `threads` threads and the fastest true fp32 within the block; both are as before after it."""

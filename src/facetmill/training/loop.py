@@ -33,7 +33,7 @@ from facetmill.models.base import Model
 from facetmill.params import TrainingParams, to_mapping
 from facetmill.records import Product, to_row
 from facetmill.training.checkpoint import load_tensors, save_tensors
-from facetmill.training.device import compute_settings, pick_device
+from facetmill.training.device import compute_settings, pick_device, require_bf16
 from facetmill.training.predict import predict, text_length
 from facetmill.training.seeding import epoch_seed, seed_everything
 
@@ -110,6 +110,8 @@ class _Fit:
     ) -> None:
         seed_everything(params.seed)
         self.device = pick_device(params.device)
+        if params.precision == "bf16":
+            require_bf16(self.device)
         self.model = model.to(self.device)
         self.train = train
         self.validation = validation
