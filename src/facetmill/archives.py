@@ -29,6 +29,7 @@ MAX_RATIO = 100  # of what is unpacked to the archive; text shrinks to a tenth, 
 ALWAYS_FINE = 2**26  # bytes that may be unpacked whatever the ratio: a file of blanks is no attack
 BYTES_OF_A_MEMBER = 512  # that each costs a file system at least, so that millions of empty files are a bomb, too
 _CHUNK = 2**20
+_ENCRYPTED = 1  # bit of a zip member's flags
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 
 
@@ -128,8 +129,7 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
         if error.errno and not isinstance(error, gzip.BadGzipFile):
             raise  # a full disk, not the archive
         raise DataError(f"{broken}: {error}") from error
-    except (*_BROKEN, NotImplementedError, RuntimeError) as error:
-        # RuntimeError: a password; NotImplementedError: a compression that Python does not know
+    except (*_BROKEN, NotImplementedError) as error:  # the latter: a compression that Python does not know
         raise DataError(f"{broken}: {error}") from error
 
 
@@ -166,6 +166,8 @@ def _place(archive: Path, member: _Member, taken: set[str]) -> PurePosixPath:
 def _read(archive: Path, opened: zipfile.ZipFile | tarfile.TarFile, member: _Member) -> IO[bytes]:
     if isinstance(opened, zipfile.ZipFile):
         assert isinstance(member.source, zipfile.ZipInfo)
+        if member.source.flag_bits & _ENCRYPTED:
+            raise DataError(f"{archive}, member {member.name!r}: has a password")
         return opened.open(member.source)
     assert isinstance(member.source, tarfile.TarInfo)
     content = opened.extractfile(member.source)

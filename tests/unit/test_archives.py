@@ -79,6 +79,17 @@ def test_a_name_that_leaves_the_folder_is_refused(evil: str, name: str, pack: Pa
     assert sorted(tmp_path.rglob("*")) == [tmp_path / "in", archive]
 
 
+def test_a_password_is_told(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "a.zip", {"in": b"x"})
+    content = bytearray(archive.read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1  # the flags of the member, in the table at the end
+    content[6] |= 1  # and before its content
+    archive.write_bytes(content)
+    with pytest.raises(DataError, match="member 'in': has a password"):
+        unpack(archive, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == [archive]
+
+
 def test_links_and_devices_are_refused(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("s")
