@@ -51,14 +51,9 @@ class _Member:
     source: zipfile.ZipInfo | tarfile.TarInfo
 
 
-def is_archive(path: Path) -> bool:
-    """Whether a file's name says that it is an archive of a kind that `unpack` reads."""
-    return path.name.lower().endswith(SUFFIXES)
-
-
 def require_unpacked(path: Path) -> None:
-    """Raises `DataError`, with the command that helps, for data that is an archive still."""
-    if path.is_file() and is_archive(path):
+    """Raises `DataError`, with the command that helps, for data that by its name is an archive still."""
+    if path.is_file() and path.name.lower().endswith(SUFFIXES):
         raise DataError(
             f"{path}: is an archive; unpack it first: facetmill dataset unpack {shlex.quote(str(path))} --out FOLDER"
         )
