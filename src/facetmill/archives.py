@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Self
 
 from facetmill.errors import DataError
 from facetmill.files import replace_folder
@@ -27,9 +27,17 @@ SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 MAX_RATIO = 100  # of what is unpacked to the archive; text shrinks to a tenth, a bomb to a thousandth
 ALWAYS_FINE = 2**26  # bytes that may be unpacked whatever the ratio: a file of blanks is no attack
+MAX_HEADER = 2**20  # bytes of what a tar says about a member, which is read at once; a path has some thousands
 BYTES_OF_A_MEMBER = 512  # that each costs a file system at least, so that millions of empty files are a bomb, too
 _CHUNK = 2**20
 _ENCRYPTED = 1  # bit of a zip member's flags
+_HEADERS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 
 
@@ -107,6 +115,23 @@ class _Budget:
             )
 
 
+class _Refused(tarfile.TarError):
+    """What is wrong with a member, before it is one."""
+
+
+class _ShortHeader(tarfile.TarInfo):
+    """A tar's member whose headers fit into memory: Python reads those at once, before anybody can count them."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        found = super().frombuf(buf, encoding, errors)
+        if found.type in _HEADERS and found.size > MAX_HEADER:
+            raise _Refused(f"member {found.name!r}: has a header of {found.size} bytes, as a decompression bomb does")
+        if found.type == tarfile.GNUTYPE_SPARSE:
+            raise _Refused(f"member {found.name!r}: is a sparse file; only plain ones are unpacked")
+        return found
+
+
 @contextmanager
 def _opened(archive: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
     """The archive, whatever kind its bytes say it is; a broken one, noticed at any time, is a `DataError`."""
@@ -116,7 +141,7 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
             with zipfile.ZipFile(archive) as zipped:
                 yield zipped
         else:
-            with tarfile.open(archive) as tar:
+            with tarfile.open(archive, tarinfo=_ShortHeader) as tar:
                 yield tar
     except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
         raise DataError(f"{broken}: it has a file and a folder of one name: {Path(error.filename).name!r}") from error
@@ -124,6 +149,10 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
         if error.errno and not isinstance(error, gzip.BadGzipFile):
             raise  # a full disk, not the archive
         raise DataError(f"{broken}: {error}") from error
+    except _Refused as error:
+        raise DataError(f"{archive}, {error}") from None
+    except RecursionError:
+        raise DataError(f"{broken}: hundreds of headers for one member") from None
     except (*_BROKEN, NotImplementedError) as error:  # the latter: a compression that Python does not know
         raise DataError(f"{broken}: {error}") from error
 

@@ -121,6 +121,31 @@ def test_a_bomb_is_noticed_while_it_goes_off(
     assert list(tmp_path.iterdir()) == [archive]
 
 
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_that_would_fill_the_memory_is_not_read(kind: bytes, tmp_path: Path) -> None:
+    """A gigabyte of header, of which only the first block is there: whoever reads it would miss the rest first."""
+    info = tarfile.TarInfo("huge")
+    info.type, info.size = kind, 2**30
+    (tmp_path / "a.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(DataError, match=r"a\.tar, member 'huge': has a header of 1073741824 bytes"):
+        unpack(tmp_path / "a.tar", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_chain_of_headers_and_a_sparse_file_are_refused(tmp_path: Path) -> None:
+    long_name = tarfile.TarInfo("x")
+    long_name.type, long_name.size = tarfile.GNUTYPE_LONGNAME, 512
+    (tmp_path / "a.tar").write_bytes((long_name.tobuf() + b"y".ljust(512, b"\0")) * 5000)
+    with pytest.raises(DataError, match="hundreds of headers for one member"):
+        unpack(tmp_path / "a.tar", tmp_path / "out")
+    sparse = tarfile.TarInfo("holes")
+    sparse.type = tarfile.GNUTYPE_SPARSE
+    (tmp_path / "b.tar").write_bytes(sparse.tobuf() + bytes(1024))
+    with pytest.raises(DataError, match=r"b\.tar, member 'holes': is a sparse file"):
+        unpack(tmp_path / "b.tar", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @every_kind
 def test_a_cut_off_or_damaged_archive_leaves_nothing(name: str, pack: Pack, tmp_path: Path) -> None:
     archive = pack(tmp_path / name, {"noise": os.urandom(200_000), **FILES})
