@@ -20,13 +20,15 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from facetmill.dataset import splitting
 from facetmill.dataset.distant.annotate import annotate_shards
 from facetmill.dataset.distant.classifier import PictureClassifier
 from facetmill.dataset.distant.labeller import Labeller, LearnedAttribute
 from facetmill.dataset.engine import caller, map_pieces
+from facetmill.dataset.ocr import read_shards
+from facetmill.dataset.regions import find_regions
 from facetmill.dataset.splitting import split_shards
 from facetmill.encoders.vision import build_image_encoder
 from facetmill.errors import PlatformError
@@ -192,6 +194,32 @@ def test_distant_writes_the_same_bytes_here_and_on_a_cluster(
     assert files[0] == files[1] == files[2]
     assert len(files[0]) == 3
     assert 0 < reports[0]["num_no_picture"] < reports[0]["num_added"]
+
+
+def test_words_and_regions_of_pictures_are_the_same_here_and_on_a_cluster(
+    scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each way with a cache of its own, so that all of them read every picture."""
+    monkeypatch.chdir(tmp_path)
+    params = load_params(ROOT / "params.yaml")
+    write_products(tmp_path / "ingested")
+    for number in range(11):
+        picture = Image.new("RGB", (320, 120), "white")
+        ImageDraw.Draw(picture).text((20, 30), f"MINT {number}", "black", font_size=48)
+        picture.save(tmp_path / f"pictures/{number}.png")
+    reports, files = [], []
+    for name, workers in places(scheduler, monkeypatch):
+        reading = replace(params.ocr, engine="rapidocr", workers=workers)
+        words = read_shards(tmp_path / "ingested", Path(f"words-{name}"), reading, Path(f"cache-{name}"))
+        finding = replace(params.regions, kind="proposals", workers=workers)
+        regions = find_regions(tmp_path / "ingested", Path(f"regions-{name}"), finding, Path(f"cache-{name}"))
+        reports.append((words.to_json(), regions.to_json()))
+        files.append((hash_files(tmp_path / f"words-{name}"), hash_files(tmp_path / f"regions-{name}")))
+    assert reports[0] == reports[1] == reports[2]
+    assert files[0] == files[1] == files[2]
+    words_read, regions_found = reports[0]
+    assert words_read["num_pictures_with_tokens"] == regions_found["num_pictures_with_regions"] > 200
+    assert words_read["unreadable"]["missing"] == regions_found["unreadable"]["missing"] > 0
 
 
 def test_split_and_the_data_gate_say_the_same_here_and_on_a_cluster(
