@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from facetmill.encoders.cache import ABANDONED_AFTER, FeatureCache, digest_of, encoder_identity
+from facetmill.encoders.cache import ABANDONED_AFTER, FeatureCache, as_computed, digest_of, encoder_identity
 
 IDENTITY = "a" * 64
 
@@ -60,6 +60,23 @@ def test_each_input_is_encoded_once_and_found_again_by_another_process(tmp_path:
     assert check(only_odd, range(7, 8)) == 1
     with pytest.raises(KeyError):
         again.get(digest_of(b"31"))
+
+
+def test_bf16_vectors_are_kept_apart_and_take_half_the_room(tmp_path: Path) -> None:
+    exact, half = FeatureCache(tmp_path, IDENTITY), FeatureCache(tmp_path, IDENTITY, torch.bfloat16)
+    assert fill(exact, range(1000, 2000)) == fill(half, range(1000, 2000)) == 1000
+    again = FeatureCache(tmp_path, IDENTITY, torch.bfloat16)
+    for number in range(1000, 1010):  # 1000 has no rows
+        kept = again.get(digest_of(str(number).encode()))
+        assert kept.dtype == torch.bfloat16
+        assert torch.equal(kept, torch.from_numpy(rows_of(number)).bfloat16())
+        assert torch.equal(as_computed(kept), kept.float())
+        with torch.autocast("cpu", torch.bfloat16):
+            assert as_computed(kept) is kept
+    assert check(FeatureCache(tmp_path, IDENTITY), range(1000, 2000)) == 1000
+    digests_and_ends = 1000 * (32 + 8)
+    small, large = (next(cache.folder.glob("part-*")).stat().st_size - digests_and_ends for cache in (half, exact))
+    assert small / large == pytest.approx(0.5, abs=0.01)
 
 
 def test_two_at_once_hurt_nothing(tmp_path: Path) -> None:

@@ -89,6 +89,33 @@ def test_a_cache_changes_no_answer(frozen: MJaveConfig, tmp_path: Path) -> None:
     assert cached(partly)[0].isfinite().all()
 
 
+@pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="bf16: torch has none for a CPU without AVX-512"
+)
+def test_training_in_bf16_keeps_features_in_bf16_and_answers_from_exact_ones(
+    frozen: MJaveConfig, tmp_path: Path
+) -> None:
+    train = [*ambiguous(12, 1), *clear(3, 2)]
+    model = built(frozen, train)
+    training = dataclasses.replace(TRAINING, epochs=2, precision="bf16", device="cpu")
+    assert fit(model, train, train[:5], training, features_dir=tmp_path / "features").epochs
+    kept = model.collate(train)
+    assert kept.text.states_BTE is not None
+    assert kept.text.states_BTE.dtype == torch.bfloat16
+    assert kept.pictures is not None
+    assert kept.pictures.region_PKE is not None
+    assert kept.pictures.region_PKE.dtype == torch.bfloat16
+    rounded = model(kept)[0]
+    model.prepare(train, tmp_path / "features")
+    exact = model(model.collate(train))[0]
+    live = built(frozen, train).eval()
+    live.load_state_dict(model.state_dict())
+    assert rounded.dtype == torch.float32
+    torch.testing.assert_close(exact, live(live.collate(train))[0], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(rounded, exact, atol=0.1, rtol=0.1)
+    assert not torch.equal(rounded, exact)
+
+
 def test_a_picture_that_changes_under_its_name_is_another_picture(frozen: MJaveConfig, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     product = dataclasses.replace(SHOWN[0], images=(str(path),))

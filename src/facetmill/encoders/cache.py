@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from facetmill.files import hash_json, replace_file
@@ -60,11 +60,20 @@ def digest_of(*parts: bytes) -> bytes:
     return digest.digest()
 
 
-class FeatureCache:
-    """Vectors of one encoder, float32, some rows for each digest (none for an input that cannot be encoded)."""
+def as_computed(features: Tensor) -> Tensor:
+    """Features in the precision of the network that reads them: bf16 ones stay so under autocast alone."""
+    return features if torch.is_autocast_enabled(features.device.type) else features.float()
 
-    def __init__(self, folder: Path, identity: str) -> None:
-        self.folder = folder / identity[:32]
+
+class FeatureCache:
+    """Vectors of one encoder, some rows for each digest (none for an input that cannot be encoded).
+
+    They are encoded in float32 and kept in `dtype`; bfloat16 is half as large, and needs no casting to train in it.
+    """
+
+    def __init__(self, folder: Path, identity: str, dtype: torch.dtype = torch.float32) -> None:
+        self.folder = folder / (identity[:32] + ("" if dtype == torch.float32 else f"-{dtype}".replace("torch.", "")))
+        self.dtype = dtype
         self._places: dict[bytes, tuple[Any, int, int]] = {}
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in self.folder.glob(".part-*"):
@@ -84,8 +93,9 @@ class FeatureCache:
         part, start, end = self._places[digest]
         rows = part.get_slice("rows")
         if start == end:  # which safetensors refuses to slice at the end of a file
-            return torch.zeros(0, rows.get_shape()[1])
-        return torch.from_numpy(rows[start:end])
+            return torch.zeros(0, rows.get_shape()[1], dtype=self.dtype)
+        found: Tensor = rows[start:end]
+        return found
 
     def fill(self, inputs: Iterable[tuple[bytes, Callable[[], NDArray[np.float32]]]]) -> int:
         """Encode the inputs that are not here, and write them as one part. Returns how many those were.
@@ -101,10 +111,10 @@ class FeatureCache:
             with replace_file(path) as temporary:
                 save_file(
                     {
-                        "digests": np.frombuffer(b"".join(fresh), dtype=np.uint8).reshape(-1, 32),
-                        "ends": np.cumsum([len(rows) for rows in fresh.values()], dtype=np.int64),
+                        "digests": torch.frombuffer(bytearray().join(fresh), dtype=torch.uint8).reshape(-1, 32),
+                        "ends": torch.tensor([len(rows) for rows in fresh.values()]).cumsum(0),
                         # in the order of rows, for safetensors writes the memory as it lies
-                        "rows": np.ascontiguousarray(np.concatenate(list(fresh.values())), dtype=np.float32),
+                        "rows": torch.from_numpy(np.concatenate(list(fresh.values()))).contiguous().to(self.dtype),
                     },
                     temporary,
                 )
@@ -114,7 +124,7 @@ class FeatureCache:
     def _open(self, path: Path) -> None:
         """Take a part in; one that cannot be read is removed, for it can be made again."""
         try:
-            part = safe_open(path, framework="np")
+            part = safe_open(path, framework="pt")
             digests, ends = part.get_tensor("digests"), part.get_tensor("ends").tolist()
             whole = len(digests) == len(ends) and part.get_slice("rows").get_shape()[0] == ends[-1]
         except (OSError, SafetensorError, IndexError):
@@ -122,5 +132,5 @@ class FeatureCache:
         if not whole:
             path.unlink(missing_ok=True)
             return
-        for digest, start, end in zip(digests, [0, *ends], ends, strict=False):
-            self._places.setdefault(digest.tobytes(), (part, start, end))
+        for digest, start, end in zip(digests.numpy(), [0, *ends], ends, strict=False):
+            self._places.setdefault(bytes(digest), (part, start, end))

@@ -69,9 +69,10 @@ class Model(nn.Module, ABC):
     def collate(self, products: Sequence[Product]) -> Batch:
         """Products as one batch. Labels come from their facets; products without facets give all-empty labels."""
 
-    def prepare(self, products: Sequence[Product], features_dir: Path) -> None:
+    def prepare(self, products: Sequence[Product], features_dir: Path, dtype: torch.dtype = torch.float32) -> None:
         """Hear of products that will be collated again and again: a model with frozen encoders keeps what these give
-        for them below `features_dir`, and finds it there from then on. Without this call it works all the same."""
+        for them below `features_dir`, as `dtype`, and finds it there from then on. Without this call it works all the
+        same."""
 
     @abstractmethod
     def loss(self, batch: Any) -> Losses:

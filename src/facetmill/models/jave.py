@@ -230,11 +230,11 @@ class Jave(Model):
             counts.update(tag_tokens(reading.tokens, product.facets, self._numbers)[1])
         return counts
 
-    def prepare(self, products: Sequence[Product], features_dir: Path) -> None:
+    def prepare(self, products: Sequence[Product], features_dir: Path, dtype: torch.dtype = torch.float32) -> None:
         encoder = self.trunk.encoder
         if encoder.frozen:
-            if self._text_cache is None:
-                self._text_cache = FeatureCache(features_dir, encoder_identity(encoder))
+            if self._text_cache is None or self._text_cache.dtype != dtype:
+                self._text_cache = FeatureCache(features_dir, encoder_identity(encoder), dtype)
             readings = read(products, self.tokenizer)
             store_states(readings, self.tokenizer, self.config.window, encoder.eval(), self._text_cache)
 

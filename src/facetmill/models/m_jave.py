@@ -70,12 +70,12 @@ class MJave(Jave):
             counts.update({f"train_{name}": n for name, n in count_pictures(train, self.config.image_size).items()})
         return counts
 
-    def prepare(self, products: Sequence[Product], features_dir: Path) -> None:
-        super().prepare(products, features_dir)
+    def prepare(self, products: Sequence[Product], features_dir: Path, dtype: torch.dtype = torch.float32) -> None:
+        super().prepare(products, features_dir, dtype)
         encoder = self.trunk.image_encoder
         if encoder is not None and encoder.frozen:
-            if self._image_cache is None:
-                self._image_cache = FeatureCache(features_dir, encoder_identity(encoder))
+            if self._image_cache is None or self._image_cache.dtype != dtype:
+                self._image_cache = FeatureCache(features_dir, encoder_identity(encoder), dtype)
             store_regions(products, encoder.eval(), self._image_cache)
 
     def pictures_of(self, products: Sequence[Product], rows: Sequence[int]) -> PictureBatch | None:

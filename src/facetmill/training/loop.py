@@ -112,6 +112,7 @@ class _Fit:
         self.device = pick_device(params.device)
         if params.precision == "bf16":
             require_bf16(self.device)
+        self.dtype = torch.bfloat16 if params.precision == "bf16" else torch.float32
         self.model = model.to(self.device)
         self.train = train
         self.validation = validation
@@ -159,7 +160,7 @@ class _Fit:
         with _bar("frozen features", len(products), self.progress) as advance:
             for start in range(0, len(products), PREPARED_AT_ONCE):
                 chunk = products[start : start + PREPARED_AT_ONCE]
-                self.model.prepare(chunk, self.features_dir)
+                self.model.prepare(chunk, self.features_dir, self.dtype)
                 advance(len(chunk))
 
     def done(self) -> bool:
@@ -205,7 +206,7 @@ class _Fit:
             group["lr"] = group["full_lr"] * self.rate(step)
         batch = self.model.collate(products).to(self.device)
         # Weights, moments and losses stay fp32; only large products of matrices are taken in bf16.
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.params.precision == "bf16"):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             losses = self.model.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()

@@ -163,10 +163,10 @@ class AttributeHead(nn.Module):
         self.attributes = nn.Linear(size, num_attributes)  # Wo_a, b_a
 
     def forward(self, read: Gathered) -> Tensor:
-        mask_BT1 = read.mask_BT[..., None]
+        mask_B1T = read.mask_BT[:, None].to(read.states_BTE.dtype)
         logit_BA: Tensor = self.attributes(
-            self.pool_tokens((read.states_BTE * mask_BT1).sum(1))
-            + self.pool_gathered((read.gathered_BTD * mask_BT1).sum(1))
+            self.pool_tokens((mask_B1T @ read.states_BTE)[:, 0])
+            + self.pool_gathered((mask_B1T @ read.gathered_BTD)[:, 0])
             + self.pool_text(read.text_BE)
         )
         return logit_BA
