@@ -183,19 +183,19 @@ def test_variants_is_the_share_of_visible_values_said_beside_another_and_changes
     assert other_last / said == pytest.approx(0.25, abs=0.05)
 
 
-def test_stock_pictures_is_the_share_that_shows_another_product_under_a_stripe(tmp_path: Path) -> None:
+def test_stock_pictures_is_the_share_that_shows_another_product_with_a_badge(tmp_path: Path) -> None:
     plain = catalogue(scratch=tmp_path / "plain", products=60)
     stock = catalogue(scratch=tmp_path / "stock", products=60, stock_pictures=0.4)
     changed = 0
     for before, after in zip(plain, stock, strict=True):
         assert replace(before, images=(), ocr=(), regions=()) == replace(after, images=(), ocr=(), regions=())
-        corner = Image.open(after.images[0]).getpixel((2, 62))
+        corner = Image.open(after.images[0]).getpixel((2, 2))
         assert isinstance(corner, tuple)
-        striped = corner[0] > 150 > 90 > corner[1]
+        badged = corner[0] > 150 > 90 > corner[1]
         same = Path(before.images[0]).read_bytes() == Path(after.images[0]).read_bytes()
-        assert striped != same
-        assert not striped or after.ocr == ()
-        changed += striped
+        assert badged != same
+        assert not badged or after.ocr == ()
+        changed += badged
     assert changed / 60 == pytest.approx(0.4, abs=0.15)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,6 +23,22 @@ def study_pictures(
 
     params = load_params(project.root / "params.yaml")
     show(study_pictures(params, range(seeds), say).to_json(), as_json)
+
+
+@app.command("backbone")
+def study_backbone(
+    out: Annotated[Path, typer.Option(help="The folder to write; network-0/backbone inside it is the encoder.")],
+    products: Annotated[int, typer.Option(min=500, help="How many simulated products to learn from.")] = 3000,
+    as_json: AsJson = False,
+) -> None:
+    """An image encoder that has learned to tell the values of simulated products, for `image_encoder` of a model."""
+    project = layout()
+    from facetmill.params import load_params
+    from facetmill.studies.backbone import learn_backbone
+
+    params = load_params(project.root / "params.yaml")
+    backbone, quality = learn_backbone(params.demo, params.distant.training, products, out, say)
+    show({"image_encoder": str(backbone), "quality": quality}, as_json)
 
 
 @app.command("implicit")

@@ -102,6 +102,12 @@ class Labeller:
         write_json(folder / "labeller.json", asdict(described))
 
 
+def require_replaceable(out: Path) -> None:
+    """Raises `DataError` where something stands that is no earlier labeller, and would be replaced."""
+    if out.exists() and not (out / "labeller.json").is_file():
+        raise DataError(f"{out}: there is something that is no labeller, and it would be replaced")
+
+
 def load_labeller(folder: Path) -> Labeller:
     """Raises `DataError` naming the file that is missing, changed, or of another version."""
     path = folder / "labeller.json"

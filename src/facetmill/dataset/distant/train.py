@@ -12,13 +12,12 @@ import torch
 
 from facetmill.dataset.distant.classifier import PictureClassifier
 from facetmill.dataset.distant.label_sources import LABEL_SOURCES, parse_labels
-from facetmill.dataset.distant.labeller import Labeller, LearnedAttribute
+from facetmill.dataset.distant.labeller import Labeller, LearnedAttribute, require_replaceable
 from facetmill.dataset.distant.learn import fit, logits_of, temperature
 from facetmill.dataset.distant.mapping import LabelMapping, load_mapping
 from facetmill.dataset.distant.quality import quality
 from facetmill.dataset.distant.samples import UNKNOWN, Samples, gather
 from facetmill.encoders.vision import build_image_encoder
-from facetmill.errors import DataError
 from facetmill.files import replace_folder, write_json
 from facetmill.params import LabellerParams, to_mapping
 from facetmill.training.device import compute_settings, pick_device
@@ -33,8 +32,7 @@ def train_labeller(
     Scores are of the test tenth, which nothing was chosen by. Raises `DataError` for sets or a mapping that cannot be
     read, or that leave nothing to learn, and where `out` is something else than an earlier labeller.
     """
-    if out.exists() and not (out / "labeller.json").is_file():
-        raise DataError(f"{out}: there is something that is no labeller, and it would be replaced")
+    require_replaceable(out)
     sets = [parse_labels(text) for text in labels]
     mapping = load_mapping(mapping_path, LABEL_SOURCES)
     with tempfile.TemporaryDirectory() as scratch, compute_settings(params.threads), replace_folder(out) as folder:

@@ -29,7 +29,7 @@ Values = Mapping[str, str]
 
 _WOOD: Rgb = (176, 134, 92)
 _INK: Rgb = (46, 40, 44)
-_STRIPE: Rgb = (214, 30, 214)  # of pictures for illustration only; no product has it
+_BADGE: Rgb = (214, 30, 214)  # of pictures for illustration only; no product has it
 
 
 def draw(truth: Truth, rng: random.Random, size: int) -> Picture:
@@ -42,14 +42,13 @@ def draw(truth: Truth, rng: random.Random, size: int) -> Picture:
 
 
 def draw_stock(truth: Truth, rng: random.Random, size: int) -> Picture:
-    """A picture for illustration only: of a product like the one for sale, under the stripe by which shops say so.
+    """A picture for illustration only: of a product like the one for sale, with the badge by which shops say so.
 
     Nothing printed on it belongs to the product for sale.
     """
     picture = draw(truth, rng, size)
     image = picture.image.copy()
-    stripe = Image.new("RGB", (size, max(3, size // 8)), _STRIPE)
-    image.paste(stripe, (0, size - stripe.height))
+    image.paste(_BADGE, (0, 0, max(3, size // 6), max(3, size // 6)))
     return Picture(image, (), picture.regions, picture.cloth)
 
 
