@@ -168,11 +168,15 @@ def test_a_relative_output_folder_keeps_the_pictures_too(tmp_path: Path, monkeyp
 def test_pictures_elsewhere_are_absolute_and_missing_ones_counted(work: Work, tmp_path: Path) -> None:
     kept = tmp_path / "kept.webp"
     Image.new("RGB", (4, 4)).save(kept)
-    report = work.ingest(listed(hat(1, images=(str(tmp_path / "gone.png"), str(kept)))), max_bad_share=0)
+    images = (str(tmp_path / "gone.png"), str(kept), f"{tmp_path}/https://shop.example/1.png")
+    report = work.ingest(listed(hat(1, images=images)), max_bad_share=0)
     assert [product.images for product in read_products(work.out)] == [(str(kept),)]
-    assert report.images_dropped == {"missing_image": 1}
+    assert report.images_dropped == {"missing_image": 2}
     assert report.dropped == {}
-    assert report.examples["missing_image"] == ("shop, row 1, field images: missing_image ('gone.png')",)
+    assert report.examples["missing_image"] == (
+        "shop, row 1, field images: missing_image ('gone.png')",
+        "shop, row 1, field images: missing_image ('https://shop.example/1.png')",
+    )
 
 
 def test_an_image_folder_that_is_not_there_is_told_at_once(work: Work, tmp_path: Path) -> None:

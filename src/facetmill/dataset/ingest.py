@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -38,6 +39,7 @@ from facetmill.sources.base import IMAGE_REASONS, BadRow, Reason, Source, Source
 from facetmill.sources.plain import PlainProducts
 
 MAX_EXAMPLES = 10
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,7 +238,8 @@ class _Intake:
         for name in product.images:
             image = os.path.join(self._scratch, name)  # an absolute name stays as it is
             if reason := image_fault(Path(image)):
-                self._drop("images", os.path.basename(name), reason)
+                address = _ADDRESS.search(name)  # of the web: a reader has put a folder before it
+                self._drop("images", address.group() if address else os.path.basename(name), reason)
             else:
                 kept.append(self._stored(image))
         return tuple(kept)
