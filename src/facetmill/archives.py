@@ -38,7 +38,8 @@ _HEADERS = (
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
 )
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
+# The last is zipfile's, for a compression or a version that it does not know.
+_BROKEN = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
         raise DataError(f"{archive}, {error}") from None
     except RecursionError:
         raise DataError(f"{broken}: hundreds of headers for one member") from None
-    except (*_BROKEN, NotImplementedError) as error:  # the latter: a compression that Python does not know
+    except _BROKEN as error:
         raise DataError(f"{broken}: {error}") from error
 
 

@@ -79,13 +79,18 @@ def test_a_name_that_leaves_the_folder_is_refused(evil: str, name: str, pack: Pa
     assert sorted(tmp_path.rglob("*")) == [tmp_path / "in", archive]
 
 
-def test_a_password_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("place", "bits", "message"),
+    [(6, 1, "member 'in': has a password"), (8, 96, "not a whole zip or tar file: That compression method")],
+    ids=["password", "unknown compression"],
+)
+def test_a_member_that_cannot_be_read_is_told(place: int, bits: int, message: str, tmp_path: Path) -> None:
     archive = zipped(tmp_path / "a.zip", {"in": b"x"})
     content = bytearray(archive.read_bytes())
-    content[content.index(b"PK\x01\x02") + 8] |= 1  # the flags of the member, in the table at the end
-    content[6] |= 1  # and before its content
+    content[place] |= bits  # of what stands before the member's content
+    content[content.index(b"PK\x01\x02") + place + 2] |= bits  # and in the table at the end
     archive.write_bytes(content)
-    with pytest.raises(DataError, match="member 'in': has a password"):
+    with pytest.raises(DataError, match=message):
         unpack(archive, tmp_path / "out")
     assert list(tmp_path.iterdir()) == [archive]
 

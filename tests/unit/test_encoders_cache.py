@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from facetmill.encoders.cache import ABANDONED_AFTER, FeatureCache, as_computed, digest_of, encoder_identity
+from facetmill.encoders.cache import ABANDONED_AFTER, FeatureCache, digest_of, encoder_identity, in_working_precision
 
 IDENTITY = "a" * 64
 
@@ -70,9 +70,9 @@ def test_bf16_vectors_are_kept_apart_and_take_half_the_room(tmp_path: Path) -> N
         kept = again.get(digest_of(str(number).encode()))
         assert kept.dtype == torch.bfloat16
         assert torch.equal(kept, torch.from_numpy(rows_of(number)).bfloat16())
-        assert torch.equal(as_computed(kept), kept.float())
+        assert torch.equal(in_working_precision(kept), kept.float())
         with torch.autocast("cpu", torch.bfloat16):
-            assert as_computed(kept) is kept
+            assert in_working_precision(kept) is kept
     assert check(FeatureCache(tmp_path, IDENTITY), range(1000, 2000)) == 1000
     digests_and_ends = 1000 * (32 + 8)
     small, large = (next(cache.folder.glob("part-*")).stat().st_size - digests_and_ends for cache in (half, exact))

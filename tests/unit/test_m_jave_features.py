@@ -89,9 +89,7 @@ def test_a_cache_changes_no_answer(frozen: MJaveConfig, tmp_path: Path) -> None:
     assert cached(partly)[0].isfinite().all()
 
 
-@pytest.mark.skipif(
-    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="bf16: torch has none for a CPU without AVX-512"
-)
+@pytest.mark.usefixtures("bf16")
 def test_training_in_bf16_keeps_features_in_bf16_and_answers_from_exact_ones(
     frozen: MJaveConfig, tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ from facetmill.models.dictionary import Dictionary
 from facetmill.models.jave import Jave
 from facetmill.params import DictionaryConfig
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
-from facetmill.training import loop
+from facetmill.training import device, loop
 from facetmill.training.device import choose_precision, compute_settings, fp32_precision, matmul_error, pick_device
 from facetmill.training.loop import Diverged, EpochResult, FitResult, bucketed, fit
 from facetmill.training.predict import predict
@@ -87,16 +87,14 @@ def test_it_learns_and_leaves_the_best_weights() -> None:
 
 
 def test_bf16_where_the_cpu_has_none_is_told_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    monkeypatch.setattr(device, "cpu_has_bf16", lambda: False)
     model = built()
     with pytest.raises(PlatformError, match=r"training\.precision = 'bf16': this CPU has no AVX-512.*use fp32"):
         fitted(model, precision="bf16", device="cpu")
     assert same_weights(model, built())
 
 
-@pytest.mark.skipif(
-    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="bf16: torch has none for a CPU without AVX-512"
-)
+@pytest.mark.usefixtures("bf16")
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_bf16_learns_as_well_as_fp32_and_leaves_fp32_weights(seed: int) -> None:
     model = built(seed)

@@ -37,7 +37,7 @@ def study_backbone(
     from facetmill.studies.backbone import learn_backbone
 
     params = load_params(project.root / "params.yaml")
-    backbone, quality = learn_backbone(params.demo, params.distant.training, products, out, say)
+    backbone, quality = learn_backbone(params.distant.training, products, out, say)
     show({"image_encoder": str(backbone), "quality": quality}, as_json)
 
 

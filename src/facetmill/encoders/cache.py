@@ -60,7 +60,7 @@ def digest_of(*parts: bytes) -> bytes:
     return digest.digest()
 
 
-def as_computed(features: Tensor) -> Tensor:
+def in_working_precision(features: Tensor) -> Tensor:
     """Features in the precision of the network that reads them: bf16 ones stay so under autocast alone."""
     return features if torch.is_autocast_enabled(features.device.type) else features.float()
 
@@ -68,11 +68,11 @@ def as_computed(features: Tensor) -> Tensor:
 class FeatureCache:
     """Vectors of one encoder, some rows for each digest (none for an input that cannot be encoded).
 
-    They are encoded in float32 and kept in `dtype`; bfloat16 is half as large, and needs no casting to train in it.
+    They are encoded in float32 and kept so or in bfloat16, which is half as large and needs no casting to train in.
     """
 
     def __init__(self, folder: Path, identity: str, dtype: torch.dtype = torch.float32) -> None:
-        self.folder = folder / (identity[:32] + ("" if dtype == torch.float32 else f"-{dtype}".replace("torch.", "")))
+        self.folder = folder / (identity[:32] if dtype == torch.float32 else f"{identity[:32]}-bfloat16")
         self.dtype = dtype
         self._places: dict[bytes, tuple[Any, int, int]] = {}
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -19,18 +19,18 @@ from facetmill.dataset.distant.mapping import LabelMapping
 from facetmill.dataset.distant.samples import gather
 from facetmill.dataset.distant.train import learn, score
 from facetmill.files import replace_folder, write_json
-from facetmill.params import DemoParams, LabellerParams
+from facetmill.params import LabellerParams
 from facetmill.sources.demo.catalogue import draw_truth
 from facetmill.sources.demo.pictures import draw, draw_stock
 from facetmill.training.device import compute_settings
 
-SEED = 1001  # of the catalogue to learn from
+SEED = 1001  # of the catalogue to learn from; with it as demo.seed a study would ask about products known from here
 PRINTED = ("Brand", "Flavor")  # shown by letters alone, too small to read in so few pixels
 STOCK_PICTURES = 0.3  # share of its pictures, so that the encoder knows the badge
 
 
 def learn_backbone(
-    demo: DemoParams, learning: LabellerParams, products: int, out: Path, on_line: Callable[[str], None]
+    learning: LabellerParams, products: int, out: Path, on_line: Callable[[str], None]
 ) -> tuple[Path, dict[str, Any]]:
     """Learn from the pictures of so many products, and write a labeller to `out`, which is replaced. Returns the folder
     inside it to name as `image_encoder`, and how well each attribute is told of held-out pictures.
@@ -39,7 +39,7 @@ def learn_backbone(
     """
     require_replaceable(out)
     with tempfile.TemporaryDirectory() as name, compute_settings(learning.threads), replace_folder(out) as folder:
-        pictures = [_draw(number, demo.drift, learning.image_size, Path(name)) for number in range(products)]
+        pictures = [_draw(number, learning.image_size, Path(name)) for number in range(products)]
         mapping = _as_they_are(pictures)
         samples, _ = gather([("demo", pictures)], mapping, learning.image_size, learning.seed, Path(name) / "pixels")
         labeller, _ = learn(samples, mapping, learning, on_line)
@@ -49,9 +49,9 @@ def learn_backbone(
     return out / "network-0" / "backbone", found
 
 
-def _draw(number: int, drift: float, size: int, folder: Path) -> LabelledPicture:
+def _draw(number: int, size: int, folder: Path) -> LabelledPicture:
     """A picture with the values that it shows, and whether it is for illustration only."""
-    truth, chance = draw_truth(SEED, number, drift), random.Random(f"{SEED}:{number}")
+    truth, chance = draw_truth(SEED, number, drift=0.0), random.Random(f"{SEED}:{number}")
     is_stock = chance.random() < STOCK_PICTURES
     picture = (draw_stock if is_stock else draw)(truth, chance, size)
     path = folder / f"{number}.png"

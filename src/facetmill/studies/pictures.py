@@ -7,8 +7,8 @@ every picture is misled by those, who trusts none tells nothing.
 
 As in the paper the image encoder is trained beforehand and frozen (`backbone.py`). That matters for the second one:
 the badge is far from the product, so the regions that show the product do not tell whether to trust them, and attention
-(3), which looks at one region at a time, cannot know either. The pooled picture of gate (6) does. An encoder that is
-trained along with the rest, or a mark all around the picture, lets every region know, and then gates add nothing.
+(3), which looks at one region at a time, cannot know either. The pooled picture of gate (6) does. A mark that every
+region sees can be weighed by attention alone.
 
 Everything is trained on the same products with the same seeds, so a difference is taken seed by seed; its interval is
 Student's over the seeds.
@@ -104,7 +104,7 @@ def study_pictures(params: Params, seeds: Sequence[int], on_line: Callable[[str]
     with tempfile.TemporaryDirectory() as name:
         features = Path(name) / "features"
         learning = replace(params.distant.training, **_BACKBONE)
-        backbone, _ = learn_backbone(params.demo, learning, BACKBONE_PRODUCTS, Path(name) / "labeller", on_line)
+        backbone, _ = learn_backbone(learning, BACKBONE_PRODUCTS, Path(name) / "labeller", on_line)
         blind = replace(params.models.jave, **_TEXT)
         sees = replace(params.models.m_jave, **_TEXT, **_SEES, image_encoder=str(backbone))
         open_gates = replace(sees, global_gate=False, regional_gate=False)

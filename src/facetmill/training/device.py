@@ -31,10 +31,14 @@ def pick_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
     return torch.device("cuda" if found and wanted != "cpu" else "cpu")
 
 
+def cpu_has_bf16() -> bool:
+    """Whether torch has bf16 kernels for this CPU: without AVX-512 its LSTM fails, and all else is slower than fp32."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def require_bf16(device: torch.device) -> None:
-    """Raises `PlatformError` on a CPU for which torch has no bf16 kernels: without AVX-512 its LSTM fails, and all else
-    is slower than fp32."""
-    if device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    """Raises `PlatformError` on a CPU that has none."""
+    if device.type == "cpu" and not cpu_has_bf16():
         raise PlatformError("training.precision = 'bf16': this CPU has no AVX-512, so torch cannot do it; use fp32")
 
 

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facetmill.encoders.cache import FeatureCache, as_computed, digest_of
+from facetmill.encoders.cache import FeatureCache, digest_of, in_working_precision
 from facetmill.encoders.pictures import Fault, decode_picture, picture_bytes
 from facetmill.encoders.vision import ImageEncoder, ImageStates
 from facetmill.records import Product
@@ -60,7 +60,7 @@ def picture_batch(
 def image_states(pictures: PictureBatch, encoder: ImageEncoder) -> ImageStates:
     """The regions of each row's picture."""
     if pictures.region_PKE is not None:
-        region_PKE = as_computed(pictures.region_PKE)
+        region_PKE = in_working_precision(pictures.region_PKE)
     else:
         assert pictures.pixels_PCHW is not None
         region_PKE = encoder(pictures.pixels_PCHW)

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facetmill.encoders.cache import FeatureCache, as_computed, digest_of
+from facetmill.encoders.cache import FeatureCache, digest_of, in_working_precision
 from facetmill.encoders.text import TextEncoder
 from facetmill.encoders.tokens import Tokenizer
 from facetmill.records import Product, Span
@@ -151,7 +151,7 @@ def text_batch(readings: Sequence[Reading], tokenizer: Tokenizer, window: int) -
 def text_states(text: TextBatch, encoder: TextEncoder) -> tuple[Tensor, Tensor]:
     """What the encoder gives for a batch, or what a cache kept of it: token states [B,T,E] and text states [B,E]."""
     if text.states_BTE is not None and text.text_BE is not None:
-        return as_computed(text.states_BTE), as_computed(text.text_BE)
+        return in_working_precision(text.states_BTE), in_working_precision(text.text_BE)
     states_BTE, text_BE = encoder(text.ids_BT, text.mask_BT, text.segment_BT)
     return states_BTE, text_BE
 
