@@ -39,7 +39,7 @@ def main() -> None:
     results_path.parent.mkdir(exist_ok=True)
     results_path.write_text(json.dumps({"rows": rows}, indent=1) + "\n", encoding="utf-8")
     for row in rows:
-        state = {True: "met", False: "MISSED", None: "not measured"}[row["met"]]
+        state = {True: "met", False: "MISSED", None: "not judged"}[row["met"]]
         print(f"{row['name']}: ratio {row['ratio']} (target {row['target']}) {state}  {row['note']}")
     print(f"wrote {results_path}")
 

@@ -64,7 +64,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """Real servers on free ports, connected to this process; afterwards nothing of them is left."""
     layout = make_workspace(tmp_path_factory.mktemp("workspace"))
     with pytest.MonkeyPatch.context() as patch:
-        for name in (*NOT_OURS, *environment.quiet_environment(layout)):
+        for name in (*NOT_OURS, *environment.project_environment(layout)):
             patch.setenv(name, "")  # so that what `apply` and `connect` set is undone at the end
             patch.delenv(name)
         environment.apply(layout)

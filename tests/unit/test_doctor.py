@@ -34,7 +34,7 @@ OTHERS = ("MLFLOW_RUN_ID", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH", servers.C
 @pytest.fixture
 def layout(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     """A project as it is cloned, seen by a user who has set nothing."""
-    quiet = environment.quiet_environment(Layout(tmp_path))
+    quiet = environment.project_environment(Layout(tmp_path))
     for name in (*ADDRESSES, *OTHERS, *quiet):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -122,7 +122,7 @@ def test_versions_other_than_the_tested_ones(layout: Layout) -> None:
 
 def test_switches_that_the_user_turned(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor.check_calls(layout) + doctor.check_pickle(layout) == []
-    for name, value in environment.quiet_environment(layout).items():
+    for name, value in environment.project_environment(layout).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("DO_NOT_TRACK", "1")  # means the same as ours
     assert doctor.check_calls(layout) + doctor.check_pickle(layout) == []

@@ -20,6 +20,7 @@ from facetmill.models.parts.joint import (
     ValueHead,
     agreement_loss,
     attribute_loss,
+    projected,
     tagged_attributes,
     value_loss,
 )
@@ -92,13 +93,17 @@ TEXT = torch.tensor([[0.0, 0.3]])  # h0
 MASK = torch.tensor([[True, True]])
 
 
+def text_weights(attention: TextAttention, states: Tensor, mask: Tensor) -> Tensor:
+    return attention.weights(attention.query(states), attention.key(states), mask)
+
+
 def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
 def test_equations_1_to_9_by_hand() -> None:
     # (1) query (1, 0), key (0, 2), D = 1: E = [[0, 2], [0, 0]]; (2) rows softmax; every value vector is 1, so h' = 1
-    weights = Toy().gathering.text.weights(STATES, MASK)
+    weights = text_weights(Toy().gathering.text, STATES, MASK)
     first = math.exp(2) / (1 + math.exp(2))
     torch.testing.assert_close(weights, torch.tensor([[[1 - first, first], [0.5, 0.5]]]))
     # (7) z = 0.5 * (1 + 0) + 0.25 * (1 + 1) + 0.3 = 1.3; logits (1.3, -0.8)
@@ -113,7 +118,8 @@ def test_equations_1_to_9_by_hand() -> None:
 
 def test_attention_without_softmax_is_the_scores_themselves() -> None:
     toy = Toy("none")
-    torch.testing.assert_close(toy.gathering.text.weights(STATES, MASK), torch.tensor([[[0.0, 2.0], [0.0, 0.0]]]))
+    weights = text_weights(toy.gathering.text, STATES, MASK)
+    torch.testing.assert_close(weights, torch.tensor([[[0.0, 2.0], [0.0, 0.0]]]))
     # h' = (2, 0): z = 0.5 + 0.25 * 2 + 0.3
     torch.testing.assert_close(toy()[0], torch.tensor([[1.3, -0.8]]))
 
@@ -170,7 +176,7 @@ def test_attention_ignores_padding_and_rows_sum_to_one(norm: str) -> None:
     attention = TextAttention(4, 3, norm)  # type: ignore[arg-type]
     states = torch.randn(2, 5, 4)
     mask = torch.tensor([[True] * 3 + [False] * 2, [False] * 5])
-    weights = attention.weights(states, mask)
+    weights = text_weights(attention, states, mask)
     assert (weights[:, :, 3:] == 0).all()
     assert (weights[1] == 0).all()
     if norm == "softmax":
@@ -178,6 +184,22 @@ def test_attention_ignores_padding_and_rows_sum_to_one(norm: str) -> None:
     changed = states.clone()
     changed[0, 3:] = 1e3
     torch.testing.assert_close(attention(changed, mask)[0, :3], attention(states, mask)[0, :3])
+
+
+def test_states_are_projected_alike_in_one_product_and_in_several() -> None:
+    torch.manual_seed(0)
+    states, layers = torch.randn(2, 5, 4), [torch.nn.Linear(4, size, bias=False) for size in (3, 1, 2)]
+    found = {}
+    before = torch.get_float32_matmul_precision()
+    try:
+        for precision in ("highest", "medium"):  # one, several
+            torch.set_float32_matmul_precision(precision)
+            parts = projected(states, *layers)
+            assert [part.shape[-1] for part in parts] == [3, 1, 2]
+            found[precision] = [*parts, *torch.autograd.grad(torch.cat(parts, -1).square().sum(), layers[0].weight)]
+    finally:
+        torch.set_float32_matmul_precision(before)
+    torch.testing.assert_close(found["highest"], found["medium"], atol=0.1, rtol=0.02)  # "medium" may mean bf16
 
 
 @pytest.mark.parametrize("encoder", ["bilstm", "config"])

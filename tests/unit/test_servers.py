@@ -73,7 +73,7 @@ def test_a_refused_storage_url_does_not_show_its_password(layout: Layout, monkey
 
 
 def test_switches_of_the_user_win_and_a_stray_run_id_goes(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in environment.quiet_environment(layout):
+    for name in environment.project_environment(layout):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.setenv("MLFLOW_RUN_ID", "somebody's")
@@ -81,8 +81,29 @@ def test_switches_of_the_user_win_and_a_stray_run_id_goes(layout: Layout, monkey
     assert os.environ["HF_HUB_OFFLINE"] == "0"
     assert os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
     assert "MLFLOW_RUN_ID" not in os.environ
-    for name in environment.quiet_environment(layout):
+    for name in environment.project_environment(layout):
         monkeypatch.delenv(name, raising=False)
+
+
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.skipif(
+    not HUGE_PAGES.exists() or "[never]" in HUGE_PAGES.read_text(), reason="this kernel gives no huge pages"
+)
+def test_large_tensors_of_a_command_lie_in_huge_pages(layout: Layout) -> None:
+    code = """
+from facetmill.cli.common import layout
+layout()
+import facetmill.training.loop
+import torch
+kept = torch.ones(64 << 20)
+print(next(line.split()[1] for line in open("/proc/self/smaps_rollup") if line.startswith("AnonHugePages")))
+"""
+    for name in ("params.yaml", "dvc.yaml"):
+        (layout.root / name).touch()
+    done = subprocess.run([sys.executable, "-c", code], cwd=layout.root, capture_output=True, text=True, check=True)
+    assert int(done.stdout) >= 128 << 10, done.stdout  # KiB; half of the tensor at least
 
 
 @pytest.mark.parametrize("alone", [False, True])

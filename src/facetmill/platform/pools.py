@@ -22,7 +22,7 @@ from prefect.states import Cancelling
 
 from facetmill.errors import PlatformError
 from facetmill.files import hash_json
-from facetmill.platform.environment import quiet_environment
+from facetmill.platform.environment import project_environment
 from facetmill.platform.flow_runs import crash_lost_flow_runs
 from facetmill.platform.layout import Layout
 from facetmill.platform.supervision import Ending, supervise
@@ -72,7 +72,7 @@ def run_in_pool(
 
 def _deploy(client: SyncPrefectClient, layout: Layout, flow_name: str, pool: str) -> UUID:
     """The deployment of one flow of one project for one pool, made or brought up to date."""
-    switches = {name: os.environ.get(name, value) for name, value in quiet_environment(layout).items()}
+    switches = {name: os.environ.get(name, value) for name, value in project_environment(layout).items()}
     folder = str(layout.root)
     return client.create_deployment(
         client.create_flow_from_name(flow_name),

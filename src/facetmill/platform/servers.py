@@ -25,7 +25,7 @@ import psutil
 
 from facetmill.errors import PlatformError
 from facetmill.files import read_json, write_json
-from facetmill.platform.environment import quiet_environment
+from facetmill.platform.environment import project_environment
 from facetmill.platform.layout import Layout
 from facetmill.platform.locks import exclusive
 
@@ -201,7 +201,7 @@ def _start(layout: Layout, kind: Kind, preferred_port: int) -> Server:
         layout.prefect_home.mkdir(parents=True, exist_ok=True)
         module = ["facetmill.platform.prefect_server", "server", "start", "--host", HOST, "--port", str(port)]
     ours = {"PREFECT_SERVER_API_HOST": HOST, "PREFECT_SERVER_API_PORT": str(port)}  # the web page asks there
-    environment = {**quiet_environment(layout), **os.environ, **ours}
+    environment = {**project_environment(layout), **os.environ, **ours}
     for name in ("MLFLOW_RUN_ID", MLFLOW.variable, PREFECT.variable):
         environment.pop(name, None)
     log = _log_path(layout, kind)
