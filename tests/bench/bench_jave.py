@@ -16,6 +16,7 @@ from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +61,7 @@ def rows() -> list[dict[str, Any]]:
     jave, m_jave = (  # the same attention as the release has
         dataclasses.replace(config, attn_norm="none") for config in (params.models.jave, params.models.m_jave)
     )
-    with process(FAST) as ours, process({}) as release:
+    with process(FAST) as ours, process(dict.fromkeys(FAST, "0")) as release:
         heads = [
             head_row("jave head, training step", ours, release, jave, "step", 1.8),
             head_row("m_jave head, training step", ours, release, m_jave, "step", 1.8),
@@ -79,14 +80,9 @@ def rows() -> list[dict[str, Any]]:
 @contextmanager
 def process(environment: Mapping[str, str]) -> Iterator[ProcessPoolExecutor]:
     """One process that torch finds in this environment when it begins there."""
-    before = dict(os.environ)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
-        os.environ.update(environment)
-        try:
+        with patch.dict(os.environ, environment):
             executor.submit(int).result()
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
         yield executor
 
 
@@ -157,12 +153,10 @@ class Work:
         self.config = config
         self.optimizer = torch.optim.AdamW(network.parameters(), fused=True)
         lengths = torch.randint(SHORTEST, TOKENS + 1, (BATCHES * BATCH,))
-        if isinstance(network, Ours):
-            lengths = lengths.sort().values
-        has_pictures = isinstance(config, MJaveConfig)
-        self.batches = [Batch.drawn(chunk, features, has_pictures) for chunk in lengths.split(BATCH)]
-        if isinstance(network, Ours):
-            self.batches = [batch.cut() for batch in self.batches]
+        by_length = isinstance(network, Ours)
+        chunks = (lengths.sort().values if by_length else lengths).split(BATCH)
+        batches = [Batch.drawn(chunk, features, isinstance(config, MJaveConfig)) for chunk in chunks]
+        self.batches = [batch.cut() for batch in batches] if by_length else batches
 
     def infer(self, batch: Batch) -> None:
         with torch.inference_mode():
