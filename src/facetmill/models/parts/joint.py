@@ -27,8 +27,11 @@ AttnNorm = Literal["softmax", "none"]
 
 
 def projected(states: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
-    """What layers without bias make of the same states. MKL multiplies them faster as one matrix; oneDNN, which does
-    bf16 and the precision "medium", would first copy every part of what comes out."""
+    """What layers without bias make of the same states [..., E]: of each, [..., its width].
+
+    MKL multiplies them faster as one matrix; oneDNN, which does bf16 and the precision "medium", would first copy every
+    part of what comes out.
+    """
     if states.dtype != torch.float32 or torch.get_float32_matmul_precision() != "highest":
         return tuple(layer(states) for layer in layers)
     joined = F.linear(states, torch.cat([layer.weight for layer in layers]))
