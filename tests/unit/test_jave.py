@@ -14,9 +14,9 @@ from torch import Tensor
 from facetmill.models.dictionary import Dictionary
 from facetmill.models.jave import Jave
 from facetmill.models.parts.joint import (
+    Attention,
     AttributeHead,
     Gathering,
-    TextAttention,
     ValueHead,
     agreement_loss,
     attribute_loss,
@@ -93,8 +93,9 @@ TEXT = torch.tensor([[0.0, 0.3]])  # h0
 MASK = torch.tensor([[True, True]])
 
 
-def text_weights(attention: TextAttention, states: Tensor, mask: Tensor) -> Tensor:
-    return attention.weights(attention.query(states), attention.key(states), mask)
+def text_weights(attention: Attention, states: Tensor, mask: Tensor) -> Tensor:
+    weights: Tensor = attention(attention.query(states), attention.key(states), mask)
+    return weights
 
 
 def sigmoid(x: float) -> float:
@@ -173,27 +174,30 @@ def test_equation_14_adds_the_terms() -> None:
 @pytest.mark.parametrize("norm", ["softmax", "none"])
 def test_attention_ignores_padding_and_rows_sum_to_one(norm: str) -> None:
     torch.manual_seed(0)
-    attention = TextAttention(4, 3, norm)  # type: ignore[arg-type]
+    gathering = Gathering(4, 3, norm)  # type: ignore[arg-type]
     states = torch.randn(2, 5, 4)
     mask = torch.tensor([[True] * 3 + [False] * 2, [False] * 5])
-    weights = text_weights(attention, states, mask)
+    weights = text_weights(gathering.text, states, mask)
     assert (weights[:, :, 3:] == 0).all()
     assert (weights[1] == 0).all()
     if norm == "softmax":
         torch.testing.assert_close(weights[0].sum(-1), torch.ones(5))
     changed = states.clone()
     changed[0, 3:] = 1e3
-    torch.testing.assert_close(attention(changed, mask)[0, :3], attention(states, mask)[0, :3])
+    own, other = (gathering(read, TEXT, mask, None).gathered_BTD[0, :3] for read in (states, changed))
+    torch.testing.assert_close(own, other)
 
 
-def test_one_product_for_several_layers_gives_what_each_gives_and_its_gradient() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_one_product_for_several_layers_gives_what_each_gives_and_its_gradient(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    states, layers = torch.randn(2, 5, 4), [torch.nn.Linear(4, size, bias=False) for size in (3, 1, 2)]
-    weights = [layer.weight for layer in layers]
+    states = torch.randn(2, 5, 4).to(dtype)
+    layers = {f"of {size}": torch.nn.Linear(4, size, bias=False, dtype=dtype) for size in (3, 1, 2)}
     found = []
-    for parts in (projected(states, *layers), [layer(states) for layer in layers]):
-        loss = torch.cat([part.sin() for part in parts], -1).square().sum()
-        found.append([*parts, *torch.autograd.grad(loss, weights)])
+    for parts in (projected(states, layers), {name: layer(states) for name, layer in layers.items()}):
+        loss = torch.cat([part.sin() for part in parts.values()], -1).square().sum()
+        gradients = torch.autograd.grad(loss, [layer.weight for layer in layers.values()])
+        found.append([*parts.values(), *gradients])
     torch.testing.assert_close(*found)
 
 

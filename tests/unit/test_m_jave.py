@@ -132,7 +132,7 @@ def toy(**switches: bool) -> tuple[Gathering, AttributeHead, ValueHead]:
     if value_head.gate is not None:
         assert value_head.gate.attributes is not None
         set_weight(value_head.gate.attributes, [[1.0, -1.0]])
-        set_weight(value_head.gate.region, [[1.0, 0.0]])
+        set_weight(gathering.region, [[1.0, 0.0]])
     return gathering, attribute_head, value_head
 
 
@@ -177,10 +177,10 @@ def test_without_softmax_the_scores_of_regions_are_their_weights() -> None:
     assert gathering.image is not None
     set_weight(gathering.image.query, [[1.0, 0.0]])
     set_weight(gathering.image.key, [[0.0, 1.0]])
-    weights, _ = gathering.image(STATES, ImageStates(REGIONS, torch.tensor([True])))
-    torch.testing.assert_close(weights, torch.tensor([[[0.0, 2.0], [0.0, 0.0]]]))
-    weights, _ = gathering.image(STATES, ImageStates(REGIONS, torch.tensor([False])))
-    assert not weights.any()
+    look = gathering(STATES, TEXT, MASK, ImageStates(REGIONS, torch.tensor([True]))).look
+    torch.testing.assert_close(look.weight_BTK, torch.tensor([[[0.0, 2.0], [0.0, 0.0]]]))
+    look = gathering(STATES, TEXT, MASK, ImageStates(REGIONS, torch.tensor([False]))).look
+    assert not look.weight_BTK.any()
 
 
 def test_without_a_picture_it_is_jave_with_the_same_weights() -> None:
@@ -200,7 +200,9 @@ def test_with_both_gates_shut_it_is_jave_with_the_same_weights() -> None:
     assert regional is not None
     assert regional.attributes is not None
     with torch.no_grad():
-        for weight in (gate.token.weight, gate.picture.weight, regional.attributes.weight, regional.region.weight):
+        region = model.trunk.gathering.region
+        assert region is not None
+        for weight in (gate.token.weight, gate.picture.weight, regional.attributes.weight, region.weight):
             weight.zero_()
         gate.token.bias.fill_(-200.0)
         regional.attributes.weight.fill_(-1e4)  # (10) has no bias, but attributes are above 0
@@ -227,13 +229,14 @@ def test_a_picture_that_is_missing_or_broken_changes_nothing_for_its_neighbours_
     ("switches", "lost"),
     [
         ({"global_attention": False}, {"trunk.gathering.gate"}),
-        ({"regional_attention": False}, {"value_head.gate"}),
+        ({"regional_attention": False}, {"value_head.gate", "trunk.gathering.region"}),
         ({"global_gate": False}, {"trunk.gathering.gate"}),
-        ({"regional_gate": False}, {"value_head.gate"}),
+        ({"regional_gate": False}, {"value_head.gate", "trunk.gathering.region"}),
         ({"use_attributes": False}, {"value_head.gate.attributes", "value_head.attributes"}),
         (
             {"global_attention": False, "regional_attention": False},
-            {"trunk.gathering.gate", "value_head.gate", "trunk.image_encoder", "trunk.gathering.image"},
+            {f"trunk.{part}" for part in ("image_encoder", "gathering.image", "gathering.gate", "gathering.region")}
+            | {"value_head.gate"},
         ),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
@@ -289,6 +292,21 @@ def test_every_variant_is_trained_saved_and_loaded(switches: dict[str, Any], tmp
     assert list(predict(load_model(tmp_path / "saved"), SHOWN, 4)) == expected
 
 
+def test_weights_saved_when_the_tags_owned_their_gate_of_regions_still_load() -> None:
+    model = built()
+    then = {"trunk.gathering.region.weight": "value_head.gate.region.weight"}
+    weights = {then.get(name, name): weight for name, weight in model.state_dict().items()}
+    assert then.keys() <= model.state_dict().keys()
+    assert MJave.current_names(weights).keys() == model.state_dict().keys()
+
+
+@pytest.mark.parametrize("tasks", ["joint", "separate", "values_given", "attributes_given"])
+def test_no_weight_is_there_that_learns_nothing(tasks: str) -> None:
+    model = built(config(tasks=tasks))
+    model.loss(model.collate(SHOWN)).total.backward()
+    assert [name for name, weight in model.named_parameters() if weight.requires_grad and weight.grad is None] == []
+
+
 def test_every_window_of_a_long_text_sees_the_picture() -> None:
     model = built(config(window=8)).eval()
     long = dataclasses.replace(SHOWN[0], text="word " * 30)
@@ -317,7 +335,7 @@ def test_gate_maps_tell_each_token_and_each_region() -> None:
     assert [gate for _, gate in maps.tokens] == pytest.approx(read.look.gate_BT[0, 1:-1].tolist())
     assert model.value_head is not None
     assert model.value_head.gate is not None
-    gate_1K = model.value_head.gate(model(batch)[0].sigmoid(), read.look.image)
+    gate_1K = model.value_head.gate(model(batch)[0].sigmoid(), read.look.region_BK)
     assert [gate for row in maps.regions for gate in row] == pytest.approx(gate_1K[0].tolist())
     assert model.gate_maps(BARE[0]) is None
     open_gates = built(config(global_gate=False, regional_gate=False)).eval().gate_maps(SHOWN[0])

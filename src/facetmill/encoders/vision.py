@@ -57,15 +57,6 @@ class ImageStates:
     region_BKE: Tensor
     shown_B: Tensor
 
-    @property
-    def pooled_BE(self) -> Tensor:
-        """vG: the whole picture as one vector, which for a ResNet is its global average pooling.
-
-        As a product, for torch's mean of bf16 regions makes fp32 ones of all of them first."""
-        num_pictures, num_regions, _ = self.region_BKE.shape
-        weight_B1K = self.region_BKE.new_full((num_pictures, 1, num_regions), 1 / num_regions)
-        return (weight_B1K @ self.region_BKE)[:, 0]
-
 
 class ImageEncoder(nn.Module):
     """`width` is E, `grid` is n. `pretrained` weights are trained gently, or not at all when `frozen`.

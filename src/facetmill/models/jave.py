@@ -90,8 +90,10 @@ from facetmill.records import AttributeSchema, Facet, Product
 IMPOSSIBLE = -1e4  # a logit whose probability is 0; an infinite one would make its loss 0 * inf
 SURE = 30.0  # a logit whose probability is 1, and minus it 0, but for the thirteenth digit
 
-#: How names of weights began before pictures joined: champions of then must still load.
+#: How names of weights began before pictures joined, and before one product read the regions: champions of then must
+#: still load.
 _FORMER_NAMES = {
+    "value_head.gate.region.": "trunk.gathering.region.",
     "encoder.": "trunk.encoder.",
     "head.attention.": "trunk.gathering.text.",
     "head.pool_": "attribute_head.pool_",
@@ -135,14 +137,16 @@ class JaveBatch:
 
 
 class Trunk(nn.Module):
-    """The encoders, and what each token gathers from their states."""
+    """The encoders, and what each token gathers from their states; `tagged` where tags are told from it."""
 
-    def __init__(self, encoder: TextEncoder, image_encoder: ImageEncoder | None, config: JaveConfig) -> None:
+    def __init__(
+        self, encoder: TextEncoder, image_encoder: ImageEncoder | None, config: JaveConfig, *, tagged: bool
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.image_encoder = image_encoder
         self.dropout = nn.Dropout(config.dropout)
-        terms = image_terms(config, image_encoder)
+        terms = image_terms(config, image_encoder, tagged=tagged)
         self.gathering = Gathering(encoder.width, config.attention_size, config.attn_norm, terms)
 
     def forward(self, text: TextBatch, pictures: PictureBatch | None) -> Gathered:
@@ -154,25 +158,25 @@ class Trunk(nn.Module):
         read: Gathered = self.gathering(self.dropout(states_BTE), self.dropout(text_BE), text.token_mask_BT, image)
         return read
 
-    def another(self, config: JaveConfig) -> Trunk:
-        """A trunk that learns apart from this one; only frozen encoders are shared."""
+    def for_attributes(self, config: JaveConfig) -> Trunk:
+        """A trunk of attributes alone that learns apart from this one; only frozen encoders are shared."""
         encoder, image_encoder = self.encoder, self.image_encoder
         if not encoder.frozen:
             encoder = copy.deepcopy(encoder)
         if image_encoder is not None and not image_encoder.frozen:
             image_encoder = copy.deepcopy(image_encoder)
-        return Trunk(encoder, image_encoder, config)
+        return Trunk(encoder, image_encoder, config, tagged=False)
 
 
-def image_terms(config: JaveConfig, image_encoder: ImageEncoder | None) -> ImageTerms | None:
-    """The image terms that a config asks for: none in JAVE."""
+def image_terms(config: JaveConfig, image_encoder: ImageEncoder | None, *, tagged: bool) -> ImageTerms | None:
+    """The image terms that a config asks for: none in JAVE, and none of (9) where nothing is tagged."""
     if not isinstance(config, MJaveConfig) or image_encoder is None:
         return None
     return ImageTerms(
         image_encoder.width,
         in_text=config.global_attention,
         gate_in_text=config.global_gate,
-        in_tags=config.regional_attention,
+        in_tags=config.regional_attention and tagged,
         gate_in_tags=config.regional_gate,
     )
 
@@ -197,14 +201,15 @@ class Jave(Model):
         self.schema = schema
         self.tokenizer = tokenizer
         width, size, num_attributes = encoder.width, config.attention_size, len(schema.names)
-        terms = image_terms(config, image_encoder)
-        self.trunk = Trunk(encoder, image_encoder, config)
-        self.attribute_trunk = self.trunk.another(config) if config.tasks == "separate" else None
+        tagged = config.tasks != "values_given"
+        self.trunk = Trunk(encoder, image_encoder, config, tagged=tagged)
+        self.attribute_trunk = self.trunk.for_attributes(config) if config.tasks == "separate" else None
         self.attribute_head: AttributeHead | None = None
         self.value_head: ValueHead | None = None
         if config.tasks != "attributes_given":
             self.attribute_head = AttributeHead(width, num_attributes, size)
-        if config.tasks != "values_given":
+        if tagged:
+            terms = image_terms(config, image_encoder, tagged=True)
             self.value_head = ValueHead(width, num_attributes, size, use_attributes=config.use_attributes, terms=terms)
         self._numbers = {name: number for number, name in enumerate(schema.names)}
         self._categories = _attributes_by_category(schema) if config.category_attributes else {}

@@ -98,7 +98,7 @@ class MJave(Jave):
         gate_K = torch.ones(encoder.grid**2)
         if self.value_head is not None and self.value_head.gate is not None:
             attribute_BA, _ = self(batch)
-            gate_K = self.value_head.gate(attribute_BA.sigmoid(), read.look.image).mean(0)
+            gate_K = self.value_head.gate(attribute_BA.sigmoid(), read.look.region_BK).mean(0)
         rows = gate_K.reshape(encoder.grid, encoder.grid).tolist()
         return GateMaps(
             tuple((token, gate) for token, gate in zip(tokens, gates, strict=True) if token is not None),

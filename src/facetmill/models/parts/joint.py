@@ -10,6 +10,7 @@ encoder, D attention size, A attributes, G = 2A + 1 tags. Masks: 1 = real.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 from typing import Literal
@@ -22,50 +23,51 @@ from facetmill.encoders.vision import ImageStates
 from facetmill.models.parts.tagging import num_tags
 
 SMALLEST = 1e-8  # both sides of (13) are clipped to [SMALLEST, 1], as in the authors' code
+TILE = 32  # columns of a product that are multiplied at once, at the most
 
 AttnNorm = Literal["softmax", "none"]
 
 
-def projected(states: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
-    """What layers without bias make of the same states [..., E]: of each, [..., its width].
+def projected(states: Tensor, layers: Mapping[str, nn.Linear]) -> dict[str, Tensor]:
+    """What the weights of layers make of the same states [..., E], without bias: by name, [..., width of the layer].
 
-    MKL multiplies them faster as one matrix; oneDNN, which does bf16 and the precision "medium", would first copy every
-    part of what comes out.
+    As one product, which reads wide states once. For oneDNN, which does bf16 and the precision "medium", it is padded
+    to whole tiles, and its parts are laid out apart: else they would be copied wherever they are multiplied.
     """
-    if states.dtype != torch.float32 or torch.get_float32_matmul_precision() != "highest":
-        return tuple(layer(states) for layer in layers)
-    joined = F.linear(states, torch.cat([layer.weight for layer in layers]))
-    parts: tuple[Tensor, ...] = joined.split([layer.out_features for layer in layers], dim=-1)
-    return parts
+    widths = [layer.out_features for layer in layers.values()]
+    weight = torch.cat([layer.weight for layer in layers.values()])
+    if states.dtype != torch.bfloat16 and torch.get_float32_matmul_precision() == "highest":
+        return dict(zip(layers, F.linear(states, weight).split(widths, dim=-1), strict=True))
+    weight = F.pad(weight, (0, 0, 0, -sum(widths) % TILE))
+    parts = F.linear(states, weight)[..., : sum(widths)].split(widths, dim=-1)
+    return {name: part.contiguous() for name, part in zip(layers, parts, strict=True)}
 
 
-class TextAttention(nn.Module):
-    """(1), (2) and the text term of (5): each token gathers from all tokens of its window."""
+class Attention(nn.Module):
+    """How much each token looks at each of S places, and the weights of what a place has to give: (1), (2) with tokens
+    as places, (3), (4) with regions."""
 
-    def __init__(self, width: int, size: int, norm: AttnNorm) -> None:
+    def __init__(self, width: int, place_width: int, size: int, norm: AttnNorm) -> None:
         super().__init__()
-        self.query = nn.Linear(width, size, bias=False)  # Wqt
-        self.key = nn.Linear(width, size, bias=False)  # Wkt
-        self.value = nn.Linear(width, size, bias=False)  # Wvt
+        self.query = nn.Linear(width, size, bias=False)  # Wqt, Wqv
+        self.key = nn.Linear(place_width, size, bias=False)  # Wkt, Wkv
+        self.value = nn.Linear(place_width, size, bias=False)  # Wvt, Wvv
         self._norm = norm
 
-    def weights(self, query_BTD: Tensor, key_BTD: Tensor, mask_BT: Tensor) -> Tensor:
-        """At [B,T,T]: rows sum to 1 over real tokens with softmax, and are 0 on padding with either norm."""
-        score_BTT: Tensor = query_BTD @ key_BTD.transpose(1, 2) / sqrt(query_BTD.shape[-1])  # (1)
-        mask_B1T = mask_BT[:, None]
+    def forward(self, query_BTD: Tensor, key_BSD: Tensor, mask_BS: Tensor) -> Tensor:
+        """At or Av [B,T,S]: rows sum to 1 over real places with softmax, and are 0 on others with either norm."""
+        score_BTS: Tensor = query_BTD @ key_BSD.transpose(1, 2) / sqrt(query_BTD.shape[-1])  # (1), (3)
+        mask_B1S = mask_BS[:, None]
         if self._norm == "none":
-            return score_BTT * mask_B1T
-        # multiplied as well, so that a window without tokens gathers nothing instead of an average of padding
-        return score_BTT.masked_fill(~mask_B1T, torch.finfo(score_BTT.dtype).min).softmax(-1) * mask_B1T  # (2)
-
-    def forward(self, states_BTE: Tensor, mask_BT: Tensor) -> Tensor:
-        query_BTD, key_BTD, value_BTD = projected(states_BTE, self.query, self.key, self.value)
-        return self.weights(query_BTD, key_BTD, mask_BT) @ value_BTD  # (5)
+            return score_BTS * mask_B1S
+        # multiplied as well, so that where no place is real nothing is gathered, and not an average of padding
+        return score_BTS.masked_fill(~mask_B1S, torch.finfo(score_BTS.dtype).min).softmax(-1) * mask_B1S  # (2), (4)
 
 
 @dataclass(frozen=True)
 class ImageTerms:
-    """Which image terms there are, of regions `width` wide: those of (5) and (9), and their gates (6) and (10)."""
+    """Which image terms there are, of regions `width` wide: those of (5) and (9), and their gates (6) and (10). There
+    is no gate where there is nothing to let in."""
 
     width: int
     in_text: bool = True
@@ -73,24 +75,13 @@ class ImageTerms:
     in_tags: bool = True
     gate_in_tags: bool = True
 
+    @property
+    def global_gate(self) -> bool:
+        return self.in_text and self.gate_in_text
 
-class ImageAttention(nn.Module):
-    """(3), (4): how much each token looks at each region, and what each region has to give."""
-
-    def __init__(self, width: int, image_width: int, size: int, norm: AttnNorm) -> None:
-        super().__init__()
-        self.query = nn.Linear(width, size, bias=False)  # Wqv
-        self.key = nn.Linear(image_width, size, bias=False)  # Wkv
-        self.value = nn.Linear(image_width, size, bias=False)  # Wvv
-        self._norm = norm
-
-    def forward(self, states_BTE: Tensor, image: ImageStates) -> tuple[Tensor, Tensor]:
-        """Av [B,T,K], all 0 where there is no picture, and v Wvv [B,K,D]."""
-        query_BTD = self.query(states_BTE)
-        key_BKD, value_BKD = projected(image.region_BKE, self.key, self.value)
-        score_BTK: Tensor = query_BTD @ key_BKD.transpose(1, 2) / sqrt(query_BTD.shape[-1])  # (3)
-        weight_BTK = score_BTK if self._norm == "none" else score_BTK.softmax(-1)  # (4)
-        return weight_BTK * image.shown_B[:, None, None], value_BKD
+    @property
+    def regional_gate(self) -> bool:
+        return self.in_tags and self.gate_in_tags
 
 
 class GlobalGate(nn.Module):
@@ -101,34 +92,34 @@ class GlobalGate(nn.Module):
         self.token = nn.Linear(width, 1)  # w1, b
         self.picture = nn.Linear(image_width, 1, bias=False)  # w2
 
-    def forward(self, states_BTE: Tensor, image: ImageStates) -> Tensor:
-        gate_BT: Tensor = (self.token(states_BTE)[..., 0] + self.picture(image.pooled_BE)).sigmoid()
+    def forward(self, token_BT1: Tensor, picture_BK1: Tensor) -> Tensor:
+        """From h w1 and v w2, whose mean over regions is vG w2."""
+        gate_BT: Tensor = (token_BT1 + picture_BK1.mean(1, keepdim=True) + self.token.bias)[..., 0].sigmoid()
         return gate_BT
 
 
 class RegionalGate(nn.Module):
     """(10): how much of each region the predicted attributes let in. [B,K] in 0..1"""
 
-    def __init__(self, num_attributes: int, image_width: int, use_attributes: bool) -> None:
+    def __init__(self, num_attributes: int, use_attributes: bool) -> None:
         super().__init__()
         self.attributes = nn.Linear(num_attributes, 1, bias=False) if use_attributes else None  # w9
-        self.region = nn.Linear(image_width, 1, bias=False)  # w10
 
-    def forward(self, attribute_BA: Tensor, image: ImageStates) -> Tensor:
-        score_BK: Tensor = self.region(image.region_BKE)[..., 0]
+    def forward(self, attribute_BA: Tensor, region_BK: Tensor) -> Tensor:
+        """From attributes (0..1) and v w10."""
         if self.attributes is not None:
-            score_BK = score_BK + self.attributes(attribute_BA)
-        return score_BK.sigmoid()
+            region_BK = region_BK + self.attributes(attribute_BA)
+        return region_BK.sigmoid()
 
 
 @dataclass(frozen=True)
 class Look:
-    """What the tokens of a batch see of their pictures: Av, v Wvv, and gG (None: not used, that is 1)."""
+    """What the tokens of a batch see of their pictures: Av, v Wvv, gG, v w10 (None: no such gate, that is 1)."""
 
-    image: ImageStates
     weight_BTK: Tensor
     value_BKD: Tensor
     gate_BT: Tensor | None
+    region_BK: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -147,22 +138,38 @@ class Gathering(nn.Module):
 
     def __init__(self, width: int, size: int, norm: AttnNorm, terms: ImageTerms | None = None) -> None:
         super().__init__()
-        self.text = TextAttention(width, size, norm)
-        self.image = None if terms is None else ImageAttention(width, terms.width, size, norm)
-        gated = terms is not None and terms.in_text and terms.gate_in_text
-        self.gate = GlobalGate(width, terms.width) if terms is not None and gated else None
+        self.text = Attention(width, width, size, norm)
+        self.image = None if terms is None else Attention(width, terms.width, size, norm)
+        self.gate = None if terms is None or not terms.global_gate else GlobalGate(width, terms.width)
+        # w10 of (10): it stands here because all that reads the regions is one product
+        self.region = None if terms is None or not terms.regional_gate else nn.Linear(terms.width, 1, bias=False)
         self._in_text = terms is not None and terms.in_text
 
     def forward(self, states_BTE: Tensor, text_BE: Tensor, mask_BT: Tensor, image: ImageStates | None) -> Gathered:
-        gathered_BTD = self.text(states_BTE, mask_BT)
+        of_tokens = {"query": self.text.query, "key": self.text.key, "value": self.text.value}
+        of_regions = {}
+        if self.image is not None and image is not None:
+            of_tokens["look"] = self.image.query
+            of_regions = {"key": self.image.key, "value": self.image.value}
+            if self.gate is not None:
+                of_tokens["gate"], of_regions["gate"] = self.gate.token, self.gate.picture
+            if self.region is not None:
+                of_regions["regional"] = self.region
+        token = projected(states_BTE, of_tokens)
+        gathered_BTD = self.text(token["query"], token["key"], mask_BT) @ token["value"]
         if self.image is None or image is None:
             return Gathered(states_BTE, text_BE, mask_BT, gathered_BTD, None)
-        weight_BTK, value_BKD = self.image(states_BTE, image)
-        gate_BT = None if self.gate is None else self.gate(states_BTE, image)
+        region = projected(image.region_BKE, of_regions)
+        look = Look(
+            weight_BTK=self.image(token["look"], region["key"], image.shown_B[:, None]),
+            value_BKD=region["value"],
+            gate_BT=None if self.gate is None else self.gate(token["gate"], region["gate"]),
+            region_BK=None if self.region is None else region["regional"][..., 0],
+        )
         if self._in_text:
-            let_in_BTK = weight_BTK if gate_BT is None else gate_BT[..., None] * weight_BTK
-            gathered_BTD = gathered_BTD + let_in_BTK @ value_BKD  # (5)
-        return Gathered(states_BTE, text_BE, mask_BT, gathered_BTD, Look(image, weight_BTK, value_BKD, gate_BT))
+            let_in_BTK = look.weight_BTK if look.gate_BT is None else look.gate_BT[..., None] * look.weight_BTK
+            gathered_BTD = torch.baddbmm(gathered_BTD, let_in_BTK, look.value_BKD)  # (5)
+        return Gathered(states_BTE, text_BE, mask_BT, gathered_BTD, look)
 
 
 class AttributeHead(nn.Module):
@@ -196,19 +203,19 @@ class ValueHead(nn.Module):
         self.gathered = nn.Linear(size, size, bias=False)  # W7
         self.attributes = nn.Linear(num_attributes, size, bias=False) if use_attributes else None  # W8
         self.tags = nn.Linear(size, num_tags(num_attributes))  # Wo_v, b_v
-        gated = terms is not None and terms.in_tags and terms.gate_in_tags
-        self.gate = RegionalGate(num_attributes, terms.width, use_attributes) if terms is not None and gated else None
+        gated = terms is not None and terms.regional_gate
+        self.gate = RegionalGate(num_attributes, use_attributes) if gated else None
         self._in_tags = terms is not None and terms.in_tags
 
     def forward(self, read: Gathered, attribute_BA: Tensor) -> Tensor:
-        inner_BTD = self.token(read.states_BTE) + self.gathered(read.gathered_BTD)  # (9)
+        inner_BTD: Tensor = self.token(read.states_BTE) + self.gathered(read.gathered_BTD)  # (9)
         if self.attributes is not None:
             inner_BTD = inner_BTD + self.attributes(attribute_BA)[:, None]
         if self._in_tags and read.look is not None:
             weight_BTK = read.look.weight_BTK
             if self.gate is not None:
-                weight_BTK = weight_BTK * self.gate(attribute_BA, read.look.image)[:, None]  # (10)
-            inner_BTD = inner_BTD + weight_BTK @ read.look.value_BKD  # u, with the Av and Wvv of (5)
+                weight_BTK = weight_BTK * self.gate(attribute_BA, read.look.region_BK)[:, None]  # (10)
+            inner_BTD = torch.baddbmm(inner_BTD, weight_BTK, read.look.value_BKD)  # u, with the Av and Wvv of (5)
         logit_BTG: Tensor = self.tags(inner_BTD)
         return logit_BTG
 
