@@ -57,6 +57,22 @@ Doing: TypeAlias = Literal["step", "infer"]
 
 
 @dataclasses.dataclass(frozen=True)
+class Head:
+    """What is done with a head, and how many times as fast as by the release it should be."""
+
+    name: str
+    target: float
+    config: JaveConfig
+    do: Doing
+    bf16: bool = False
+
+    @property
+    def can_run(self) -> bool:
+        found = torch.cpu.get_capabilities()
+        return not self.bf16 or bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+
+
+@dataclasses.dataclass(frozen=True)
 class Sides:
     """One process of ours and one of the release's, which take turns."""
 
@@ -64,61 +80,30 @@ class Sides:
     release: ProcessPoolExecutor
 
 
-@dataclasses.dataclass(frozen=True)
-class Head:
-    """What is timed of a head, on given features."""
-
-    config: JaveConfig
-    do: Doing
-    bf16: bool = False
-
-    def against_release(self, sides: Sides) -> tuple[float, float]:
-        """Seconds of all batches: ours in its fp32 setting or bf16, the release's in torch's default."""
-        return by_turns(
-            lambda number: sides.ours.submit(batch_seconds, Ours, self, number).result(),
-            lambda number: sides.release.submit(batch_seconds, Release, self, number).result(),
-        )
-
-    def against_limit(self, sides: Sides) -> tuple[float, float]:
-        """Seconds of ours, and what those operations in products of matrices would take as parts of large products."""
-        ours, large = by_turns(
-            lambda number: sides.ours.submit(batch_seconds, Ours, self, number).result(),
-            lambda number: sides.ours.submit(large_product_seconds).result(),
-        )
-        return ours, large / BATCHES * sides.ours.submit(operations, self).result() / (2 * LARGE**3)
-
-
 def rows() -> list[dict[str, Any]]:
     params = load_params(ROOT / "params.yaml")
     jave, m_jave = (  # the same attention as the release has
         dataclasses.replace(config, attn_norm="none") for config in (params.models.jave, params.models.m_jave)
     )
-    trained, told = Head(m_jave, "step"), Head(m_jave, "infer")
-    against_release = {
-        "jave head, training step": (Head(jave, "step"), 1.8),
-        "m_jave head, training step": (trained, 1.8),
-        "m_jave head, inference": (told, 1.6 * TENSORFLOW_INFERS),
-        "m_jave head, training step in bf16": (dataclasses.replace(trained, bf16=True), 3.2),
-        "m_jave head, inference in bf16": (dataclasses.replace(told, bf16=True), 3 * TENSORFLOW_INFERS),
-    }
-    against_limit = {"m_jave head, training step": trained, "m_jave head, inference": told}
+    trains = Head("m_jave head, training step", 1.8, m_jave, "step")
+    infers = Head("m_jave head, inference", 1.6 * TENSORFLOW_INFERS, m_jave, "infer")
     heads = [
-        (partial(release_row, name, target, head), head.against_release)
-        for name, (head, target) in against_release.items()
-        if multiplies_bf16() or not head.bf16
-    ] + [(partial(limit_row, name), head.against_limit) for name, head in against_limit.items()]
-    found = in_rounds([seconds_of for _, seconds_of in heads])
-    skipped = [
-        unmeasured_row(name, target)
-        for name, (head, target) in against_release.items()
-        if head.bf16 and not multiplies_bf16()
+        Head("jave head, training step", 1.8, jave, "step"),
+        trains,
+        infers,
+        Head("m_jave head, training step in bf16", 3.2, m_jave, "step", bf16=True),
+        Head("m_jave head, inference in bf16", 3 * TENSORFLOW_INFERS, m_jave, "infer", bf16=True),
     ]
+    to_time = [partial(against_release, head) for head in heads if head.can_run]
+    to_time += [partial(against_limit, head) for head in (trains, infers)]
+    found = iter(in_rounds(to_time))
+    head_rows = [release_row(head, *next(found)) if head.can_run else unmeasured_row(head) for head in heads]
+    limit_rows = [limit_row(head, *next(found)) for head in (trains, infers)]
     with compute_settings(THREADS):
-        loop = loop_row(params.models.jave, params.training)
-    return [*(row(*pair) for (row, _), pair in zip(heads, found, strict=True)), *skipped, loop]
+        return [*head_rows, *limit_rows, loop_row(params.models.jave, params.training)]
 
 
-def in_rounds(comparisons: Sequence[Callable[[Sides], tuple[float, float]]]) -> list[tuple[float, float]]:
+def in_rounds(to_time: Sequence[Callable[[Sides], tuple[float, float]]]) -> list[tuple[float, float]]:
     """Of each the pair of seconds whose ratio is the median of all rounds.
 
     Every round has processes of its own, and the side that begins first changes: where a process comes to lie in memory
@@ -131,7 +116,7 @@ def in_rounds(comparisons: Sequence[Callable[[Sides], tuple[float, float]]]) -> 
             if number % 2:
                 order.reverse()
             sides = Sides(**{name: stack.enter_context(process(environment)) for name, environment in order})
-            rounds.append([seconds_of(sides) for seconds_of in comparisons])
+            rounds.append([seconds_of(sides) for seconds_of in to_time])
     return [sorted(pairs, key=lambda pair: pair[0] / pair[1])[ROUNDS // 2] for pairs in zip(*rounds, strict=True)]
 
 
@@ -292,41 +277,58 @@ def operations(head: Head) -> int:
     return counter.get_total_flops()
 
 
+def against_release(head: Head, sides: Sides) -> tuple[float, float]:
+    """Seconds of all batches: ours in its fp32 setting or bf16, the release's in torch's default."""
+    return by_turns(
+        lambda number: sides.ours.submit(batch_seconds, Ours, head, number).result(),
+        lambda number: sides.release.submit(batch_seconds, Release, head, number).result(),
+    )
+
+
+def against_limit(head: Head, sides: Sides) -> tuple[float, float]:
+    """Seconds of ours, and what its operations in products of matrices would take as parts of large products."""
+    ours_s, large_s = by_turns(
+        lambda number: sides.ours.submit(batch_seconds, Ours, head, number).result(),
+        lambda _: sides.ours.submit(large_product_seconds).result(),
+    )
+    return ours_s, sides.ours.submit(operations, head).result() * large_s / (BATCHES * 2 * LARGE**3)
+
+
 def large_product_seconds() -> float:
     """Of one large product of fp32 matrices, in our setting."""
     left, right = torch.ones(LARGE, LARGE), torch.ones(LARGE, LARGE)
     return seconds(lambda: left @ right)
 
 
-def release_row(name: str, target: float, head: Head, ours_s: float, release_s: float) -> dict[str, Any]:
+def release_row(head: Head, ours_s: float, release_s: float) -> dict[str, Any]:
     """Instances/s of our head against the release's computations under torch's default, which train as fast as the
     release itself."""
     ours, peer = (BATCHES * BATCH / taken for taken in (ours_s, release_s))
     faster = head.bf16 or fp32_precision() == "medium"  # than torch's default
     ours_is = "bf16, features too," if head.bf16 else f"fp32 {fp32_precision()!r}"
     return {
-        "name": f"{name}, instances/s",
+        "name": f"{head.name}, instances/s",
         "ours": round(ours, 1),
         "peer": round(peer, 1),
         "ratio": round(ours / peer, 2),
-        "target": round(target, 2),
-        "met": ours / peer >= target if faster else None,
+        "target": round(head.target, 2),
+        "met": ours / peer >= head.target if faster else None,
         "note": f"{ours_is} against what the authors' release computes, in torch's default 'highest'; texts of "
         f"{(SHORTEST + TOKENS) // 2} tokens on average, which it pads to {TOKENS}"
         + ("" if faster else "; the target is of CPUs where true fp32 can be had faster than by default, as on AMD"),
     }
 
 
-def unmeasured_row(name: str, target: float) -> dict[str, Any]:
+def unmeasured_row(head: Head) -> dict[str, Any]:
     note = "this CPU has no instructions that multiply bf16"
-    row = {"name": f"{name}, instances/s", "target": round(target, 2), "note": note}
+    row = {"name": f"{head.name}, instances/s", "target": round(head.target, 2), "note": note}
     return {**row, "ours": None, "peer": None, "ratio": None, "met": None}
 
 
-def limit_row(name: str, ours_s: float, limit_s: float) -> dict[str, Any]:
+def limit_row(head: Head, ours_s: float, limit_s: float) -> dict[str, Any]:
     """How much of what this CPU can multiply our head does multiply."""
     return {
-        "name": f"{name}, ms",
+        "name": f"{head.name}, ms",
         "ours": round(ours_s / BATCHES * 1e3, 1),
         "peer": round(limit_s / BATCHES * 1e3, 1),
         "ratio": round(limit_s / ours_s, 2),
@@ -334,11 +336,6 @@ def limit_row(name: str, ours_s: float, limit_s: float) -> dict[str, Any]:
         "met": limit_s / ours_s >= 0.75,
         "note": f"against the same operations in products of {LARGE} x {LARGE} matrices, in fp32 {fp32_precision()!r}",
     }
-
-
-def multiplies_bf16() -> bool:
-    found = torch.cpu.get_capabilities()
-    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
 def loop_row(config: JaveConfig, training: TrainingParams) -> dict[str, Any]:
