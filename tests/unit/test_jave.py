@@ -15,6 +15,7 @@ from facetmill.models.dictionary import Dictionary
 from facetmill.models.jave import Jave
 from facetmill.models.parts.joint import (
     Attention,
+    AttnNorm,
     AttributeHead,
     Gathering,
     ValueHead,
@@ -172,9 +173,9 @@ def test_equation_14_adds_the_terms() -> None:
 
 
 @pytest.mark.parametrize("norm", ["softmax", "none"])
-def test_attention_ignores_padding_and_rows_sum_to_one(norm: str) -> None:
+def test_attention_ignores_padding_and_rows_sum_to_one(norm: AttnNorm) -> None:
     torch.manual_seed(0)
-    gathering = Gathering(4, 3, norm)  # type: ignore[arg-type]
+    gathering = Gathering(4, 3, norm)
     states = torch.randn(2, 5, 4)
     mask = torch.tensor([[True] * 3 + [False] * 2, [False] * 5])
     weights = text_weights(gathering.text, states, mask)
