@@ -52,10 +52,11 @@ bench: $(STAMP) ## our speed against named peers, as ratios
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python tests/bench/run.py
 
-lint: $(STAMP) ## style and types: ruff and mypy
+lint: $(STAMP) ## style, types and layers: ruff, mypy, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 ui: $(STAMP) $(STORES) ## start the MLflow and Prefect servers, or find them running, and say where they are
 	$(BIN)/facetmill up

@@ -6,15 +6,15 @@ from typing import Any
 
 from prefect import flow
 
-from facetmill.dataset.workspace import build
+from facetmill.dataset.store.workspace import build
 from facetmill.platform.steps import step
-from facetmill.workbench import open_workbench
+from facetmill.project import open_project
 
 
 @flow(name="build_dataset", log_prints=True)
 def build_dataset(data: str | None = None) -> dict[str, Any]:
     """Run the stale DVC stages. Fails when the data gate says no; the dataset and its verdict stay to be looked at."""
-    bench = open_workbench(data)
-    built = step(build)(bench.layout.root, bench.params, on_line=print)
+    project = open_project(data)
+    built = step(build)(project.layout.root, project.params, log=print)
     step(built.dataset.require_passed)()
     return built.to_json()

@@ -6,13 +6,13 @@ from typing import Any
 
 from prefect import flow
 
+from facetmill.judging.judge import judge_and_promote
 from facetmill.platform.steps import step
-from facetmill.registry.judging import settle
-from facetmill.workbench import open_workbench
+from facetmill.project import open_project
 
 
 @flow(name="promote", log_prints=True)
 def promote(version: int, who: str, why: str, dry_run: bool = False) -> dict[str, Any]:
     """Move `facets@champion` to a candidate that passed. A dry run asks the same gates and changes nothing."""
-    bench = open_workbench()
-    return step(settle)(bench, version, who=who, why=why, dry_run=dry_run).to_json()
+    project = open_project()
+    return step(judge_and_promote)(project, version, who=who, why=why, dry_run=dry_run).to_json()

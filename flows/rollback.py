@@ -8,13 +8,13 @@ from typing import Any
 from prefect import flow
 
 from facetmill.platform.steps import step
+from facetmill.project import open_project
 from facetmill.registry import promotion
 from facetmill.serving.smoke import smoke_test
-from facetmill.workbench import open_workbench
 
 
 @flow(name="rollback", log_prints=True)
 def rollback(who: str, why: str, to: int | None = None) -> dict[str, Any]:
     """Move `facets@champion` back: to version `to` of the live model, or to the champion before this one."""
-    bench = open_workbench()
-    return asdict(step(promotion.rollback)(bench.tracker, bench.ledger, who=who, why=why, smoke=smoke_test, to=to))
+    project = open_project()
+    return asdict(step(promotion.rollback)(project.tracker, project.ledger, who=who, why=why, smoke=smoke_test, to=to))

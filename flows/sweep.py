@@ -6,21 +6,21 @@ from typing import Any
 
 from prefect import flow
 
-from facetmill.dataset.storage import push
-from facetmill.dataset.workspace import build
+from facetmill.dataset.store.storage import push
+from facetmill.dataset.store.workspace import build
 from facetmill.imports import imported_meanwhile
 from facetmill.platform.steps import step
-from facetmill.workbench import open_workbench
+from facetmill.project import open_project
 
 
 @flow(name="sweep", log_prints=True)
 def sweep(data: str | None = None, model: str | None = None) -> dict[str, Any]:
     """Run or resume the study. Registers nothing: `train` does, with the winner on fixed seeds."""
-    bench = open_workbench(data, model)
-    with imported_meanwhile("facetmill.training.sweep"):  # while DVC works in processes of its own
-        dataset = step(build)(bench.layout.root, bench.params, on_line=print).dataset
-    from facetmill.training import sweep as search
+    project = open_project(data, model)
+    with imported_meanwhile("facetmill.runs.sweep"):  # while DVC works in processes of its own
+        dataset = step(build)(project.layout.root, project.params, log=print).dataset
+    from facetmill.runs import sweep as search
 
     step(dataset.require_passed)()
-    step(push)(bench.layout.root, dataset, on_line=print)
-    return step(search.sweep)(bench, dataset, bench.params.model).to_json()
+    step(push)(project.layout.root, dataset, log=print)
+    return step(search.sweep)(project, dataset, project.params.model).to_json()

@@ -8,7 +8,7 @@ from prefect import flow
 
 from facetmill.platform.flow_runs import own_flow_run
 from facetmill.platform.steps import step
-from facetmill.training.search.worker import work
+from facetmill.runs.sweep_worker import work
 
 
 @flow(name="sweep_worker", log_prints=True)

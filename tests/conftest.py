@@ -39,7 +39,7 @@ def root() -> Path:
 @pytest.fixture
 def bf16() -> None:
     """A CPU that torch can train in bf16 on."""
-    from facetmill.training.device import cpu_has_bf16
+    from facetmill.compute.device import cpu_has_bf16
 
     if not cpu_has_bf16():
         missing("bf16", "torch has none for a CPU without AVX-512")

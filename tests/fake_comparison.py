@@ -71,22 +71,22 @@ def fake_comparison(
 def _answers(gold: Sequence[Product], *, wrong: float, weak: str, seed: int) -> Answers:
     rng = random.Random(seed)
 
-    def told(facet: Facet) -> Facet | None:
+    def predicted(facet: Facet) -> Facet | None:
         return _answer(facet, rng, wrong * 3 if facet.attribute == weak else wrong)
 
-    return [[answer for facet in product.facets if (answer := told(facet))] for product in gold]
+    return [[answer for facet in product.facets if (answer := predicted(facet))] for product in gold]
 
 
 def _answer(facet: Facet, rng: random.Random, wrong: float) -> Facet | None:
     """The facet as a model would tell it: right, misread, half of it, or not at all."""
-    told = dataclasses.replace(facet, provenance="predicted", confidence=round(rng.uniform(0.55, 0.99), 3))
+    predicted = dataclasses.replace(facet, provenance="predicted", confidence=round(rng.uniform(0.55, 0.99), 3))
     if rng.random() >= wrong:
-        return told
+        return predicted
     if facet.spans and " " in facet.value and rng.random() < 0.7:
         span = facet.spans[0]
         half = dataclasses.replace(span, end=span.start + facet.value.index(" "))
-        return dataclasses.replace(told, value=facet.value.split(" ")[0], spans=(half,))
-    return dataclasses.replace(told, value="Red Oak", spans=()) if rng.random() < 0.4 else None
+        return dataclasses.replace(predicted, value=facet.value.split(" ")[0], spans=(half,))
+    return dataclasses.replace(predicted, value="Red Oak", spans=()) if rng.random() < 0.4 else None
 
 
 def _side(
@@ -113,8 +113,8 @@ def _slices(gold: Sequence[Product], first: Answers, second: Answers) -> Iterabl
     for name in attributes:
         chosen = [[facet for facet in product.facets if facet.attribute == name] for product in gold]
         only = [dataclasses.replace(product, facets=tuple(kept)) for product, kept in zip(gold, chosen, strict=True)]
-        told = [[[facet for facet in one if facet.attribute == name] for one in side] for side in (first, second)]
-        yield _slice("attribute", name, only, *told)
+        predicted = [[[facet for facet in one if facet.attribute == name] for one in side] for side in (first, second)]
+        yield _slice("attribute", name, only, *predicted)
     members = {
         **{("category", name): [p.category == name for p in gold] for name in categories},
         ("image", "present"): [bool(p.images) for p in gold],
@@ -151,7 +151,7 @@ def _examples(gold: Sequence[Product], first: Answers, second: Answers) -> list[
     for product, a, b in zip(gold, first, second, strict=True):
         a_f1, b_f1 = (score([product], [side]).value_f1 for side in (a, b))
         if a_f1 != b_f1:
-            told = {"first": _entries(a), "second": _entries(b), "truth": _entries(product.facets)}
+            predicted = {"first": _entries(a), "second": _entries(b), "truth": _entries(product.facets)}
             rng = random.Random(product.product_id)
             examples.append(
                 {
@@ -159,7 +159,7 @@ def _examples(gold: Sequence[Product], first: Answers, second: Answers) -> list[
                         **{name: getattr(product, name) for name in ("product_id", "title", "text", "category")},
                         "image": product.images[0] if product.images else None,
                     },
-                    **told,
+                    **predicted,
                     "first_f1": a_f1,
                     "second_f1": b_f1,
                     "change": a_f1 - b_f1,

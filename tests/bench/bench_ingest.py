@@ -14,7 +14,7 @@ from typing import Any
 from mae_like import write_listings
 from measuring import ROUNDS, interleaved, own_peak_mb, peak_mb, peak_row, row
 
-from facetmill.dataset.ingest import ingest
+from facetmill.dataset.intake.ingest import ingest
 from facetmill.params import load_params
 from facetmill.sources import SOURCES
 from facetmill.sources.base import SourceOptions

@@ -22,6 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from facetmill.compute.device import compute_settings, fp32_precision
+from facetmill.compute.seeding import seed_everything
 from facetmill.encoders.vision import ImageStates
 from facetmill.models.jave import Jave
 from facetmill.models.parts.joint import (
@@ -37,9 +39,7 @@ from facetmill.models.parts.joint import (
 from facetmill.params import JaveConfig, MJaveConfig, TrainingParams, load_params
 from facetmill.platform.environment import FAST
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
-from facetmill.training.device import compute_settings, fp32_precision
 from facetmill.training.loop import bucketed, fit
-from facetmill.training.seeding import seed_everything
 
 ROUNDS, PASSES = 5, 3
 THREADS = 1  # with more, another process on the same cores makes every number noise

@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 from mae_like import listings
 from measuring import ROUNDS, Run, interleaved, own_peak_mb, peak_mb, peak_row, row
 
-from facetmill.dataset.match import match_shards
-from facetmill.dataset.shard_writing import write_shards
+from facetmill.dataset.intake.shard_writing import write_shards
+from facetmill.dataset.labels.match import match_shards
 from facetmill.params import MatchParams
 from facetmill.records import PRODUCT_SCHEMA, Facet, Product, read_batches, shards
 

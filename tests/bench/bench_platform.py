@@ -75,9 +75,9 @@ def recipes(root: Path) -> list[dict[str, Any]]:
     from facetmill.platform.layout import Layout
 
     environment.apply(Layout(root))
-    from facetmill.workbench import open_workbench
+    from facetmill.project import open_project
 
-    tracker = open_workbench(start=root).tracker
+    tracker = open_project(start=root).tracker
     runs = tracker.client.search_runs([tracker.experiment_id], order_by=["attributes.start_time ASC"])
     return [
         {
@@ -97,17 +97,17 @@ def plain(root: Path, wanted: list[dict[str, Any]]) -> None:
     from facetmill.platform.layout import Layout
 
     environment.apply(Layout(root))
-    import facetmill.dataset.ingest
-    from facetmill.dataset.match import match_shards
-    from facetmill.dataset.splitting import split_shards
-    from facetmill.evaluation import evaluate
+    import facetmill.dataset.intake.ingest
+    from facetmill.compute.seeding import seed_everything
+    from facetmill.dataset.labels.match import match_shards
+    from facetmill.dataset.labels.splitting import split_shards
     from facetmill.models import MODELS
     from facetmill.params import load_params, parse_params, to_mapping
     from facetmill.records import AttributeSchema, read_products
     from facetmill.sources import SOURCES
     from facetmill.sources.base import SourceOptions
+    from facetmill.training.evaluate import evaluate
     from facetmill.training.loop import EpochResult, fit
-    from facetmill.training.seeding import seed_everything
 
     class Enough(Exception):
         pass
@@ -116,14 +116,14 @@ def plain(root: Path, wanted: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = {name: Path(folder) / name for name in ("ingested", "matched", "dataset")}
         options = SourceOptions(demo=params.demo)
-        facetmill.dataset.ingest.ingest(
+        facetmill.dataset.intake.ingest.ingest(
             SOURCES["demo"], root, options, made["ingested"], Path(folder) / "report.json", max_bad_share=1.0
         )
         match_shards(made["ingested"], made["matched"], params.match)
         split_shards(made["matched"], made["dataset"], params.split)
         products = {name: list(read_products(made["dataset"] / name)) for name in ("train", "validation", "test")}
         schema = AttributeSchema.from_json((made["dataset"] / "schema.json").read_text())
-    from facetmill.dataset.splitting import in_subset
+    from facetmill.dataset.labels.splitting import in_subset
 
     share = [p for p in products["train"] if in_subset(p.group_id, params.sweep.train_share, params.sweep.seed)]
     for run in wanted:

@@ -67,7 +67,7 @@ def _row(kind: str, ours: float | None, peer: float | None, note: str) -> dict[s
 
 
 def trials_per_second(storage: str, workers: int) -> float:
-    from facetmill.training.search.worker import supervise
+    from facetmill.platform.worker_processes import supervise
 
     supervise(workers, [sys.executable, str(Path(__file__)), storage], lambda: None)
     trials = open_study(storage)._study.get_trials(deepcopy=False)  # our records have no times of day
@@ -102,8 +102,8 @@ def open_study(storage: str) -> Any:
 
 def work(storage: str) -> None:
     """One worker. Three reports a trial, all alike, so that nothing is pruned."""
+    from facetmill.platform.worker_processes import follow_supervisor
     from facetmill.training.search.study import Candidate
-    from facetmill.training.search.worker import follow_supervisor
 
     def objective(candidate: Candidate) -> float:
         for step in range(1, 4):

@@ -11,16 +11,15 @@ import pytest
 import yaml
 from playwright.sync_api import Browser, Page, expect
 
-from facetmill.dataset.version import Dataset
-from facetmill.dataset.workspace import build
-from facetmill.gates.verdict import Verdict
+from facetmill.dataset.store.version import Dataset
+from facetmill.dataset.store.workspace import build
+from facetmill.gates.verdict import Decision, Verdict
+from facetmill.judging.judge import register_candidate
+from facetmill.project import Project, open_project
 from facetmill.registry import promotion
-from facetmill.registry.gates import Decision
-from facetmill.registry.judging import register_candidate
 from facetmill.registry.notes import describe_candidate
-from facetmill.training.final import TrainedRun, recipe_of, train
-from facetmill.training.sweep import sweep
-from facetmill.workbench import Workbench, open_workbench
+from facetmill.runs.sweep import sweep
+from facetmill.runs.train import TrainedRun, recipe_of, train
 from tests.pipeline.conftest import Platform, platform
 
 pytestmark = pytest.mark.pipeline
@@ -52,29 +51,29 @@ def store(platform: Platform) -> Store:
     path = platform.layout.root / "params.yaml"
     params = yaml.safe_load(path.read_text())
     path.write_text(yaml.safe_dump({**params, **{name: params[name] | changes for name, changes in SMALL.items()}}))
-    bench = open_workbench("demo:", "dictionary", start=platform.layout.root)
-    dataset = build(bench.layout.root, bench.params, on_line=lambda line: None).dataset
-    first, second = (train_dictionary(bench, dataset, reliability) for reliability in (0.3, 0.95))
-    sweep(bench, dataset, "dictionary")
-    version = register_candidate(bench, dataset, [first], first).version
+    project = open_project("demo:", "dictionary", start=platform.layout.root)
+    dataset = build(project.layout.root, project.params, log=lambda line: None).dataset
+    first, second = (train_dictionary(project, dataset, reliability) for reliability in (0.3, 0.95))
+    sweep(project, dataset, "dictionary")
+    version = register_candidate(project, dataset, [first], first).version
     verdict = Verdict("beats_dictionary", True, "critical", 0.1, "above 0", REASON)
     decision = Decision(True, (verdict,), version)
-    describe_candidate(bench.tracker, version, decision)
+    describe_candidate(project.tracker, version, decision)
     promotion.promote(
-        bench.tracker,
-        bench.ledger,
+        project.tracker,
+        project.ledger,
         version,
         decision,
         who="ana",
         why="spring <b>range</b>",
         smoke=lambda uri, tracking_uri: None,
     )
-    return Store(bench.tracker.uri, bench.tracker.experiment_id, dataset, first, second)
+    return Store(project.tracker.uri, project.tracker.experiment_id, dataset, first, second)
 
 
-def train_dictionary(bench: Workbench, dataset: Dataset, reliability: float) -> TrainedRun:
-    recipe = recipe_of(bench.params, "dictionary")
-    return train(bench, dataset, replace(recipe, config=replace(recipe.config, min_reliability=reliability)))
+def train_dictionary(project: Project, dataset: Dataset, reliability: float) -> TrainedRun:
+    recipe = recipe_of(project.params, "dictionary")
+    return train(project, dataset, replace(recipe, config=replace(recipe.config, min_reliability=reliability)))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from facetmill.dataset.schema import build_schema
+from facetmill.dataset.labels.schema import build_schema
 from facetmill.files import hash_file, read_json, write_json, write_text
 from facetmill.gates.data import check_dataset, claims
 from facetmill.gates.verdict import DataVerdict, shown

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from facetmill.dataset.ingest import ingest
+from facetmill.dataset.intake.ingest import ingest
 from facetmill.errors import DataError
 from facetmill.records import read_products
 from facetmill.sources import SOURCES

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from facetmill.compute.seeding import seed_everything
 from facetmill.encoders.pictures import data_uri
 from facetmill.models import MODELS
 from facetmill.models.base import Model
@@ -20,7 +21,6 @@ from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
 from facetmill.training.checkpoint import load_model, save_model
 from facetmill.training.loop import fit
 from facetmill.training.predict import predict
-from facetmill.training.seeding import seed_everything
 
 SMALL = {
     "encoder": "bilstm",

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facetmill.dataset.ocr_cache import CachedReader
-from facetmill.dataset.ocr_engines import ENGINES, Engine, ReadWord
+from facetmill.dataset.pictures.ocr_cache import CachedReader
 from facetmill.encoders.pictures import Fault
+from facetmill.perception.ocr_engines import ENGINES, Engine, ReadWord
 from tests import drawn
 from tests.conftest import missing
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from facetmill.dataset.ingest import ingest
+from facetmill.dataset.intake.ingest import ingest
 from facetmill.errors import DataError
 from facetmill.records import Facet, Product, Span, read_products
 from facetmill.sources import SOURCES, parse_data

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from facetmill.errors import PlatformError
-from facetmill.gates.verdict import Verdict
+from facetmill.gates.verdict import Decision, Verdict
 from facetmill.models import MODELS
 from facetmill.params import DictionaryConfig
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
 from facetmill.registry import promotion, versions
-from facetmill.registry.gates import Decision
 from facetmill.registry.ledger import Entry
-from facetmill.registry.package import package
+from facetmill.serving.package import package
 from facetmill.training.checkpoint import save_model
 
 from .conftest import Platform

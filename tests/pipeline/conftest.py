@@ -14,7 +14,7 @@ import pytest
 from facetmill.platform import environment, servers
 from facetmill.platform.layout import Layout
 from facetmill.registry.ledger import Ledger
-from facetmill.tracking import Tracker
+from facetmill.tracking.tracker import Tracker
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_OURS = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME", "FACETMILL_STORAGE", servers.CONNECTED)

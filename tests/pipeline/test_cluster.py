@@ -22,14 +22,14 @@ import torch
 import yaml
 from PIL import Image, ImageDraw
 
-from facetmill.dataset import splitting
+from facetmill.compute.pieces import caller, map_pieces
 from facetmill.dataset.distant.annotate import annotate_shards
 from facetmill.dataset.distant.classifier import PictureClassifier
 from facetmill.dataset.distant.labeller import Labeller, LearnedAttribute
-from facetmill.dataset.engine import caller, map_pieces
-from facetmill.dataset.ocr import read_shards
-from facetmill.dataset.regions import find_regions
-from facetmill.dataset.splitting import split_shards
+from facetmill.dataset.labels import splitting
+from facetmill.dataset.labels.splitting import split_shards
+from facetmill.dataset.pictures.ocr import read_shards
+from facetmill.dataset.pictures.regions import find_regions
 from facetmill.encoders.vision import build_image_encoder
 from facetmill.errors import PlatformError
 from facetmill.files import hash_files, write_json

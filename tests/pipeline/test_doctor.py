@@ -8,8 +8,9 @@ import time
 
 import pytest
 
+from facetmill import doctor
 from facetmill.files import hash_file
-from facetmill.platform import doctor, servers
+from facetmill.platform import servers
 from facetmill.platform.servers import PREFECT
 
 from .conftest import Platform

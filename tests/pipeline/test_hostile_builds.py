@@ -15,8 +15,8 @@ from textwrap import dedent
 import pytest
 import yaml
 
-from facetmill.dataset.version import Dataset
-from facetmill.dataset.workspace import build, resolve
+from facetmill.dataset.store.version import Dataset
+from facetmill.dataset.store.workspace import build, resolve
 from facetmill.params import load_params, to_mapping
 from tests.pipeline.conftest import ROOT, make_workspace
 
@@ -167,12 +167,12 @@ def test_two_builds_at_once_make_one_dataset(tmp_path: Path) -> None:
         """
         import sys, dataclasses
         from pathlib import Path
-        from facetmill.dataset.workspace import build, resolve
+        from facetmill.dataset.store.workspace import build, resolve
         from facetmill.params import load_params
         root = Path.cwd()
         params = load_params(root / "params.yaml")
         params = dataclasses.replace(params, demo=dataclasses.replace(params.demo, products=60))
-        built = build(root, resolve(root, params, "demo:"), on_line=print)
+        built = build(root, resolve(root, params, "demo:"), log=print)
         print("RESULT", built.dataset.version, *built.stages_run)
         """
     )
@@ -190,4 +190,4 @@ def test_two_builds_at_once_make_one_dataset(tmp_path: Path) -> None:
     assert (second_version, nothing, stages) == (first_version, [], ["ingest", "match", "split", "check"])
     params = load_params(layout.root / "params.yaml")
     params = resolve(layout.root, replace(params, demo=replace(params.demo, products=60)), "demo:")
-    assert build(layout.root, params, on_line=lambda _: None).dataset.version == first_version
+    assert build(layout.root, params, log=lambda _: None).dataset.version == first_version

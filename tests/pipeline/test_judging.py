@@ -20,22 +20,22 @@ import yaml
 from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, DataType, Schema
 
-from facetmill.dataset.splitting import split_shards
-from facetmill.dataset.version import Dataset
+from facetmill.dataset.labels.splitting import split_shards
+from facetmill.dataset.store.version import Dataset
 from facetmill.errors import PlatformError
-from facetmill.evaluation import evaluate
 from facetmill.files import hash_file, hash_folder, read_json, write_json
+from facetmill.judging.claims import GATES
+from facetmill.judging.judge import COMPARISON, Outcome, judge, judge_and_promote
 from facetmill.models import MODELS
 from facetmill.params import DictionaryConfig, SplitParams, load_params
+from facetmill.project import Project
 from facetmill.records import Facet, Product, Span, to_batch
-from facetmill.registry import package as packaging
 from facetmill.registry import versions
-from facetmill.registry.gates import GATES
-from facetmill.registry.judging import COMPARISON, Outcome, judge, settle
 from facetmill.serving import ask
-from facetmill.tags import DICTIONARY_RUN, PACKAGE_SHA256, SEED_RUNS
+from facetmill.serving import package as packaging
+from facetmill.tracking.tags import DICTIONARY_RUN, PACKAGE_SHA256, SEED_RUNS
 from facetmill.training.checkpoint import save_model, save_tensors
-from facetmill.workbench import Workbench
+from facetmill.training.evaluate import evaluate
 from tests.small import PROMOTION
 
 from .conftest import Platform
@@ -56,14 +56,14 @@ def listing(number: int, color: str, material: str) -> Product:
 
 @dataclass(frozen=True)
 class World:
-    """A workbench with one dataset of 96 listings, half of them test, and a dictionary run to judge against."""
+    """A project with one dataset of 96 listings, half of them test, and a dictionary run to judge against."""
 
-    bench: Workbench
+    project: Project
     dataset: Dataset
     dictionary_run: str
 
     def champion(self) -> int | None:
-        live = versions.champion(self.bench.tracker)
+        live = versions.champion(self.project.tracker)
         return None if live is None else int(live.version)
 
     def save(self, folder: Path, known: Sequence[str]) -> float:
@@ -80,7 +80,7 @@ class World:
         self, folder: Path, value_f1: float, *, change: Callable[[str], None] | None = None, seeds: int = 1
     ) -> int:
         """Register a saved model; `change` may spoil the package, by its model id, before."""
-        tracker = self.bench.tracker
+        tracker = self.project.tracker
         tags = {"facetmill.model": "dictionary", "facetmill.dataset_version": self.dataset.version}
         with tracker.run("candidate", tags=tags) as run:
             run.log_metrics({"test/value_f1": value_f1, "validation/value_f1": value_f1})
@@ -97,12 +97,12 @@ class World:
         tags |= {DICTIONARY_RUN: self.dictionary_run or run.run_id, SEED_RUNS: runs}
         return versions.register(tracker, run.run_id, tags)
 
-    def settle(self, version: int, **options: Any) -> Outcome:
-        return settle(self.bench, version, who="ada", why="spring", **options)
+    def judge_and_promote(self, version: int, **options: Any) -> Outcome:
+        return judge_and_promote(self.project, version, who="ada", why="spring", **options)
 
     def comparison(self, version: int, folder: Path) -> Any:
-        run_id = versions.resolve(self.bench.tracker, f"{versions.CANDIDATES}/{version}").run_id
-        return self.bench.tracker.read_json(run_id or "", COMPARISON)
+        run_id = versions.resolve(self.project.tracker, f"{versions.CANDIDATES}/{version}").run_id
+        return self.project.tracker.read_json(run_id or "", COMPARISON)
 
 
 def failed(outcome: Outcome) -> dict[str, str]:
@@ -112,7 +112,7 @@ def failed(outcome: Outcome) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def world(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> World:
     limits = replace(PROMOTION, max_latency_ratio=50.0, max_latency_seconds=30.0)  # of a machine that may be busy
-    bench = Workbench(platform.layout, replace(load_params(platform.layout.root / "params.yaml"), promotion=limits))
+    project = Project(platform.layout, replace(load_params(platform.layout.root / "params.yaml"), promotion=limits))
     workspace = platform.layout.data_dir / "things"
     (workspace / "matched").mkdir(parents=True)
     pairs = list(cross(COLORS, MATERIALS)) * 6
@@ -121,10 +121,10 @@ def world(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> World
     split_shards(workspace / "matched", workspace / "dataset", SplitParams(seed=0, validation=0.1, test=0.5, workers=1))
     version = Dataset.open(workspace).version
     write_json(workspace / "checked" / "verdict.json", {"passed": True, "dataset_version": version})
-    empty = World(bench, Dataset.open(workspace), "")
+    empty = World(project, Dataset.open(workspace), "")
     folder = tmp_path_factory.mktemp("baseline") / "model"
     baseline = empty.candidate(folder, empty.save(folder, ["red"]))
-    run_id = versions.resolve(bench.tracker, f"{versions.CANDIDATES}/{baseline}").run_id
+    run_id = versions.resolve(project.tracker, f"{versions.CANDIDATES}/{baseline}").run_id
     return replace(empty, dictionary_run=run_id or "")
 
 
@@ -133,7 +133,7 @@ def champion(world: World, tmp_path_factory: pytest.TempPathFactory) -> int:
     """The first champion: it knows every color and no material."""
     folder = tmp_path_factory.mktemp("champion")
     version = world.candidate(folder / "model", world.save(folder / "model", COLORS))
-    outcome = world.settle(version)
+    outcome = world.judge_and_promote(version)
     assert outcome.outcome == "promoted", outcome
     said = world.comparison(version, folder)
     assert (said["first"]["ref"], said["second"]["model"]) == (f"facets-candidates/{version}", "dictionary")
@@ -145,7 +145,7 @@ def champion(world: World, tmp_path_factory: pytest.TempPathFactory) -> int:
 
 def test_as_good_as_the_champion_is_not_better(world: World, champion: int, tmp_path: Path) -> None:
     """Materials instead of colors: the same value F1 to the third digit, but every color is lost."""
-    outcome = world.settle(world.candidate(tmp_path / "m", world.save(tmp_path / "m", MATERIALS)))
+    outcome = world.judge_and_promote(world.candidate(tmp_path / "m", world.save(tmp_path / "m", MATERIALS)))
     assert outcome.outcome == "kept_champion"
     assert failed(outcome).keys() == {"beats_champion", "no_slice_worse", "seeds_agree"}
     assert "+0.000" in failed(outcome)["beats_champion"]
@@ -168,18 +168,18 @@ def test_a_gain_on_one_product_is_noise(world: World, champion: int, tmp_path: P
     described["hashes"]["assets/entries.json"] = hash_file(folder / "assets" / "entries.json")
     write_json(folder / "model.json", described)
     version = world.candidate(folder, value_f1 + 0.001)
-    outcome = world.settle(version)
+    outcome = world.judge_and_promote(version)
     assert outcome.outcome == "kept_champion"
     assert failed(outcome).keys() == {"beats_champion"}
-    rows = len(world.bench.ledger.history())
-    assert "before" in world.settle(version).message  # by the same limits there is nothing new to find
-    assert len(world.bench.ledger.history()) == rows
+    rows = len(world.project.ledger.history())
+    assert "before" in world.judge_and_promote(version).message  # by the same limits there is nothing new to find
+    assert len(world.project.ledger.history()) == rows
 
 
 def test_every_gate_is_asked_and_the_comparison_is_kept(world: World, champion: int, tmp_path: Path) -> None:
     known = (*COLORS, "oak", "wool")
     version = world.candidate(tmp_path / "m", world.save(tmp_path / "m", known), seeds=2)
-    outcome = world.settle(version, dry_run=True)
+    outcome = world.judge_and_promote(version, dry_run=True)
     assert outcome.outcome == "dry_run", failed(outcome)
     assert [verdict["gate"] for verdict in outcome.verdicts] == [gate.__name__ for gate in GATES]
     said = world.comparison(version, tmp_path)
@@ -198,7 +198,7 @@ def test_every_gate_is_asked_and_the_comparison_is_kept(world: World, champion: 
 
 def test_a_candidate_without_its_seeds_is_not_promoted(world: World, champion: int, tmp_path: Path) -> None:
     version = world.candidate(tmp_path / "m", world.save(tmp_path / "m", (*COLORS, *MATERIALS)), seeds=0)
-    assert failed(world.settle(version)) == {"seeds_agree": "seeds_agree: could not be measured"}
+    assert failed(world.judge_and_promote(version)) == {"seeds_agree": "seeds_agree: could not be measured"}
 
 
 MODEL_FILE = packaging.MODEL_FILE.read_text()
@@ -227,15 +227,15 @@ def pickled(world: World, folder: Path, name: str) -> Callable[[str], None]:
     """Make a package's model a pickle of that name, as MLflow itself once wrote them."""
 
     def change(model_id: str) -> None:
-        place = world.bench.tracker.client.get_logged_model(model_id).artifact_location
-        described = world.bench.tracker.download_uri(f"{place}/MLmodel", folder / "evil" / "MLmodel")
+        place = world.project.tracker.client.get_logged_model(model_id).artifact_location
+        described = world.project.tracker.download_uri(f"{place}/MLmodel", folder / "evil" / "MLmodel")
         text = yaml.safe_load(described.read_text())
         flavor = text["flavors"]["python_function"]
         del flavor["model_code_path"]
         flavor["python_model"] = name
         described.write_text(yaml.safe_dump(text))
         (folder / "evil" / name).write_bytes(pickle.dumps(Payload(folder / "mark")))
-        world.bench.tracker.client.log_model_artifacts(model_id, str(folder / "evil"))
+        world.project.tracker.client.log_model_artifacts(model_id, str(folder / "evil"))
 
     return change
 
@@ -266,8 +266,8 @@ def test_a_poisoned_candidate_never_goes_live(
     elif poison == "sleeps":
         other_code(monkeypatch, tmp_path, "import time; time.sleep(3600)")
         monkeypatch.setattr(ask, "SECONDS_PER_PRODUCT", 0.0)
-        limits = replace(world.bench.params.promotion, max_load_seconds=10.0)
-        world = replace(world, bench=Workbench(world.bench.layout, replace(world.bench.params, promotion=limits)))
+        limits = replace(world.project.params.promotion, max_load_seconds=10.0)
+        world = replace(world, project=Project(world.project.layout, replace(world.project.params, promotion=limits)))
     elif poison == "dies":
         other_code(monkeypatch, tmp_path, "import os; os._exit(9)")
     elif poison == "answers for other products":
@@ -278,12 +278,12 @@ def test_a_poisoned_candidate_never_goes_live(
     else:
         change = pickled(world, tmp_path, poison)
     version = world.candidate(folder, value_f1, change=change)
-    outcome = world.settle(version)
+    outcome = world.judge_and_promote(version)
     assert outcome.outcome == "kept_champion"
     assert message in failed(outcome)[gate], failed(outcome)
     assert str(tmp_path.parent) not in failed(outcome)[gate]
     assert world.champion() == champion
-    row = world.bench.ledger.history()[-1]
+    row = world.project.ledger.history()[-1]
     assert (row.state, row.candidate_version) == ("rejected", version)
     assert not (tmp_path / "mark").exists()
 
@@ -293,7 +293,7 @@ def test_a_champion_that_does_not_answer_is_told_to_a_person(
 ) -> None:
     """The candidate is not blamed: no row is written, and nothing changes."""
     version = world.candidate(tmp_path / "m", world.save(tmp_path / "m", (*COLORS, *MATERIALS)))
-    rows = len(world.bench.ledger.history())
+    rows = len(world.project.ledger.history())
     fetched = versions.fetch_package
 
     def broken(tracker: Any, model: versions.Resolved, target: Path) -> Path:
@@ -304,8 +304,8 @@ def test_a_champion_that_does_not_answer_is_told_to_a_person(
 
     monkeypatch.setattr(versions, "fetch_package", broken)
     with pytest.raises(PlatformError, match=rf"(?s)champion {champion} .*does not answer.*another Python"):
-        world.settle(version)
-    assert (world.champion(), len(world.bench.ledger.history())) == (champion, rows)
+        world.judge_and_promote(version)
+    assert (world.champion(), len(world.project.ledger.history())) == (champion, rows)
 
 
 def test_a_candidate_that_died_once_may_try_again(
@@ -316,28 +316,28 @@ def test_a_candidate_that_died_once_may_try_again(
     line = f"import os; os.path.exists({str(tmp_path / 'full')!r}) and os._exit(9)"
     other_code(monkeypatch, tmp_path, line)
     version = world.candidate(tmp_path / "m", world.save(tmp_path / "m", (*COLORS, "oak")))
-    assert "exit code 9" in failed(world.settle(version))["answers"]
+    assert "exit code 9" in failed(world.judge_and_promote(version))["answers"]
     (tmp_path / "full").unlink()
-    assert "answers" not in failed(world.settle(version, dry_run=True))
-    assert "before" not in world.settle(version).message
+    assert "answers" not in failed(world.judge_and_promote(version, dry_run=True))
+    assert "before" not in world.judge_and_promote(version).message
     assert world.champion() != champion
 
 
 def test_what_was_not_registered_by_us_is_not_judged(world: World, champion: int, tmp_path: Path) -> None:
     world.save(tmp_path / "m", COLORS)
-    with world.bench.tracker.run("stray") as run:
-        packaging.package(tmp_path / "m", run, world.bench.tracker, tags={})
-    version = versions.register(world.bench.tracker, run.run_id, {})
+    with world.project.tracker.run("stray") as run:
+        packaging.package(tmp_path / "m", run, world.project.tracker, tags={})
+    version = versions.register(world.project.tracker, run.run_id, {})
     with pytest.raises(PlatformError, match=r"no tag facetmill\.dataset_version"):
-        judge(world.bench, version)
+        judge(world.project, version)
 
 
 def test_the_better_model_goes_live(world: World, champion: int, tmp_path: Path) -> None:
     before = world.champion()
     version = world.candidate(tmp_path / "m", world.save(tmp_path / "m", (*COLORS, *MATERIALS)), seeds=2)
-    outcome = world.settle(version)
+    outcome = world.judge_and_promote(version)
     assert outcome.outcome == "promoted", failed(outcome)
     assert world.champion() == outcome.champion_version != before
-    row = world.bench.ledger.history()[-1]
+    row = world.project.ledger.history()[-1]
     assert (row.state, row.from_version, row.to_version) == ("done", before, outcome.champion_version)
     json.dumps(row.decision, allow_nan=False)

@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from facetmill.files import read_json
-from facetmill.tags import PROCESS
-from facetmill.tracking import Tracker
-from facetmill.workbench import EXPERIMENT
+from facetmill.project import EXPERIMENT
+from facetmill.tracking.tags import PROCESS
+from facetmill.tracking.tracker import Tracker
 
 from .conftest import Platform
 from .test_retrain import answer, change_params, facetmill, runs_of

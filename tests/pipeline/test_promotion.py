@@ -12,11 +12,10 @@ import mlflow.pyfunc
 import pytest
 
 from facetmill.errors import GateFailed, PlatformError
-from facetmill.gates.verdict import Verdict
+from facetmill.gates.verdict import Decision, Verdict
 from facetmill.models import MODELS
 from facetmill.registry import promotion, versions
-from facetmill.registry.gates import Decision
-from facetmill.serving.ask import ask
+from facetmill.serving.query import query
 from facetmill.serving.smoke import smoke_test
 from facetmill.training.checkpoint import save_model
 
@@ -87,9 +86,9 @@ def script(platform: Platform, candidate: int, *lines: str, smoke: str = "lambda
             "import os, signal, sys, time",
             "from facetmill.errors import PlatformError",
             "from facetmill.registry import promotion, versions",
-            "from facetmill.registry.gates import Decision",
+            "from facetmill.gates.verdict import Decision",
             "from facetmill.registry.ledger import Ledger",
-            "from facetmill.tracking import Tracker",
+            "from facetmill.tracking.tracker import Tracker",
             "def die(*args, **options): os.kill(os.getpid(), signal.SIGKILL)",
             *lines,
             "try:",
@@ -176,7 +175,7 @@ def test_a_rollback_answers_as_the_old_champion_did_to_the_bit(
     platform: Platform, model_dir: Path, tmp_path: Path
 ) -> None:
     def answers() -> list[object]:
-        return list(ask(promotion.CHAMPION_URI, TRAIN, tracking_uri=platform.tracker.uri).facets)
+        return list(query(promotion.CHAMPION_URI, TRAIN, tracking_uri=platform.tracker.uri).facets)
 
     def rollback(**options: Any) -> promotion.Promotion:
         return promotion.rollback(

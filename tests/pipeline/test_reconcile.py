@@ -21,12 +21,12 @@ from prefect.states import Running
 from facetmill.platform import flow_runs
 from facetmill.platform.flow_runs import crash_lost_flow_runs, owner_tag
 from facetmill.platform.processes import this_process
-from facetmill.platform.reconcile import close_lost_runs
 from facetmill.platform.steps import connect_prefect
-from facetmill.tags import PROCESS
-from facetmill.tracking import Tracker
+from facetmill.project import EXPERIMENT
+from facetmill.runs.recovery import close_lost_runs
+from facetmill.tracking.tags import PROCESS
+from facetmill.tracking.tracker import Tracker
 from facetmill.training.search.storage import open_storage
-from facetmill.workbench import EXPERIMENT
 
 from .conftest import Platform
 from .test_retrain import answer, change_params, runs_of
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.pipeline
 
 OPEN_RUN = """
 import sys, time
-from facetmill.tracking import Tracker
+from facetmill.tracking.tracker import Tracker
 with Tracker(sys.argv[1], "tests").run("to be killed") as run:
     print(run.run_id, flush=True)
     time.sleep(600)

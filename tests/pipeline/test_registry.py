@@ -15,9 +15,9 @@ import pytest
 from facetmill.errors import PlatformError
 from facetmill.platform import servers
 from facetmill.registry import versions
-from facetmill.registry.package import refuse_pickles
 from facetmill.serving.answer import answer
-from facetmill.tracking import Run
+from facetmill.serving.package import refuse_pickles
+from facetmill.tracking.tracker import Run
 from facetmill.training.checkpoint import load_model
 from facetmill.training.predict import predict
 
@@ -92,7 +92,7 @@ def test_a_run_ends_as_it_really_ended(platform: Platform) -> None:
 
 def test_a_run_whose_process_gets_sigterm_is_killed_not_running(platform: Platform) -> None:
     code = (
-        f"import time\nfrom facetmill.tracking import Tracker\n"
+        f"import time\nfrom facetmill.tracking.tracker import Tracker\n"
         f"with Tracker({platform.tracker.uri!r}, 'tests').run('long') as run:\n"
         f" run.log_metrics({{'loss': 3.0}}); print(run.run_id, flush=True); time.sleep(600)"
     )

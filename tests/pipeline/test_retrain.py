@@ -14,10 +14,10 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
+from facetmill.project import EXPERIMENT
 from facetmill.registry import versions
 from facetmill.report.page import claim
-from facetmill.tracking import Tracker
-from facetmill.workbench import EXPERIMENT
+from facetmill.tracking.tracker import Tracker
 from tests.pipeline.conftest import ROOT, Platform
 
 pytestmark = pytest.mark.pipeline

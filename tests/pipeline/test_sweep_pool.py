@@ -22,19 +22,19 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.client.schemas.objects import FlowRun
 
-from facetmill.dataset.workspace import build
+from facetmill.dataset.store.workspace import build
 from facetmill.errors import PlatformError
 from facetmill.platform import servers
 from facetmill.platform.flow_runs import TAG, crash_lost_flow_runs
 from facetmill.platform.layout import Layout
 from facetmill.platform.pools import require_pool
 from facetmill.platform.steps import connect_prefect
-from facetmill.tags import PROCESS
-from facetmill.tracking import Tracker
+from facetmill.project import EXPERIMENT, open_project
+from facetmill.runs.sweep import job_of, open_study
+from facetmill.runs.sweep_worker import work
+from facetmill.tracking.tags import PROCESS
+from facetmill.tracking.tracker import Tracker
 from facetmill.training.search.storage import open_storage
-from facetmill.training.search.worker import work
-from facetmill.training.sweep import job_of, open_study
-from facetmill.workbench import EXPERIMENT, open_workbench
 
 from .conftest import Platform
 from .test_retrain import change_params, runs_of
@@ -180,10 +180,10 @@ def test_flow_runs_of_a_killed_sweep_do_not_wait_in_the_pool_for_ever(platform: 
 def test_a_worker_on_other_code_or_another_storage_begins_no_study_of_its_own(
     platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench = open_workbench("demo:", "jave", start=platform.layout.root)
-    dataset = build(bench.layout.root, bench.params, on_line=print).dataset
-    open_study(bench, dataset, "jave")
-    job = job_of(bench, dataset, "jave", "a run", 0)
+    project = open_project("demo:", "jave", start=platform.layout.root)
+    dataset = build(project.layout.root, project.params, log=print).dataset
+    open_study(project, dataset, "jave")
+    job = job_of(project, dataset, "jave", "a run", 0)
     with pytest.raises(PlatformError, match="install the same code"):
         work({**job, "study": "jave of yesterday"})
     monkeypatch.setattr(Layout, "study_storage", str(tmp_path / "studies.journal"))

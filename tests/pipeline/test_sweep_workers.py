@@ -11,9 +11,9 @@ import time
 
 import pytest
 
-from facetmill.tags import PROCESS
-from facetmill.tracking import Tracker
-from facetmill.workbench import EXPERIMENT
+from facetmill.project import EXPERIMENT
+from facetmill.tracking.tags import PROCESS
+from facetmill.tracking.tracker import Tracker
 
 from .conftest import Platform
 from .test_retrain import change_params, runs_of

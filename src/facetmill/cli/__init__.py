@@ -44,35 +44,35 @@ def init(as_json: AsJson = False) -> None:
 
     A study makes its own when it begins.
     """
-    project = layout()
+    paths = layout()
     from facetmill.platform import servers
     from facetmill.registry.ledger import Ledger
 
-    Ledger(project.ledger_url)
-    started = [kind for kind in servers.KINDS if servers.start(project, kind)[kind.name].started]
-    servers.up(project)  # a server makes its own store
+    Ledger(paths.ledger_url)
+    started = [kind for kind in servers.KINDS if servers.start(paths, kind)[kind.name].started]
+    servers.up(paths)  # a server makes its own store
     if started:
-        servers.down(project, *started)
-    show({"root": str(project.root)}, as_json)
+        servers.down(paths, *started)
+    show({"root": str(paths.root)}, as_json)
 
 
 @app.command()
 def up(as_json: AsJson = False) -> None:
     """Start the MLflow and Prefect servers on loopback, or find them running; close what a crash left open."""
-    project = layout()
+    paths = layout()
     from facetmill.platform import servers
 
-    started = [name for name, server in servers.start(project).items() if server.started]
+    started = [name for name, server in servers.start(paths).items() if server.started]
     with unhindered_imports():  # of MLflow, Prefect and Optuna, while the servers come up on another core
-        from facetmill.platform.reconcile import reconcile
         from facetmill.platform.steps import connect_prefect
+        from facetmill.project import EXPERIMENT
         from facetmill.registry.ledger import Ledger
-        from facetmill.tracking import Tracker
-        from facetmill.workbench import EXPERIMENT
-    running = servers.up(project)
+        from facetmill.runs.recovery import reconcile
+        from facetmill.tracking.tracker import Tracker
+    running = servers.up(paths)
     servers.connect(running)
     connect_prefect()
-    closed = reconcile(project, Tracker(running[servers.MLFLOW.name].url, EXPERIMENT), Ledger(project.ledger_url))
+    closed = reconcile(paths, Tracker(running[servers.MLFLOW.name].url, EXPERIMENT), Ledger(paths.ledger_url))
     urls = {name: server.url for name, server in running.items()}
     show({**urls, "started": started, "closed": closed}, as_json)
 
@@ -80,16 +80,16 @@ def up(as_json: AsJson = False) -> None:
 @app.command()
 def down(as_json: AsJson = False) -> None:
     """Stop the servers that `up` started."""
-    project = layout()
+    paths = layout()
     from facetmill.platform import servers
 
-    show({"stopped": servers.down(project)}, as_json)
+    show({"stopped": servers.down(paths)}, as_json)
 
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Say what is wrong here, and what mends each thing; changes nothing. Exit code 1 when there is a problem."""
-    from facetmill.platform.doctor import diagnose
+    from facetmill.doctor import diagnose
 
     findings = diagnose(Path.cwd())
     if as_json:
@@ -106,20 +106,20 @@ def doctor(as_json: AsJson = False) -> None:
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """What is live, since when, trained on what; and which servers run."""
-    project = layout()
-    from facetmill.registry.standing import standing
-    from facetmill.workbench import open_workbench
+    paths = layout()
+    from facetmill.judging.status import status
+    from facetmill.project import open_project
 
-    show(standing(open_workbench(start=project.root)), as_json)
+    show(status(open_project(start=paths.root)), as_json)
 
 
 @app.command()
 def history(as_json: AsJson = False) -> None:
     """Every promotion that was asked for: who, when, why, from what to what, and how it ended."""
-    project = layout()
+    paths = layout()
     from facetmill.registry.ledger import Ledger
 
-    rows = [row.to_json() for row in Ledger(project.ledger_url).history()]
+    rows = [row.to_json() for row in Ledger(paths.ledger_url).history()]
     if as_json:
         show(rows, as_json)
         return
@@ -141,22 +141,25 @@ def lineage(
     """Where a model comes from; or, with --dataset, all that was trained on a dataset."""
     if (ref is None) == (dataset is None):
         raise typer.BadParameter("give a model, or --dataset VERSION")
-    project = layout()
+    paths = layout()
+    from facetmill.project import open_project
     from facetmill.registry.lineage import of_dataset, of_model
-    from facetmill.workbench import open_workbench
 
-    bench = open_workbench(start=project.root)
-    show(of_model(bench, ref) if ref is not None else of_dataset(bench, dataset or ""), as_json)
+    project = open_project(start=paths.root)
+    if ref is not None:
+        show(of_model(project.tracker, project.ledger, paths.root, ref), as_json)
+    else:
+        show(of_dataset(project.tracker, project.ledger, dataset or ""), as_json)
 
 
 @app.command()
 def reproduce(ref: Ref, as_json: AsJson = False) -> None:
     """Train a registered model again from what its run kept. Exit code 1 when a metric comes out otherwise."""
-    project = layout()
-    from facetmill.training.reproduce import reproduce
-    from facetmill.workbench import open_workbench
+    paths = layout()
+    from facetmill.project import open_project
+    from facetmill.runs.reproduce import reproduce
 
-    done = reproduce(open_workbench(start=project.root), ref)
+    done = reproduce(open_project(start=paths.root), ref)
     show(done.to_json(), as_json)
     if not done.same:
         raise typer.Exit(1)
@@ -205,20 +208,20 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare two models on a frozen test split, that of --data or of the data that the first was trained on."""
-    project = layout()
-    from facetmill.dataset.version import Dataset
-    from facetmill.dataset.workspace import workspace_dir
+    paths = layout()
+    from facetmill.dataset.store.version import Dataset
+    from facetmill.dataset.store.workspace import workspace_dir
+    from facetmill.judging.measure import compare_references
+    from facetmill.project import open_project
     from facetmill.registry.lineage import bring_back, dataset_version_of
-    from facetmill.registry.measuring import compare_references
     from facetmill.report.review_page import write_review
-    from facetmill.workbench import open_workbench
 
-    bench = open_workbench(data, start=project.root)
+    project = open_project(data, start=paths.root)
     if data is None:
-        dataset = bring_back(bench, dataset_version_of(bench, first))
+        dataset = bring_back(project.tracker, paths.root, dataset_version_of(project.tracker, first))
     else:
-        dataset = Dataset.open(workspace_dir(project.root, bench.params))
-    comparison = compare_references(bench, first, second, dataset).to_json()
+        dataset = Dataset.open(workspace_dir(paths.root, project.params))
+    comparison = compare_references(project, first, second, dataset).to_json()
     write_review(comparison, out)
     show({"page": str(out.resolve()), "paired": comparison["paired"]} if not as_json else comparison, as_json)
 
@@ -242,11 +245,11 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Score a model on labelled products."""
-    project = layout()
-    from facetmill.serving.batch import evaluate_reference
-    from facetmill.workbench import open_workbench
+    paths = layout()
+    from facetmill.project import open_project
+    from facetmill.runs.score import evaluate_reference
 
-    show(evaluate_reference(open_workbench(data, start=project.root), ref, split), as_json)
+    show(evaluate_reference(open_project(data, start=paths.root), ref, split), as_json)
 
 
 @app.command()
@@ -257,11 +260,11 @@ def extract(
     as_json: AsJson = False,
 ) -> None:
     """Write the facets that a model finds in products. The file appears whole or not at all."""
-    project = layout()
-    from facetmill.serving.batch import extract_to_file
-    from facetmill.workbench import open_workbench
+    paths = layout()
+    from facetmill.project import open_project
+    from facetmill.runs.score import extract_to_file
 
-    show(extract_to_file(open_workbench(data, start=project.root), ref, out), as_json)
+    show(extract_to_file(open_project(data, start=paths.root), ref, out), as_json)
 
 
 @app.command()

@@ -34,18 +34,18 @@ def layout() -> Layout:
 
 def run_flow(name: str, as_json: bool, **parameters: Any) -> dict[str, Any]:
     """Run `flows/<name>.py` under Prefect and show what it returns."""
-    project = layout()
+    paths = layout()
     from facetmill.platform import servers
-    from facetmill.workbench import resolve_params
+    from facetmill.project import resolve_params
 
-    resolve_params(project.root, parameters.get("data"), parameters.get("model"))  # wrong input fails before any server
-    servers.connect(servers.start(project, servers.PREFECT))
+    resolve_params(paths.root, parameters.get("data"), parameters.get("model"))  # wrong input fails before any server
+    servers.connect(servers.start(paths, servers.PREFECT))
     with unhindered_imports():  # of Prefect, torch and more, while the server comes up on another core
         from facetmill.platform.flow_runs import run_flow
         from facetmill.platform.steps import connect_prefect, load_flow
 
-        flow = load_flow(project.root, name)
-    servers.connect(servers.up(project, servers.PREFECT))
+        flow = load_flow(paths.root, name)
+    servers.connect(servers.up(paths, servers.PREFECT))
     connect_prefect()
     outcome: dict[str, Any] = run_flow(flow, **parameters)
     show(outcome, as_json)

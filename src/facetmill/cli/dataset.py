@@ -21,11 +21,11 @@ def dataset_build(data: Data = None, as_json: AsJson = False) -> None:
 @app.command("describe")
 def dataset_describe(data: Data = None, as_json: AsJson = False) -> None:
     """What a built dataset holds, what was dropped on the way, and the gate's verdict."""
-    project = layout()
-    from facetmill.dataset.describe import describe
-    from facetmill.workbench import resolve_params
+    paths = layout()
+    from facetmill.dataset.store.describe import describe
+    from facetmill.project import resolve_params
 
-    show(describe(project.root, resolve_params(project.root, data)), as_json)
+    show(describe(paths.root, resolve_params(paths.root, data)), as_json)
 
 
 @app.command("card")
@@ -35,16 +35,16 @@ def dataset_card(
     as_json: AsJson = False,
 ) -> None:
     """Write a dataset's card: what is in it, where it is from, what is known to be wrong, examples."""
-    project = layout()
-    from facetmill.dataset.card import card
-    from facetmill.dataset.version import Dataset
-    from facetmill.dataset.workspace import workspace_dir
+    paths = layout()
+    from facetmill.dataset.store.card import card
+    from facetmill.dataset.store.version import Dataset
+    from facetmill.dataset.store.workspace import workspace_dir
     from facetmill.files import write_text
+    from facetmill.project import resolve_params
     from facetmill.sources import SOURCES
-    from facetmill.workbench import resolve_params
 
-    params = resolve_params(project.root, data)
-    dataset = Dataset.open(workspace_dir(project.root, params))
+    params = resolve_params(paths.root, data)
+    dataset = Dataset.open(workspace_dir(paths.root, params))
     write_text(out, card(dataset, SOURCES[params.dataset.format]))
     show({"version": dataset.version, "card": str(out)}, as_json)
 
@@ -52,23 +52,23 @@ def dataset_card(
 @app.command("diff")
 def dataset_diff(first: DatasetVersion, second: DatasetVersion, as_json: AsJson = False) -> None:
     """What changed between two versions of a dataset: products, splits, facets by attribute."""
-    project = layout()
-    from facetmill.dataset.diff import diff
+    paths = layout()
+    from facetmill.dataset.store.diff import diff
+    from facetmill.project import open_project
     from facetmill.registry.lineage import bring_back
-    from facetmill.workbench import open_workbench
 
-    bench = open_workbench(start=project.root)
-    show(diff(bring_back(bench, first), bring_back(bench, second)), as_json)
+    tracker = open_project(start=paths.root).tracker
+    show(diff(*(bring_back(tracker, paths.root, version) for version in (first, second))), as_json)
 
 
 @app.command("checkout")
 def dataset_checkout(version: DatasetVersion, as_json: AsJson = False) -> None:
     """Bring back a dataset that something was trained on, byte for byte, from DVC's cache."""
-    project = layout()
+    paths = layout()
+    from facetmill.project import open_project
     from facetmill.registry.lineage import bring_back
-    from facetmill.workbench import open_workbench
 
-    found = bring_back(open_workbench(start=project.root), version)
+    found = bring_back(open_project(start=paths.root).tracker, paths.root, version)
     show({"version": found.version, "folder": str(found.dir)}, as_json)
 
 
@@ -79,11 +79,11 @@ def dataset_drift(
     as_json: AsJson = False,
 ) -> None:
     """Whether a new batch of products is still what the champion was trained on. Exit code 1 when it has drifted."""
-    project = layout()
-    from facetmill.registry.drifting import judge_batch
-    from facetmill.workbench import open_workbench
+    paths = layout()
+    from facetmill.judging.drift import batch_drift
+    from facetmill.project import open_project
 
-    found = judge_batch(open_workbench(data, start=project.root), ref)
+    found = batch_drift(open_project(data, start=paths.root), ref)
     if as_json:
         show(found, as_json)
     else:
@@ -111,16 +111,16 @@ def dataset_unpack(
 @app.command("push")
 def dataset_push(data: Data = None, as_json: AsJson = False) -> None:
     """Copy a built dataset to the project's DVC remote, as every training does before it begins."""
-    project = layout()
-    from facetmill.dataset.dvc import remote_name
-    from facetmill.dataset.storage import push
-    from facetmill.dataset.version import Dataset
-    from facetmill.dataset.workspace import workspace_dir
-    from facetmill.workbench import resolve_params
+    paths = layout()
+    from facetmill.dataset.store.dvc import remote_name
+    from facetmill.dataset.store.storage import push
+    from facetmill.dataset.store.version import Dataset
+    from facetmill.dataset.store.workspace import workspace_dir
+    from facetmill.project import resolve_params
 
-    dataset = Dataset.open(workspace_dir(project.root, resolve_params(project.root, data)))
-    push(project.root, dataset, on_line=say)
-    show({"version": dataset.version, "remote": remote_name(project.root)}, as_json)
+    dataset = Dataset.open(workspace_dir(paths.root, resolve_params(paths.root, data)))
+    push(paths.root, dataset, log=say)
+    show({"version": dataset.version, "remote": remote_name(paths.root)}, as_json)
 
 
 @app.command("gc")
@@ -130,9 +130,9 @@ def dataset_gc(
     as_json: AsJson = False,
 ) -> None:
     """Forget dataset versions that neither lie in data/ nor belong to a registered model."""
-    project = layout()
+    paths = layout()
+    from facetmill.project import open_project
     from facetmill.registry.lineage import collect_datasets
-    from facetmill.workbench import open_workbench
 
-    bench = open_workbench(start=project.root)
-    show(collect_datasets(bench, remote=remote, dry_run=dry_run).to_json(), as_json)
+    tracker = open_project(start=paths.root).tracker
+    show(collect_datasets(tracker, paths.root, remote=remote, dry_run=dry_run).to_json(), as_json)

@@ -20,10 +20,10 @@ def distant_train(
     as_json: AsJson = False,
 ) -> None:
     """Learn to tell attribute values from pictures, and say how well on held-out ones."""
-    project = layout()
+    paths = layout()
     from facetmill.params import load_params
 
-    params = load_params(project.root / "params.yaml").distant.training  # a wrong key is told before torch is imported
+    params = load_params(paths.root / "params.yaml").distant.training  # a wrong key is told before torch is imported
     from facetmill.dataset.distant.train import train_labeller
 
     show(train_labeller(labels, mapping, out, params, say), as_json)
@@ -37,13 +37,13 @@ def distant_judge(
     as_json: AsJson = False,
 ) -> None:
     """How far a labeller agrees with the values that people gave, by attribute, and how often it abstains."""
-    project = layout()
-    from facetmill.workbench import resolve_params
+    paths = layout()
+    from facetmill.project import resolve_params
 
-    params = resolve_params(project.root, data)
+    params = resolve_params(paths.root, data)
     from facetmill.dataset.distant.judge import judge
     from facetmill.dataset.distant.labeller import load_labeller
-    from facetmill.evaluation import reading_data
+    from facetmill.dataset.store.reading import reading_data
     from facetmill.files import write_json
 
     with reading_data(params) as (products, _):

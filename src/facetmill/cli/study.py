@@ -17,11 +17,11 @@ def study_pictures(
     seeds: Annotated[int, typer.Option(min=2, help="How many seeds, from 0.")] = 5, as_json: AsJson = False
 ) -> None:
     """M-JAVE on simulated products: does it use pictures where only they tell, do its gates help where they mislead?"""
-    project = layout()
+    paths = layout()
     from facetmill.params import load_params
     from facetmill.studies.pictures import study_pictures
 
-    params = load_params(project.root / "params.yaml")
+    params = load_params(paths.root / "params.yaml")
     show(study_pictures(params, range(seeds), say).to_json(), as_json)
 
 
@@ -32,11 +32,11 @@ def study_backbone(
     as_json: AsJson = False,
 ) -> None:
     """An image encoder that has learned to tell the values of simulated products, for `image_encoder` of a model."""
-    project = layout()
+    paths = layout()
     from facetmill.params import load_params
     from facetmill.studies.backbone import learn_backbone
 
-    params = load_params(project.root / "params.yaml")
+    params = load_params(paths.root / "params.yaml")
     backbone, quality = learn_backbone(params.distant.training, products, out, say)
     show({"image_encoder": str(backbone), "quality": quality}, as_json)
 
@@ -44,14 +44,14 @@ def study_backbone(
 @app.command("implicit")
 def study_implicit(data: Data = None, as_json: AsJson = False) -> None:
     """Which tells an implicit value: the title, the picture, or both? By folds over products with pictures."""
-    project = layout()
-    from facetmill.evaluation import reading_data
+    paths = layout()
+    from facetmill.dataset.store.reading import reading_data
+    from facetmill.project import resolve_params
     from facetmill.studies.implicit import study_implicit
-    from facetmill.workbench import resolve_params
 
-    params = resolve_params(project.root, data)
+    params = resolve_params(paths.root, data)
     with reading_data(params) as (products, _):
-        found = study_implicit(params, products, project.features_dir, say)
+        found = study_implicit(params, products, paths.features_dir, say)
     show(found.to_json(), as_json)
 
 
@@ -62,12 +62,12 @@ def study_saliency(
     as_json: AsJson = False,
 ) -> None:
     """Which attributes does the picture tell? Their values are masked and guessed, without the picture and with it."""
-    project = layout()
-    from facetmill.evaluation import reading_data
+    paths = layout()
+    from facetmill.dataset.store.reading import reading_data
+    from facetmill.project import resolve_params
     from facetmill.studies.saliency import study_saliency
-    from facetmill.workbench import resolve_params
 
-    params = resolve_params(project.root, data)
+    params = resolve_params(paths.root, data)
     with reading_data(params) as (products, _):
         found = study_saliency(params.saliency, products, range(seeds), say)
     show(found.to_json(), as_json)
@@ -81,12 +81,12 @@ def study_ocr(
     as_json: AsJson = False,
 ) -> None:
     """What do the words on packs add to titles, and which engine reads them? Reads every picture with every engine."""
-    project = layout()
-    from facetmill.evaluation import reading_data
+    paths = layout()
+    from facetmill.dataset.store.reading import reading_data
+    from facetmill.project import resolve_params
     from facetmill.studies.ocr import study_ocr
-    from facetmill.workbench import resolve_params
 
-    params = resolve_params(project.root, data)
+    params = resolve_params(paths.root, data)
     with reading_data(params) as (products, _):
         found = study_ocr(params, products, say, categories=category or (), limit=limit)
     show(found.to_json(), as_json)

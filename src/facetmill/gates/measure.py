@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from facetmill.dataset.engine import map_pieces
+from facetmill.compute.pieces import map_pieces
 from facetmill.files import read_json, scratch_beside
 from facetmill.gates.counting import Examples, SplitCounts, short
 from facetmill.gates.pictures import LOOK, LookCache, same_look

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from facetmill.errors import DataError
@@ -86,6 +86,36 @@ def shown(number: float | str) -> str:
     if math.isfinite(number) and number == int(number):
         return f"{int(number):,}"
     return f"{number:.4g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a candidate may go live, with every gate's answer.
+
+    The versions say what was compared: `promote` refuses a decision about another candidate, or against a champion
+    that is no longer the one. `limits` are the promotion parameters that it was decided by.
+    """
+
+    accepted: bool
+    verdicts: tuple[Verdict, ...]
+    candidate_version: int | None = None
+    champion_version: int | None = None
+    limits: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def blockers(self) -> tuple[Verdict, ...]:
+        return tuple(verdict for verdict in self.verdicts if verdict.blocks)
+
+    @property
+    def summary(self) -> str:
+        """One line: what was accepted, or every reason against it."""
+        if self.accepted:
+            return f"accepted: all {len(self.verdicts)} gates passed"
+        return "rejected: " + ("; ".join(verdict.reason for verdict in self.blockers) or "no gate was asked")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, for the ledger and the review page."""
+        return asdict(self)
 
 
 def _verdict(raw: Mapping[str, Any]) -> Verdict:

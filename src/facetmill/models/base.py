@@ -38,7 +38,7 @@ class Batch(Protocol):
 
 
 @dataclass(frozen=True)
-class GateMaps:
+class PictureMaps:
     """How far a model lets a picture in, 0..1: for each token of the text in its order, and for each region by row and
     column of the picture stretched to a square. A gate that is switched off is 1 everywhere."""
 
@@ -103,7 +103,7 @@ class Model(nn.Module, ABC):
         """Trainable parameters by learning rate: "encoder" (pretrained, gentle) and "fresh" (everything else)."""
         return {"encoder": [], "fresh": [p for p in self.parameters() if p.requires_grad]}
 
-    def gate_maps(self, product: Product) -> GateMaps | None:
+    def picture_maps(self, product: Product) -> PictureMaps | None:
         """The gates between text and picture, for a person to look at. None where the model has none, or the product
         no picture that can be read. The model must be in evaluation mode."""
         return None

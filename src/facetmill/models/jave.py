@@ -51,6 +51,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facetmill.encoders.cache import FeatureCache, encoder_identity
+from facetmill.encoders.main_picture import PictureBatch, image_states
 from facetmill.encoders.text import (
     TextEncoder,
     build_text_encoder,
@@ -60,6 +61,15 @@ from facetmill.encoders.text import (
 )
 from facetmill.encoders.tokens import Tokenizer
 from facetmill.encoders.vision import ImageEncoder
+from facetmill.encoders.windows import (
+    TextBatch,
+    read,
+    store_states,
+    text_batch,
+    text_states,
+    windows,
+    with_stored_states,
+)
 from facetmill.files import read_json, write_json
 from facetmill.models.base import Losses, Model
 from facetmill.models.parts.joint import (
@@ -73,17 +83,7 @@ from facetmill.models.parts.joint import (
     tagged_attributes,
     value_loss,
 )
-from facetmill.models.parts.pictures import PictureBatch, image_states
 from facetmill.models.parts.tagging import OUTSIDE, begin, decode, num_tags, tag_tokens
-from facetmill.models.parts.windows import (
-    TextBatch,
-    read,
-    store_states,
-    text_batch,
-    text_states,
-    windows,
-    with_stored_states,
-)
 from facetmill.params import JaveConfig, MJaveConfig
 from facetmill.records import AttributeSchema, Facet, Product
 
@@ -287,8 +287,8 @@ class Jave(Model):
         if self.value_head is None:
             tag_BTG = SURE * F.one_hot(batch.tags_BT, num_tags(len(self.schema.names))).to(attribute_BA.dtype)
         else:
-            told_BA = attribute_BA.sigmoid()
-            tag_BTG = self.value_head(read, told_BA if self.attribute_trunk is None else told_BA.detach())
+            predicted_BA = attribute_BA.sigmoid()
+            tag_BTG = self.value_head(read, predicted_BA if self.attribute_trunk is None else predicted_BA.detach())
             tag_BTG = tag_BTG.masked_fill(~_possible_tags(batch.possible_BA)[:, None], IMPOSSIBLE)
         return attribute_BA, tag_BTG
 
@@ -321,8 +321,8 @@ class Jave(Model):
             answers.append(decode(product, reading.tokens, tags[part], confidences[part], self.schema.names))
             start = part.stop
         if self.value_head is None:
-            told = self._attributes_of_products(batch, attribute_BA)
-            return [_of_these(facets, names) for facets, names in zip(answers, told, strict=True)]
+            predicted = self._attributes_of_products(batch, attribute_BA)
+            return [_of_these(facets, names) for facets, names in zip(answers, predicted, strict=True)]
         return answers
 
     @torch.no_grad()

@@ -34,10 +34,10 @@ from typing import ClassVar
 import torch
 
 from facetmill.encoders.cache import FeatureCache, encoder_identity
+from facetmill.encoders.main_picture import PictureBatch, count_pictures, picture_batch, store_regions
 from facetmill.encoders.vision import ImageEncoder, build_image_encoder, load_image_encoder, save_image_encoder
-from facetmill.models.base import GateMaps
+from facetmill.models.base import PictureMaps
 from facetmill.models.jave import Jave, JaveBatch
-from facetmill.models.parts.pictures import PictureBatch, count_pictures, picture_batch, store_regions
 from facetmill.params import JaveConfig, MJaveConfig
 from facetmill.records import Product
 
@@ -84,7 +84,7 @@ class MJave(Jave):
         return picture_batch(products, rows, self.config.image_size, self._image_cache)
 
     @torch.no_grad()
-    def gate_maps(self, product: Product) -> GateMaps | None:
+    def picture_maps(self, product: Product) -> PictureMaps | None:
         """gG (6) of each token and gR (10) of each region. A long text has several windows: each token's gate is that
         of the window in which it is tagged, each region's the mean over windows."""
         batch: JaveBatch = self.collate([product]).to(next(self.parameters()).device)
@@ -100,7 +100,7 @@ class MJave(Jave):
             attribute_BA, _ = self(batch)
             gate_K = self.value_head.gate(attribute_BA.sigmoid(), read.look.region_BK).mean(0)
         rows = gate_K.reshape(encoder.grid, encoder.grid).tolist()
-        return GateMaps(
+        return PictureMaps(
             tuple((token, gate) for token, gate in zip(tokens, gates, strict=True) if token is not None),
             tuple(tuple(row) for row in rows),
         )

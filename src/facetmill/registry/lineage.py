@@ -3,60 +3,57 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
-from facetmill.dataset import storage, workspace
-from facetmill.dataset.version import Dataset
+from facetmill.dataset.store import storage, workspace
+from facetmill.dataset.store.version import Dataset
 from facetmill.errors import PlatformError
 from facetmill.registry import versions
-from facetmill.tags import DATASET, DATASET_VERSION, GIT_DIRTY, KIND, MODEL, RUN, STUDY
-from facetmill.tracking import RunInfo
-from facetmill.workbench import Workbench
+from facetmill.registry.ledger import Ledger
+from facetmill.tracking.tags import DATASET, DATASET_VERSION, GIT_DIRTY, KIND, MODEL, RUN, STUDY
+from facetmill.tracking.tracker import RunInfo, Tracker
 
 
-def dataset_version_of(bench: Workbench, ref: str) -> str:
+def dataset_version_of(tracker: Tracker, ref: str) -> str:
     """The version of the dataset that a model was trained on. Raises `PlatformError` where that is not known."""
-    tags = versions.resolve(bench.tracker, ref).tags
+    tags = versions.resolve(tracker, ref).tags
     if DATASET_VERSION not in tags:
         raise PlatformError(f"{ref}: what it was trained on is not known; say --data")
     return tags[DATASET_VERSION]
 
 
-def of_model(bench: Workbench, ref: str) -> dict[str, Any]:
+def of_model(tracker: Tracker, ledger: Ledger, root: Path, ref: str) -> dict[str, Any]:
     """From a model to its run, code, parameters, sweep, dataset and that dataset's gate, and when it was live."""
-    resolved = versions.resolve(bench.tracker, ref)
+    resolved = versions.resolve(tracker, ref)
     if resolved.run_id is None:
         raise PlatformError(f"{ref}: no run is known of it")
-    run = bench.tracker.run_info(resolved.run_id)
+    run = tracker.run_info(resolved.run_id)
     dataset_version = run.tags[DATASET_VERSION]
-    verdict = bench.tracker.read_json(run.run_id, "dataset/checked/verdict.json")
+    verdict = tracker.read_json(run.run_id, "dataset/checked/verdict.json")
     return {
         "ref": ref,
         "model": run.tags[MODEL],
         "run": run.run_id,
         "commit": run.tags.get("mlflow.source.git.commit"),
         "uncommitted_changes": run.tags.get(GIT_DIRTY) == "true",
-        "recipe": bench.tracker.read_json(run.run_id, "recipe.json"),
+        "recipe": tracker.read_json(run.run_id, "recipe.json"),
         "study": run.tags.get(STUDY),
         "dataset": {
             "name": run.tags[DATASET],
             "version": dataset_version,
             "gate_passed": verdict.get("passed"),
-            "here": str(found.dir) if (found := workspace.find(bench.layout.root, dataset_version)) else None,
+            "here": str(found.dir) if (found := workspace.find(root, dataset_version)) else None,
         },
-        "versions": _versions_of(bench, run.run_id),
+        "versions": _versions_of(tracker, ledger, run.run_id),
     }
 
 
-def of_dataset(bench: Workbench, version: str) -> dict[str, Any]:
+def of_dataset(tracker: Tracker, ledger: Ledger, version: str) -> dict[str, Any]:
     """From a dataset to everything that was trained on it. `version` may be its first digits."""
-    runs = _runs_on(bench, version)
-    full = {run.tags[DATASET_VERSION] for run in runs}
-    if len(full) != 1:
-        what = "nothing was trained on it" if not full else f"{', '.join(sorted(full))} begin so; give more digits"
-        raise PlatformError(f"dataset {version!r}: {what}")
+    runs, full = _runs_on(tracker, version)
     return {
-        "version": full.pop(),
+        "version": full,
         "names": sorted({run.tags[DATASET] for run in runs}),
         "runs": [
             {
@@ -64,64 +61,71 @@ def of_dataset(bench: Workbench, version: str) -> dict[str, Any]:
                 "name": run.name,
                 "status": run.status,
                 "test_value_f1": run.metrics.get("test/value_f1"),
-                "versions": _versions_of(bench, run.run_id),
+                "versions": _versions_of(tracker, ledger, run.run_id),
             }
             for run in runs
         ],
     }
 
 
-def bring_back(bench: Workbench, version: str) -> Dataset:
+def bring_back(tracker: Tracker, root: Path, version: str) -> Dataset:
     """The dataset of a version (or its first digits), from here or from DVC's cache as the runs on it noted it.
 
     Raises `PlatformError` when neither is known, and `DataError` when the cache has lost it.
     """
-    found = workspace.find(bench.layout.root, version)
+    found = workspace.find(root, version)
     if found is not None:
         return found
-    full = of_dataset(bench, version)["version"]
-    run = _runs_on(bench, full)[0]
-    return workspace.checkout(bench.layout.root, full, _dvc_files(bench, run.run_id), _say)
+    runs, full = _runs_on(tracker, version)
+    return workspace.checkout(root, full, _dvc_files(tracker, runs[0].run_id), _say)
 
 
-def collect_datasets(bench: Workbench, *, remote: bool, dry_run: bool) -> storage.Collected:
+def collect_datasets(tracker: Tracker, root: Path, *, remote: bool, dry_run: bool) -> storage.Collected:
     """Forget every dataset that neither lies in data/ nor belongs to a registered model, champion or candidate.
 
     Raises `PlatformError`, and removes nothing, when the data of a registered model is not known.
     """
     keep: dict[str, dict[str, str]] = {}
-    for model in versions.registered(bench.tracker):
+    for model in versions.registered(tracker):
         run_id = model.tags.get(RUN)
-        dataset_version = bench.tracker.run_info(run_id).tags.get(DATASET_VERSION) if run_id else None
+        dataset_version = tracker.run_info(run_id).tags.get(DATASET_VERSION) if run_id else None
         if run_id is None or dataset_version is None:
             raise PlatformError(
                 f"{model.name}/{model.version}: what it was trained on is not known; nothing was removed"
             )
         if dataset_version not in keep:
-            keep[dataset_version] = _dvc_files(bench, run_id)
-    return storage.collect(bench.layout.root, keep, _say, remote=remote, dry_run=dry_run)
+            keep[dataset_version] = _dvc_files(tracker, run_id)
+    return storage.collect(root, keep, _say, remote=remote, dry_run=dry_run)
 
 
-def _dvc_files(bench: Workbench, run_id: str) -> dict[str, str]:
-    return {name: bench.tracker.read_text(run_id, f"dataset/{name}") for name in workspace.DVC_FILES}
+def _dvc_files(tracker: Tracker, run_id: str) -> dict[str, str]:
+    return {name: tracker.read_text(run_id, f"dataset/{name}") for name in workspace.DVC_FILES}
 
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr)  # stdout may be JSON that another program reads
 
 
-def _runs_on(bench: Workbench, version: str) -> list[RunInfo]:
-    """The trainings on datasets whose version begins so, newest first."""
+def _runs_on(tracker: Tracker, version: str) -> tuple[list[RunInfo], str]:
+    """The trainings on the dataset whose version begins so, newest first, and that version in full.
+
+    Raises `PlatformError` when there is none, or more than one.
+    """
     if not version.isalnum():
         raise PlatformError(f"dataset {version!r}: a version is 64 hexadecimal digits, or the first of them")
-    return bench.tracker.search({KIND: "training"}, like={DATASET_VERSION: f"{version}%"})
+    runs = tracker.search({KIND: "training"}, like={DATASET_VERSION: f"{version}%"})
+    found = sorted({run.tags[DATASET_VERSION] for run in runs})
+    if len(found) != 1:
+        what = f"{', '.join(found)} begin so; give more digits" if found else "nothing was trained on it"
+        raise PlatformError(f"dataset {version!r}: {what}")
+    return runs, found[0]
 
 
-def _versions_of(bench: Workbench, run_id: str) -> list[dict[str, Any]]:
+def _versions_of(tracker: Tracker, ledger: Ledger, run_id: str) -> list[dict[str, Any]]:
     """The candidates of a run, and the champions that were copied from them with the time they went live."""
-    candidate = versions.version_of_run(bench.tracker, run_id)
+    candidate = versions.version_of_run(tracker, run_id)
     if candidate is None:
         return []
-    rows = [row for row in bench.ledger.history() if row.candidate_version == candidate and row.state == "done"]
+    rows = [row for row in ledger.history() if row.candidate_version == candidate and row.state == "done"]
     lives = [{"version": f"{versions.LIVE}/{row.to_version}", "since": row.when.isoformat()} for row in rows]
     return [{"version": f"{versions.CANDIDATES}/{candidate}"}, *lives]

@@ -16,13 +16,12 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 
 from facetmill.errors import PlatformError
-from facetmill.gates.verdict import Verdict
+from facetmill.gates.verdict import Decision, Verdict
 from facetmill.registry import versions
-from facetmill.registry.gates import Decision
 from facetmill.registry.ledger import Entry, Ledger
 from facetmill.report.numbers import count, is_number, score
-from facetmill.tags import DATASET, DATASET_VERSION, MODEL, RUN, SEED_RUNS, STUDY, VERDICT
-from facetmill.tracking import Tracker
+from facetmill.tracking.tags import DATASET, DATASET_VERSION, MODEL, RUN, SEED_RUNS, STUDY, VERDICT
+from facetmill.tracking.tracker import Tracker
 
 MAX_NOTE = 5000  # characters; a description of MLflow's registry holds no more
 MAX_TEXT = 300  # of what a person or a gate has said

@@ -16,12 +16,12 @@ from typing import Any, Literal
 from mlflow.exceptions import MlflowException
 
 from facetmill.errors import GateFailed, PlatformError
+from facetmill.gates.verdict import Decision
 from facetmill.registry import versions
-from facetmill.registry.gates import Decision
 from facetmill.registry.ledger import Entry, Ledger
 from facetmill.registry.notes import describe_live
-from facetmill.tags import DATASET_VERSION, PACKAGE_SHA256
-from facetmill.tracking import Tracker
+from facetmill.tracking.tags import DATASET_VERSION, PACKAGE_SHA256
+from facetmill.tracking.tracker import Tracker
 
 CHAMPION_URI = f"models:/{versions.CHAMPION}"
 

@@ -17,9 +17,9 @@ from mlflow.exceptions import MlflowException
 
 from facetmill.errors import PlatformError
 from facetmill.files import hash_folder
-from facetmill.registry.package import NAME, weights_dir
-from facetmill.tags import DICTIONARY_RUN, GIT_DIRTY, PACKAGE_SHA256, RUN
-from facetmill.tracking import Tracker
+from facetmill.serving.package import NAME, weights_dir
+from facetmill.tracking.tags import DICTIONARY_RUN, GIT_DIRTY, PACKAGE_SHA256, RUN
+from facetmill.tracking.tracker import Tracker
 
 CANDIDATES = "facets-candidates"
 LIVE = "facets"

@@ -18,10 +18,10 @@ import pandas as pd
 from mlflow.pyfunc import PyFuncModel
 
 import facetmill.training.predict  # noqa: F401  (what a package's model file imports, torch and transformers below it)
-from facetmill.models.base import GateMaps
+from facetmill.compute.device import compute_settings
+from facetmill.models.base import PictureMaps
 from facetmill.serving.request import to_product
 from facetmill.training.checkpoint import load_model
-from facetmill.training.device import compute_settings
 
 BATCH = 32
 REPEATS = 3
@@ -49,17 +49,17 @@ def write_answers(model_uri: str, tracking_uri: str, requests: str, answers: str
         lines.write(json.dumps({"load_seconds": load_seconds, "latencies": latencies}) + "\n")
 
 
-def write_gate_maps(model_dir: str, requests: str, answers: str) -> None:
+def write_picture_maps(model_dir: str, requests: str, answers: str) -> None:
     """Write how far a saved model lets the picture of each row in, as JSON: for each, null or
     `{tokens[{field, start, end, gate}], rows, columns, regions[gate]}`, all gates in 0..1."""
     rows = [json.loads(line) for line in Path(requests).read_text(encoding="utf-8").splitlines()]
     with compute_settings(THREADS):
         model = load_model(Path(model_dir))
-        found = [model.gate_maps(to_product(row)) for row in rows]
+        found = [model.picture_maps(to_product(row)) for row in rows]
     Path(answers).write_text(json.dumps([None if maps is None else _gates(maps) for maps in found], allow_nan=False))
 
 
-def _gates(maps: GateMaps) -> dict[str, Any]:
+def _gates(maps: PictureMaps) -> dict[str, Any]:
     return {
         "tokens": [{**asdict(span), "gate": gate} for span, gate in maps.tokens],
         "rows": len(maps.regions),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from facetmill.registry.package import EXAMPLES
-from facetmill.serving.ask import ask
+from facetmill.serving.package import EXAMPLES
+from facetmill.serving.query import query
 
 
 def smoke_test(model_uri: str, tracking_uri: str) -> None:
@@ -11,4 +11,4 @@ def smoke_test(model_uri: str, tracking_uri: str) -> None:
 
     Raises `PlatformError` when it does not load or answers nonsense.
     """
-    ask(model_uri, EXAMPLES, tracking_uri=tracking_uri)
+    query(model_uri, EXAMPLES, tracking_uri=tracking_uri)

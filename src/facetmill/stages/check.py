@@ -13,9 +13,9 @@ from pathlib import Path
 from facetmill.imports import unhindered_imports
 
 with unhindered_imports():
-    from facetmill.dataset.plots import write_plots
-    from facetmill.dataset.switches import switched_off
-    from facetmill.dataset.version import dataset_version
+    from facetmill.dataset.store.plots import write_plots
+    from facetmill.dataset.store.switches import switched_off
+    from facetmill.dataset.store.version import dataset_version
     from facetmill.errors import FacetmillError
     from facetmill.files import replace_folder, write_json, write_text
     from facetmill.gates.data import check_dataset

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from facetmill.dataset.corrections import read_corrections
-from facetmill.dataset.ingest import ingest
+from facetmill.dataset.intake.corrections import read_corrections
+from facetmill.dataset.intake.ingest import ingest
 from facetmill.errors import FacetmillError
 from facetmill.params import load_params
 from facetmill.sources import SOURCES

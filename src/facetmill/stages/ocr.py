@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from facetmill.dataset.ocr import read_shards
+from facetmill.dataset.pictures.ocr import read_shards
 from facetmill.errors import FacetmillError
 from facetmill.files import write_json
 from facetmill.params import load_params

@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from facetmill.dataset.regions import find_regions
+from facetmill.dataset.pictures.regions import find_regions
 from facetmill.errors import FacetmillError
 from facetmill.files import write_json
 from facetmill.params import load_params

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from facetmill.dataset.passing import pass_on_dataset
+from facetmill.dataset.pictures.passing import pass_on_dataset
 from facetmill.errors import FacetmillError
 from facetmill.files import replace_folder, write_json
 from facetmill.imports import unhindered_imports

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from facetmill.dataset.splitting import split_shards
+from facetmill.dataset.labels.splitting import split_shards
 from facetmill.errors import FacetmillError
 from facetmill.files import write_json
 from facetmill.params import load_params

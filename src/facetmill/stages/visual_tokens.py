@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from facetmill.dataset.visual_tokens import write_nothing
 from facetmill.errors import FacetmillError
 from facetmill.files import write_json
 from facetmill.imports import unhindered_imports
 from facetmill.params import load_params
+from facetmill.perception.visual_tokens import write_nothing
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
             write_json(paths.report, write_nothing(paths.out))
             return
         with unhindered_imports():
-            from facetmill.dataset.tokenizing import tokenize
+            from facetmill.dataset.pictures.tokenizing import tokenize
         write_json(paths.report, tokenize(paths.dataset, paths.out, params, print))
     except FacetmillError as error:
         raise SystemExit(str(error)) from None

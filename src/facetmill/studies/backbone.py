@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from facetmill.compute.device import compute_settings
 from facetmill.dataset.distant.base import LabelledPicture
 from facetmill.dataset.distant.labeller import require_replaceable
 from facetmill.dataset.distant.mapping import LabelMapping
@@ -22,7 +23,6 @@ from facetmill.files import replace_folder, write_json
 from facetmill.params import LabellerParams
 from facetmill.sources.demo.catalogue import draw_truth
 from facetmill.sources.demo.pictures import draw, draw_stock
-from facetmill.training.device import compute_settings
 
 SEED = 1001  # of the catalogue to learn from; with it as demo.seed a study would ask about products known from here
 PRINTED = ("Brand", "Flavor")  # shown by letters alone, too small to read in so few pixels
@@ -30,7 +30,7 @@ STOCK_PICTURES = 0.3  # share of its pictures, so that the encoder knows the bad
 
 
 def learn_backbone(
-    learning: LabellerParams, products: int, out: Path, on_line: Callable[[str], None]
+    learning: LabellerParams, products: int, out: Path, log: Callable[[str], None]
 ) -> tuple[Path, dict[str, Any]]:
     """Learn from the pictures of so many products, and write a labeller to `out`, which is replaced. Returns the folder
     inside it to name as `image_encoder`, and how well each attribute is told of held-out pictures.
@@ -42,7 +42,7 @@ def learn_backbone(
         pictures = [_draw(number, learning.image_size, Path(name)) for number in range(products)]
         mapping = _as_they_are(pictures)
         samples, _ = gather([("demo", pictures)], mapping, learning.image_size, learning.seed, Path(name) / "pixels")
-        labeller, _ = learn(samples, mapping, learning, on_line)
+        labeller, _ = learn(samples, mapping, learning, log)
         found = score(labeller, samples)
         labeller.save(folder)
         write_json(folder / "report.json", found)

@@ -22,7 +22,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from facetmill.dataset.schema import build_schema
+from facetmill.compute.device import compute_settings
+from facetmill.compute.seeding import seed_everything
+from facetmill.dataset.labels.schema import build_schema
 from facetmill.errors import DataError
 from facetmill.metrics.resampling import Rows, percentiles, resample
 from facetmill.models.jave import Jave
@@ -31,9 +33,7 @@ from facetmill.models.parts.tagging import begin
 from facetmill.params import JaveConfig, Params
 from facetmill.records import Facet, Product, Span, to_batch
 from facetmill.studies.folds import FOLDS, folds
-from facetmill.training.device import compute_settings
 from facetmill.training.loop import fit
-from facetmill.training.seeding import seed_everything
 
 RESAMPLES = 2000
 BATCH = 64
@@ -69,7 +69,7 @@ class Implicit:
 
 
 def study_implicit(
-    params: Params, products: Iterable[Product], features_dir: Path, on_line: Callable[[str], None]
+    params: Params, products: Iterable[Product], features_dir: Path, log: Callable[[str], None]
 ) -> Implicit:
     """Train and score every arm in folds of the products that have a picture and one implicit value.
 
@@ -78,7 +78,7 @@ def study_implicit(
     """
     given = list(products)
     chosen = [p for p in given if p.images and len(p.facets) == 1 and not p.facets[0].explicit]
-    on_line(f"{len(chosen)} of {len(given)} products have a picture and one implicit value")
+    log(f"{len(chosen)} of {len(given)} products have a picture and one implicit value")
     if len({product.group_id for product in chosen}) < 2 * FOLDS:
         raise DataError(f"{len(chosen)} products with a picture and one implicit value: too few for {FOLDS} folds")
     blind = replace(params.models.jave, **_TEXT)
@@ -101,7 +101,7 @@ def study_implicit(
             asked = [_listed(product, values, with_title) for product in rest]
             test = [_listed(chosen[number], values, with_title) for number in held_out]
             right[name][held_out] = _train(params, kind, config, asked, test, values, features_dir)
-            on_line(f"fold {fold + 1} of {FOLDS}, {name}: {right[name][held_out].mean():.3f}")
+            log(f"fold {fold + 1} of {FOLDS}, {name}: {right[name][held_out].mean():.3f}")
     pairs = [("both", "title"), ("both", "picture"), *((name, "majority") for name in arms)]
     attributes = [product.facets[0].attribute for product in chosen]
     return Implicit(
@@ -150,8 +150,8 @@ def _train(
         model.prepare(test, features_dir)
         model.eval()
         chunks = [test[start : start + BATCH] for start in range(0, len(test), BATCH)]
-        told = [value for chunk in chunks for value in _most_likely(model, chunk, values)]
-    return [value == product.facets[0].value for value, product in zip(told, test, strict=True)]
+        predicted = [value for chunk in chunks for value in _most_likely(model, chunk, values)]
+    return [value == product.facets[0].value for value, product in zip(predicted, test, strict=True)]
 
 
 @torch.inference_mode()
@@ -160,7 +160,7 @@ def _most_likely(model: Jave, products: Sequence[Product], values: Mapping[str, 
     batch = model.collate(products)
     _, tag_BTG = model(batch)
     tag_NG = tag_BTG.softmax(-1)[batch.text.row_N, batch.text.column_N]
-    told, first = [], 0
+    predicted, first = [], 0
     for product, reading in zip(products, batch.text.readings, strict=True):
         tag = begin(model.schema.names.index(product.facets[0].attribute)) if product.text else 0
         sure = {
@@ -174,8 +174,8 @@ def _most_likely(model: Jave, products: Sequence[Product], values: Mapping[str, 
             for value, start in _places(sorted(values.get(product.facets[0].attribute, ())))
             if start in sure
         }
-        told.append(starts[max(starts, key=lambda start: sure[start])] if starts else "")
-    return told
+        predicted.append(starts[max(starts, key=lambda start: sure[start])] if starts else "")
+    return predicted
 
 
 def _places(listed: Sequence[str]) -> list[tuple[str, int]]:

@@ -20,17 +20,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facetmill.dataset.match import find_all
-from facetmill.dataset.match import fold as fold_text
-from facetmill.dataset.ocr_cache import MAX_ENLARGEMENT
-from facetmill.dataset.ocr_engines import ENGINES, Engine
-from facetmill.dataset.schema import build_schema
+from facetmill.dataset.labels.match import find_all
+from facetmill.dataset.labels.match import fold as fold_text
+from facetmill.dataset.labels.schema import build_schema
+from facetmill.dataset.pictures.ocr_cache import MAX_ENLARGEMENT
 from facetmill.encoders.pictures import Fault, decode_unstretched, picture_bytes
 from facetmill.errors import DataError
 from facetmill.metrics.bootstrap import PairedResult, paired_rows
 from facetmill.metrics.resampling import Rows, Values, f1_of, percentiles, resample
 from facetmill.models.dictionary import Dictionary
 from facetmill.params import OcrParams, Params
+from facetmill.perception.ocr_engines import ENGINES, Engine
 from facetmill.records import Facet, Product, to_batch
 from facetmill.studies.folds import FOLDS, folds
 
@@ -105,7 +105,7 @@ class Ocr:
 def study_ocr(
     params: Params,
     products: Iterable[Product],
-    on_line: Callable[[str], None],
+    log: Callable[[str], None],
     *,
     categories: Sequence[str] = (),
     limit: int | None = None,
@@ -117,17 +117,17 @@ def study_ocr(
     fewer than two groups of products a fold, and `PlatformError` for an engine that is not installed.
     """
     chosen = _chosen(products, categories, limit)
-    on_line(f"{len(chosen)} products with a picture and facets")
+    log(f"{len(chosen)} products with a picture and facets")
     if len({product.group_id for product in chosen}) < 2 * FOLDS:
         raise DataError(f"{len(chosen)} products with a picture and facets: too few for {FOLDS} folds")
-    logs, num_pictures, num_unreadable = _read(chosen, params.ocr, on_line)
-    texts = {TITLE: chosen} | {f"{TITLE} + {log.engine.name}": _with_words(chosen, log.words) for log in logs}
+    logs, num_pictures, num_unreadable = _read(chosen, params.ocr, log)
+    texts = {TITLE: chosen} | {f"{TITLE} + {kept.engine.name}": _with_words(chosen, kept.words) for kept in logs}
     counts = {name: _score(params, shown) for name, shown in texts.items()}
     return Ocr(
         num_products=len(chosen),
         num_pictures=num_pictures,
         num_unreadable=num_unreadable,
-        engines=tuple(log.summary() for log in logs),
+        engines=tuple(kept.summary() for kept in logs),
         agreement={f"{a.engine.name}, {b.engine.name}": _agreement(a, b) for a, b in combinations(logs, 2)},
         arms=tuple(_arm(name, counts[name], _standing(shown)) for name, shown in texts.items()),
         differences={f"{b} - {a}": paired_rows(counts[b], counts[a]) for a, b in combinations(texts, 2)},
@@ -175,9 +175,7 @@ class _Log:
         )
 
 
-def _read(
-    products: Sequence[Product], params: OcrParams, on_line: Callable[[str], None]
-) -> tuple[list[_Log], int, int]:
+def _read(products: Sequence[Product], params: OcrParams, log: Callable[[str], None]) -> tuple[list[_Log], int, int]:
     """What every engine found, and how many pictures were read and how many could not be."""
     logs = [_Log(make(), len(products)) for make in ENGINES.values()]
     num_pictures = num_unreadable = 0
@@ -187,11 +185,11 @@ def _read(
             if isinstance(pixels, Fault):
                 num_unreadable += 1
                 continue
-            for log in logs if num_pictures % 2 else reversed(logs):  # neither is always the first to see a picture
-                log.read(number, pixels, params.min_confidence)
+            for kept in logs if num_pictures % 2 else reversed(logs):  # neither is always the first to see a picture
+                kept.read(number, pixels, params.min_confidence)
             num_pictures += 1
         if (number + 1) % 50 == 0:
-            on_line(f"{number + 1} of {len(products)} products read")
+            log(f"{number + 1} of {len(products)} products read")
     if not num_pictures:
         raise DataError(f"none of {num_unreadable} pictures could be read")
     return logs, num_pictures, num_unreadable
@@ -227,8 +225,8 @@ def _score(params: Params, products: Sequence[Product]) -> Rows:
         model = Dictionary.fit_vocabulary(params.models.dictionary, build_schema([to_batch(rest)]), rest)
         for product, facets in zip(held_out, model.predict(model.collate(held_out)), strict=True):
             gold, known = _pairs(product.facets), {facet.attribute for facet in product.facets} | set(product.absent)
-            told = {pair for pair in _pairs(facets) if pair[0] in known}
-            counts[place[product.group_id]] += (len(gold & told), len(told), len(gold))
+            predicted = {pair for pair in _pairs(facets) if pair[0] in known}
+            counts[place[product.group_id]] += (len(gold & predicted), len(predicted), len(gold))
     return counts
 
 
@@ -276,7 +274,7 @@ def _estimate(value: Any, resampled: Values) -> Estimate:
 
 def _examples(products: Sequence[Product], logs: Sequence[_Log]) -> Iterator[OnThePack]:
     for number, product in enumerate(products):
-        words = {log.engine.name: log.words[number] for log in logs}
+        words = {kept.engine.name: kept.words[number] for kept in logs}
         for facet in product.facets:
             on_pack = any(_stands(facet.value, " ".join(found)) for found in words.values())
             if on_pack and not _stands(facet.value, f"{product.title} {product.text}"):

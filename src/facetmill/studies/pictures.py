@@ -26,9 +26,11 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from facetmill.dataset.ingest import ingest
-from facetmill.dataset.match import match_shards
-from facetmill.dataset.splitting import split_shards
+from facetmill.compute.device import compute_settings
+from facetmill.compute.seeding import seed_everything
+from facetmill.dataset.intake.ingest import ingest
+from facetmill.dataset.labels.match import match_shards
+from facetmill.dataset.labels.splitting import split_shards
 from facetmill.metrics.awareness import Awareness, image_awareness, with_other_pictures
 from facetmill.metrics.score import score
 from facetmill.models import MODELS
@@ -37,10 +39,8 @@ from facetmill.records import AttributeSchema, Facet, Product, Split, read_produ
 from facetmill.sources import SOURCES
 from facetmill.sources.base import SourceOptions
 from facetmill.studies.backbone import learn_backbone
-from facetmill.training.device import compute_settings
 from facetmill.training.loop import fit
 from facetmill.training.predict import predict
-from facetmill.training.seeding import seed_everything
 
 LEVEL = 0.95
 BATCH = 64
@@ -96,21 +96,21 @@ class Pictures:
         return asdict(self)
 
 
-def study_pictures(params: Params, seeds: Sequence[int], on_line: Callable[[str], None]) -> Pictures:
-    """Train all arms on all seeds; a line for each training goes to `on_line`. Needs at least two seeds."""
+def study_pictures(params: Params, seeds: Sequence[int], log: Callable[[str], None]) -> Pictures:
+    """Train all arms on all seeds; a line for each training goes to `log`. Needs at least two seeds."""
     if len(seeds) < 2:
         raise ValueError("an interval over seeds needs two of them")
     training = replace(params.training, **_TRAINING)
     with tempfile.TemporaryDirectory() as name:
         features = Path(name) / "features"
         learning = replace(params.distant.training, **_BACKBONE)
-        backbone, _ = learn_backbone(learning, BACKBONE_PRODUCTS, Path(name) / "labeller", on_line)
+        backbone, _ = learn_backbone(learning, BACKBONE_PRODUCTS, Path(name) / "labeller", log)
         blind = replace(params.models.jave, **_TEXT)
         sees = replace(params.models.m_jave, **_TEXT, **_SEES, image_encoder=str(backbone))
         open_gates = replace(sees, global_gate=False, regional_gate=False)
 
         def train(name: str, key: str, config: ModelConfig, products: _Products) -> _Trained:
-            return _train(name, key, config, products, training, seeds, features, on_line)
+            return _train(name, key, config, products, training, seeds, features, log)
 
         with _catalogue(params, ONLY_THE_PICTURE_TELLS) as products:
             jave, _ = train("jave", "jave", blind, products)
@@ -171,11 +171,11 @@ def _train(
     training: TrainingParams,
     seeds: Sequence[int],
     features: Path,
-    on_line: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> _Trained:
     """One arm; and of each seed what it answers with the products' own pictures and with those of others."""
     f1: list[float] = []
-    told: list[float] = []
+    predicted: list[float] = []
     answers: list[tuple[Answers, list[Answers]]] = []
     for seed in seeds:
         seed_everything(seed)
@@ -190,9 +190,9 @@ def _train(
                 exchanged = with_other_pictures(products.pictured)
                 answers.append((own, [list(predict(model, others, BATCH)) for others in exchanged]))
         f1.append(score(products.test, found).value_f1)
-        told.append(told_apart(products.test, found))
-        on_line(f"{name}, seed {seed}: value_f1 {f1[-1]:.3f}, told apart {told[-1]:.3f}")
-    return Arm(name, tuple(f1), tuple(told)), answers
+        predicted.append(told_apart(products.test, found))
+        log(f"{name}, seed {seed}: value_f1 {f1[-1]:.3f}, told apart {predicted[-1]:.3f}")
+    return Arm(name, tuple(f1), tuple(predicted)), answers
 
 
 def told_apart(products: Sequence[Product], answers: Answers) -> float:

@@ -33,7 +33,7 @@ class Saliency:
 
 
 def study_saliency(
-    params: SaliencyParams, products: Iterable[Product], seeds: Sequence[int], on_line: Callable[[str], None]
+    params: SaliencyParams, products: Iterable[Product], seeds: Sequence[int], log: Callable[[str], None]
 ) -> Saliency:
     """Raises `DataError` for fewer than two groups of products a fold."""
     given = list(products)
@@ -43,10 +43,10 @@ def study_saliency(
     asking = replace(params, seeds=list(seeds))
     parts = []
     for fold in range(FOLDS):
-        on_line(f"fold {fold + 1} of {FOLDS}")
+        log(f"fold {fold + 1} of {FOLDS}")
         rest = [product for product in given if fold_of[product.group_id] != fold]
         held_out = [product for product in given if fold_of[product.group_id] == fold]
-        parts.append(judge(rest, held_out, asking, on_line))
+        parts.append(judge(rest, held_out, asking, log))
     judged = Judged.joined(parts)
     left_out = dict(sorted(judged.left_out["asked"].items()))
     return Saliency(len(given), left_out, tuple(seeds), params.min_dif, slots(judged, params.min_dif))

@@ -26,6 +26,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from facetmill.compute.device import compute_settings, pick_device, require_bf16
+from facetmill.compute.seeding import epoch_seed, seed_everything
 from facetmill.errors import FacetmillError
 from facetmill.files import hash_json, link_or_copy, read_json, replace_folder, write_json
 from facetmill.metrics.score import Scores, score
@@ -33,9 +35,7 @@ from facetmill.models.base import Model
 from facetmill.params import TrainingParams, to_mapping
 from facetmill.records import Product, to_row
 from facetmill.training.checkpoint import load_tensors, save_tensors
-from facetmill.training.device import compute_settings, pick_device, require_bf16
 from facetmill.training.predict import predict, text_length
-from facetmill.training.seeding import epoch_seed, seed_everything
 
 PREPARED_AT_ONCE = 256  # products whose frozen features are kept in one go: what a kill can lose
 STORING_SHARE = 0.01  # of the time may go into keeping the state of a training; a kill loses at most 100 times a store

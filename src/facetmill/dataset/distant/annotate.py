@@ -18,12 +18,12 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from facetmill.compute.device import compute_settings
+from facetmill.compute.pieces import map_pieces
 from facetmill.dataset.distant.labeller import Labeller, LearnedAttribute, load_labeller
-from facetmill.dataset.engine import map_pieces
 from facetmill.encoders.pictures import Fault, decode_picture, picture_bytes, picture_path
 from facetmill.files import hash_folder, replace_folder
 from facetmill.records import PRODUCT_SCHEMA, Facet, Product, from_batch, require_schema, shards, to_batch
-from facetmill.training.device import compute_settings
 
 _THREADS = 1  # as many on every machine, for the same last digits
 _BATCH_ROWS = 512  # of which the pixels are held at once
@@ -111,7 +111,7 @@ def annotate(
         for number, (product, attributes) in enumerate(zip(products, wanted, strict=True))
         if attributes and (picture := main_picture(product, labeller.size, pictures_root)) is not None
     }
-    told = labeller.tell(_stacked(list(pixels.values()), labeller.size))
+    predicted = labeller.tell(_stacked(list(pixels.values()), labeller.size))
     row_of = {number: row for row, number in enumerate(pixels)}
     done = []
     for number, (product, attributes) in enumerate(zip(products, wanted, strict=True)):
@@ -122,7 +122,7 @@ def annotate(
             continue
         facets = []
         for attribute in attributes:
-            confidence, place = (found.item() for found in told[attribute.name][row_of[number]].max(0))
+            confidence, place = (found.item() for found in predicted[attribute.name][row_of[number]].max(0))
             if confidence < min_confidence:
                 counts.num_abstained += 1
                 continue

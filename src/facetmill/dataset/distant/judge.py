@@ -42,7 +42,7 @@ class Judgement:
 @dataclass(frozen=True)
 class _Answer:
     manual: str
-    told: str
+    predicted: str
     confidence: float
     group: str
 
@@ -73,11 +73,11 @@ def _answers(labeller: Labeller, products: list[Product]) -> Iterator[tuple[str,
             pixels.append(picture)
     if not asked:
         return
-    told = labeller.tell(np.stack(pixels))
+    predicted = labeller.tell(np.stack(pixels))
     for row, (product, manual) in enumerate(asked):
         for attribute in labeller.attributes:
             if attribute.name in manual:
-                confidence, place = (found.item() for found in told[attribute.name][row].max(0))
+                confidence, place = (found.item() for found in predicted[attribute.name][row].max(0))
                 value = attribute.values[int(place)]
                 yield attribute.name, _Answer(manual[attribute.name], value, confidence, product.group_id)
 
@@ -96,7 +96,7 @@ def _judgement(attribute: LearnedAttribute, answers: list[_Answer], min_confiden
     sure = [answer for answer in answers if answer.confidence >= min_confidence]
     confusion: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for answer in sure:
-        confusion[answer.manual][answer.told] += 1
+        confusion[answer.manual][answer.predicted] += 1
     return Judgement(
         num_manual=len(answers),
         num_learnable=sum(answer.manual in attribute.values for answer in answers),
@@ -105,10 +105,10 @@ def _judgement(attribute: LearnedAttribute, answers: list[_Answer], min_confiden
         answered=_quality(sure),
         learnable=_quality([answer for answer in sure if answer.manual in attribute.values]),
         forced=_quality(answers),
-        confusion={manual: dict(sorted(told.items())) for manual, told in sorted(confusion.items())},
+        confusion={manual: dict(sorted(predicted.items())) for manual, predicted in sorted(confusion.items())},
     )
 
 
 def _quality(answers: list[_Answer]) -> Quality | None:
     _, groups = np.unique(np.array([answer.group for answer in answers], str), return_inverse=True)
-    return quality([answer.told for answer in answers], [answer.manual for answer in answers], groups)
+    return quality([answer.predicted for answer in answers], [answer.manual for answer in answers], groups)

@@ -15,12 +15,12 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 from torch.nn import functional
 
+from facetmill.compute.seeding import epoch_seed
 from facetmill.dataset.distant.classifier import PictureClassifier
 from facetmill.dataset.distant.samples import UNKNOWN, Samples
 from facetmill.encoders.augment import augment
 from facetmill.params import LabellerParams
 from facetmill.records import Split
-from facetmill.training.seeding import epoch_seed
 
 BATCH_READ = 256  # pictures told at once, without gradients
 TEMPERATURES = (0.05, 20.0)
@@ -32,7 +32,7 @@ def fit(
     columns: Sequence[int],
     judged: Sequence[int],
     params: LabellerParams,
-    on_line: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> int:
     """Train in place on the attributes `columns` of the samples, and leave the weights of the best epoch, counted from
     1, which is returned.
@@ -77,7 +77,7 @@ def fit(
             schedule.step()
             total += float(loss.detach()) * len(batch)
         score = _macro_accuracy(classifier, samples, value_PA, judged)
-        on_line(f"epoch {epoch} of {params.epochs}: loss {total / len(train):.3f}, validation {score:.3f}")
+        log(f"epoch {epoch} of {params.epochs}: loss {total / len(train):.3f}, validation {score:.3f}")
         if score > best_score:
             best, best_score = epoch, score
             best_weights = {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
@@ -132,9 +132,9 @@ def _macro_accuracy(
 ) -> float:
     classifier.eval()
     chosen = _known(samples, value_PA, "validation")
-    told = [logits_PV.argmax(1).numpy() for logits_PV in logits_of(classifier, samples.pixels_P3SS[chosen])]
+    predicted = [logits_PV.argmax(1).numpy() for logits_PV in logits_of(classifier, samples.pixels_P3SS[chosen])]
     means = []
     for a in judged:
         true_P = value_PA[chosen, a]
-        means.append(np.mean([(told[a][true_P == v] == v).mean() for v in np.unique(true_P[true_P != UNKNOWN])]))
+        means.append(np.mean([(predicted[a][true_P == v] == v).mean() for v in np.unique(true_P[true_P != UNKNOWN])]))
     return float(np.mean(means))

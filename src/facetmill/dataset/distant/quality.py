@@ -39,12 +39,12 @@ class Quality:
     gain: Share
 
 
-def quality(told: Sequence[str], true: Sequence[str], groups: _Ints) -> Quality | None:
+def quality(predicted: Sequence[str], true: Sequence[str], groups: _Ints) -> Quality | None:
     """Told against true values, one of each; None where there are none. `groups` numbers what is drawn together."""
     if not len(true):
         return None
     values, true_P = np.unique(np.array(true, object).astype(str), return_inverse=True)
-    right_P = (np.array(told, object) == np.array(true, object)).astype(np.int64)
+    right_P = (np.array(predicted, object) == np.array(true, object)).astype(np.int64)
     counts = np.bincount(true_P)
     majority = str(values[counts.argmax()])
     ones = np.ones_like(right_P)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from facetmill.dataset.distant.base import LabelledPicture, Labels
 from facetmill.dataset.distant.mapping import LabelMapping
-from facetmill.dataset.splitting import hash_group, split_limits
+from facetmill.dataset.labels.splitting import hash_group, split_limits
 from facetmill.encoders.pictures import Fault, decode_picture, picture_bytes
 from facetmill.errors import DataError
 from facetmill.records import SPLITS, Split
@@ -107,8 +107,8 @@ def gather(
     with pixels_path.open("wb") as stream:
         for source, picture in _pictures(sets, intake):
             _note_labels(source, picture.labels, mapping, seen, intake)
-            told = _unambiguous(mapping.meant(source, picture.labels), intake)
-            if not told:
+            predicted = _unambiguous(mapping.meant(source, picture.labels), intake)
+            if not predicted:
                 continue
             data = picture_bytes(picture.path)
             pixels = data if isinstance(data, Fault) else decode_picture(data, size)
@@ -117,7 +117,7 @@ def gather(
                 continue
             stream.write(pixels.tobytes())
             intake.taken[source] += 1
-            meant.append(told)
+            meant.append(predicted)
             groups.append(f"{source}/{picture.group}")
     intake.warnings += [
         f"{source}: no picture has the {task} {label!r}, which the mapping gives a meaning"
@@ -159,7 +159,7 @@ def _unambiguous(meant: Mapping[str, set[str]], intake: Intake) -> dict[str, str
 def _values_found(
     mapping: LabelMapping, attribute: str, meant: Sequence[Mapping[str, str]], intake: Intake
 ) -> tuple[str, ...]:
-    counts = Counter(told[attribute] for told in meant if attribute in told)
+    counts = Counter(predicted[attribute] for predicted in meant if attribute in predicted)
     found = tuple(value for value in mapping.values_of(attribute) if counts[value])
     intake.warnings += [
         f"{attribute}: no picture shows {value!r}" for value in mapping.values_of(attribute) if not counts[value]
@@ -181,9 +181,9 @@ def _samples(
     value_PA = np.full((len(meant), len(attributes)), UNKNOWN, np.int64)
     for a, attribute in enumerate(attributes):
         place = {value: v for v, value in enumerate(values[a])}
-        for p, told in enumerate(meant):
-            if attribute in told:
-                value_PA[p, a] = place[told[attribute]]
+        for p, predicted in enumerate(meant):
+            if attribute in predicted:
+                value_PA[p, a] = place[predicted[attribute]]
     names = {group: number for number, group in enumerate(dict.fromkeys(groups))}
     hashes = np.array([hash_group(name, seed) for name in names], np.uint64)
     limits = split_limits(np.sort(hashes), validation=0.1, test=0.1)

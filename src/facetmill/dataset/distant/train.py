@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from facetmill.compute.device import compute_settings, pick_device
+from facetmill.compute.seeding import seed_everything
 from facetmill.dataset.distant.classifier import PictureClassifier
 from facetmill.dataset.distant.label_sources import LABEL_SOURCES, parse_labels
 from facetmill.dataset.distant.labeller import Labeller, LearnedAttribute, require_replaceable
@@ -20,12 +22,10 @@ from facetmill.dataset.distant.samples import UNKNOWN, Samples, gather
 from facetmill.encoders.vision import build_image_encoder
 from facetmill.files import replace_folder, write_json
 from facetmill.params import LabellerParams, to_mapping
-from facetmill.training.device import compute_settings, pick_device
-from facetmill.training.seeding import seed_everything
 
 
 def train_labeller(
-    labels: Sequence[str], mapping_path: Path, out: Path, params: LabellerParams, on_line: Callable[[str], None]
+    labels: Sequence[str], mapping_path: Path, out: Path, params: LabellerParams, log: Callable[[str], None]
 ) -> dict[str, Any]:
     """Learn from picture sets named `format:folder`; write the labeller to `out`, replacing it, and return its report.
 
@@ -39,9 +39,9 @@ def train_labeller(
         read = [(name, LABEL_SOURCES[name].read(path)) for name, path in sets]
         samples, intake = gather(read, mapping, params.image_size, params.seed, Path(scratch) / "pixels")
         for warning in intake.warnings:
-            on_line(f"warning: {warning}")
-        on_line(f"{len(samples.value_PA)} pictures for {', '.join(samples.attributes)}")
-        labeller, best_epochs = learn(samples, mapping, params, on_line)
+            log(f"warning: {warning}")
+        log(f"{len(samples.value_PA)} pictures for {', '.join(samples.attributes)}")
+        labeller, best_epochs = learn(samples, mapping, params, log)
         report = {
             "labels": list(labels),
             "mapping": mapping_path.name,
@@ -57,7 +57,7 @@ def train_labeller(
 
 
 def learn(
-    samples: Samples, mapping: LabelMapping, params: LabellerParams, on_line: Callable[[str], None]
+    samples: Samples, mapping: LabelMapping, params: LabellerParams, log: Callable[[str], None]
 ) -> tuple[Labeller, list[int]]:
     """A calibrated labeller, and the best epoch of each of its networks.
 
@@ -75,7 +75,7 @@ def learn(
         num_values = [len(samples.values[a]) for a in columns]
         network = PictureClassifier(build_image_encoder(params), num_values, params.dropout).to(device)
         judged = [place for place, a in enumerate(columns) if a in annotated]
-        best_epochs.append(fit(network, samples, columns, judged or range(len(columns)), params, on_line))
+        best_epochs.append(fit(network, samples, columns, judged or range(len(columns)), params, log))
         validation = samples.of("validation")
         logits = logits_of(network, samples.pixels_P3SS[validation])
         for head, a in enumerate(columns):
@@ -98,12 +98,14 @@ def learn(
 def score(labeller: Labeller, samples: Samples) -> dict[str, Any]:
     """The quality of each attribute on the test pictures that show it."""
     test = samples.of("test")
-    told = labeller.tell(samples.pixels_P3SS[test])
+    predicted = labeller.tell(samples.pixels_P3SS[test])
     found = {}
     for attribute in labeller.attributes:
         true_P = samples.value_PA[test, samples.attributes.index(attribute.name)]
         known = true_P != UNKNOWN
-        values_told = [attribute.values[v] for v in told[attribute.name].argmax(1)[torch.from_numpy(known)].tolist()]
+        values_told = [
+            attribute.values[v] for v in predicted[attribute.name].argmax(1)[torch.from_numpy(known)].tolist()
+        ]
         values_true = [attribute.values[v] for v in true_P[known].tolist()]
         result = quality(values_told, values_true, samples.group_P[test][known])
         found[attribute.name] = None if result is None else asdict(result)

@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from facetmill.dataset.passing import pass_on_dataset
+from facetmill.dataset.pictures.passing import pass_on_dataset
 from facetmill.dataset.saliency.judge import Slot, judge, slots
 from facetmill.files import replace_folder, write_text
 from facetmill.params import SaliencyParams
 from facetmill.records import AttributeSchema, Product, read_products
 
 
-def ascribe(source_dir: Path, out_dir: Path, params: SaliencyParams, on_line: Callable[[str], None]) -> dict[str, Any]:
+def ascribe(source_dir: Path, out_dir: Path, params: SaliencyParams, log: Callable[[str], None]) -> dict[str, Any]:
     """Train on the train split, judge on validation, and write the dataset to `out_dir`, replaced as a whole. Returns
     the report: a row for each attribute of validation, and the products left out of either split by reason.
 
@@ -24,7 +24,7 @@ def ascribe(source_dir: Path, out_dir: Path, params: SaliencyParams, on_line: Ca
     train, validation = (
         sample(read_products(source_dir / split), params.max_products) for split in ("train", "validation")
     )
-    judged = judge(train, validation, params, on_line, source_dir.absolute().parent)
+    judged = judge(train, validation, params, log, source_dir.absolute().parent)
     found = slots(judged, params.min_dif)
     with replace_folder(out_dir) as folder:
         num_products = pass_on_dataset(source_dir, folder)

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facetmill.compute.device import compute_settings, pick_device
+from facetmill.compute.seeding import seed_everything
 from facetmill.dataset.saliency.networks import Guesser, Task, fit, right
-from facetmill.dataset.saliency.questions import Pictured, ask, pictured
+from facetmill.dataset.saliency.questions import Pictured, pictured, questions_about
 from facetmill.encoders.text import build_text_encoder
 from facetmill.encoders.vision import build_image_encoder
 from facetmill.metrics.resampling import Rows, percentiles, resample
 from facetmill.params import SaliencyParams
 from facetmill.records import Modality, Product
-from facetmill.training.device import compute_settings, pick_device
-from facetmill.training.seeding import seed_everything
 
 RESAMPLES = 2000
 MIN_QUESTIONS = 10  # of an attribute; fewer say nothing, and it stays undecided
@@ -72,7 +72,7 @@ def judge(
     train: Iterable[Product],
     held_out: Iterable[Product],
     params: SaliencyParams,
-    on_line: Callable[[str], None],
+    log: Callable[[str], None],
     pictures_root: Path = Path(),
 ) -> Judged:
     """Train both networks with every seed on some products, and ask them about others.
@@ -87,7 +87,7 @@ def judge(
             for looks in (False, True):
                 hits[looks].append(_hits(known, asked, params, seed, looks))
                 share = float(hits[looks][-1].mean()) if len(hits[looks][-1]) else 0.0
-                on_line(f"seed {seed}, {'text and picture' if looks else 'text alone'}: {share:.3f} right")
+                log(f"seed {seed}, {'text and picture' if looks else 'text alone'}: {share:.3f} right")
     facets = [(facet.attribute, product.group_id) for product in asked.products for facet in product.facets]
     text_X, picture_X = (np.stack(hits[looks]).astype(np.int64).sum(axis=0) for looks in (False, True))
     names, groups = [name for name, _ in facets], [group for _, group in facets]
@@ -106,7 +106,7 @@ def slots(judged: Judged, min_dif: float) -> tuple[Slot, ...]:
 def _hits(known: Pictured, asked: Pictured, params: SaliencyParams, seed: int, looks: bool) -> NDArray[np.bool_]:
     seed_everything(seed)
     encoder, tokenizer = build_text_encoder(params, [f"{product.title}\n{product.text}" for product in known.products])
-    train, held_out = ask(known, tokenizer), ask(asked, tokenizer)
+    train, held_out = questions_about(known, tokenizer), questions_about(asked, tokenizer)
     if not len(train) or not len(held_out):
         return np.empty(len(held_out), np.bool_)
     values = sorted(set(train.answers))

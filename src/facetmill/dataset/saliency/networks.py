@@ -26,14 +26,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from facetmill.compute.seeding import epoch_seed
 from facetmill.dataset.saliency.questions import Answer, Questions
 from facetmill.encoders.augment import augment
 from facetmill.encoders.text import TextEncoder
 from facetmill.encoders.tokens import Tokenizer
 from facetmill.encoders.vision import ImageEncoder
-from facetmill.models.parts.windows import TextBatch, text_batch, text_states
+from facetmill.encoders.windows import TextBatch, text_batch, text_states
 from facetmill.params import SaliencyParams
-from facetmill.training.seeding import epoch_seed
 
 BATCH_READ = 128  # questions answered at once, without gradients
 UNKNOWN = -1  # an answer that training does not have
@@ -134,11 +134,11 @@ def fit(guesser: Guesser, task: Task, tokenizer: Tokenizer, params: SaliencyPara
 def right(guesser: Guesser, task: Task, tokenizer: Tokenizer, params: SaliencyParams) -> NDArray[np.bool_]:
     """Which questions are answered rightly, bool [X]; an answer that training does not have never is."""
     guesser.eval()
-    told = []
+    predicted = []
     for start in range(0, len(task.questions), BATCH_READ):
         chosen = np.arange(start, min(start + BATCH_READ, len(task.questions)))
-        told.append(_answer(guesser, task.questions, chosen, tokenizer, params.window).argmax(1).cpu().numpy())
-    hits: NDArray[np.bool_] = np.concatenate(told) == task.answer_X if told else np.empty(0, np.bool_)
+        predicted.append(_answer(guesser, task.questions, chosen, tokenizer, params.window).argmax(1).cpu().numpy())
+    hits: NDArray[np.bool_] = np.concatenate(predicted) == task.answer_X if predicted else np.empty(0, np.bool_)
     return hits
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from facetmill.encoders.pictures import Fault, decode_picture, picture_bytes, picture_path
 from facetmill.encoders.tokens import Tokenizer
-from facetmill.models.parts.windows import Reading, read
+from facetmill.encoders.windows import Reading, read
 from facetmill.records import Facet, Product, Span
 
 Answer = tuple[str, str]  # attribute, value
@@ -80,7 +80,7 @@ def pictured(products: Iterable[Product], size: int, root: Path) -> Pictured:
     return Pictured(kept, np.stack(pixels) if pixels else np.empty((0, 3, size, size), np.uint8), left_out)
 
 
-def ask(given: Pictured, tokenizer: Tokenizer) -> Questions:
+def questions_about(given: Pictured, tokenizer: Tokenizer) -> Questions:
     """Every facet of the products as a question."""
     texts = read(given.products, tokenizer)
     names = sorted({facet.attribute for product in given.products for facet in product.facets})

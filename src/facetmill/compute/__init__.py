@@ -1,0 +1,1 @@
+"""How this machine computes: devices, seeds, and pure functions mapped over pieces of data."""

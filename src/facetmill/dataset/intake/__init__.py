@@ -1,0 +1,1 @@
+"""From data in any format to shards of checked products."""

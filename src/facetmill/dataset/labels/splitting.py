@@ -1,0 +1,261 @@
+"""Train, validation and test by product group, so that no listing of a trained product is ever tested.
+
+Each group gets a 64-bit number from a keyed hash of its id. The lowest numbers are the test split, the next ones
+validation, the rest train; the two limits are quantiles over the groups that exist, so the shares are exact (to one
+group) in a small catalogue too. The numbers do not depend on the order of the data, and a group keeps its number
+when others come or go.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, fields
+from functools import partial
+from hashlib import blake2b
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from facetmill.compute.pieces import map_pieces
+from facetmill.dataset.labels.schema import SchemaCounts
+from facetmill.errors import ParamsError
+from facetmill.files import hash_file, replace_folder, scratch_beside, write_json, write_text
+from facetmill.params import SplitParams
+from facetmill.records import PRODUCT_SCHEMA, SCHEMA_VERSION, SPLITS, Split, read_batches, read_shard, shards
+
+_PIECE_ROWS = 50_000
+_Hashes = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class SplitLimits:
+    """Groups hashed below `test` are the test split, others below `validation` the validation split."""
+
+    test: int
+    validation: int
+
+    def of(self, hashes: _Hashes) -> npt.NDArray[np.intp]:
+        """The split of each hash, as its place in `SPLITS`."""
+        limits = [self.test, self.validation]  # 2**64, "above all", does not fit in a uint64
+        below_test, below_validation = (hashes < limit if limit < 2**64 else hashes == hashes for limit in limits)
+        places = [SPLITS.index("test"), SPLITS.index("validation")]
+        return np.select([below_test, below_validation], places, default=SPLITS.index("train"))
+
+
+@dataclass
+class _SplitCounts:
+    num_products: int = 0
+    num_groups: int = 0
+    num_facets: int = 0
+    num_explicit: int = 0
+    num_implicit: int = 0
+    num_distant: int = 0
+    num_distant_dropped: int = 0
+
+    def __add__(self, other: _SplitCounts) -> _SplitCounts:
+        return _SplitCounts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Neighbouring shards of the source that one process splits at a time. Its shards of the splits are written beside
+    `target`, which gets the `SchemaCounts` of its part of train."""
+
+    sources: tuple[Path, ...]
+    target: Path
+
+
+@dataclass
+class _Part:
+    """What a piece has of one split. Without products there is no shard."""
+
+    shard: Path
+    counts: _SplitCounts = field(default_factory=_SplitCounts)
+    sha256: str = ""
+
+
+def split_shards(source_dir: Path, out_dir: Path, params: SplitParams) -> dict[str, Any]:
+    """Write the frozen dataset to `out_dir`, replacing it as a whole, and return the report.
+
+    `out_dir` gets `train/`, `validation/` and `test/` with shards `part-*.parquet` whose `split` is set, `schema.json`
+    (an `AttributeSchema`, from train alone) and `manifest.json`: counts, and each shard's name, rows and SHA-256.
+    Distant facets stay in train alone: what a picture classifier says must not be what quality is measured by, so
+    validation and test lose theirs, counted (`num_distant_dropped`). The hash decides also where a source came with
+    splits of its own; the report counts those products (`num_source_splits_replaced`). Raises `ParamsError` when the
+    shares leave nothing to train on.
+
+    Of every 50,000 products or so each split gets a shard, and any process may do that (see `engine.py`): of this
+    machine `params.workers`. The output depends on none of that. Memory is that of a record batch a process, 8 bytes
+    for each group, and the distinct values.
+    """
+    hashes, num_replaced = _distinct_hashes(source_dir, params.seed)
+    limits = split_limits(hashes, validation=params.validation, test=params.test)
+    num_groups = np.bincount(limits.of(hashes), minlength=len(SPLITS))
+    with replace_folder(out_dir) as folder, scratch_beside(out_dir) as scratch:
+        pieces = _pieces(source_dir, scratch.absolute())
+        done = map_pieces(partial(_split_piece, limits=limits, seed=params.seed), pieces, params.workers)
+        schema = SchemaCounts()
+        for piece in pieces:
+            schema.add_written(piece.target)
+        write_text(folder / "schema.json", schema.schema().to_json() + "\n")
+        splits: dict[str, Any] = {}
+        manifest: dict[str, Any] = {}
+        for place, split in enumerate(SPLITS):
+            parts = [parts[split] for parts in done]
+            counts = sum((part.counts for part in parts), _SplitCounts(num_groups=int(num_groups[place])))
+            splits[split] = asdict(counts)
+            manifest[split] = {**splits[split], "shards": _gather(parts, folder / split)}
+        write_json(folder / "manifest.json", {"schema_version": SCHEMA_VERSION, "splits": manifest})
+    return {"num_source_splits_replaced": num_replaced, **splits}
+
+
+def _pieces(source_dir: Path, scratch: Path) -> list[_Piece]:
+    """Neighbouring shards together, as many as have at most `_PIECE_ROWS`."""
+    together: list[list[Path]] = []
+    num_rows = 0
+    for path in shards(source_dir.absolute()):
+        more = pq.read_metadata(path).num_rows
+        if not together or num_rows + more > _PIECE_ROWS:
+            together.append([])
+            num_rows = 0
+        together[-1].append(path)
+        num_rows += more
+    return [_Piece(tuple(paths), scratch / f"{number:05d}.json") for number, paths in enumerate(together)]
+
+
+def _split_piece(piece: _Piece, limits: SplitLimits, seed: int) -> dict[Split, _Part]:
+    # Two workers may be at one piece, if the first was given up: each has its own target, and so its own shards.
+    parts = {split: _Part(piece.target.with_name(f"{piece.target.name}.{split}.parquet")) for split in SPLITS}
+    writers: dict[Split, pq.ParquetWriter] = {}
+    schema = SchemaCounts()
+    with ExitStack() as stack:
+        for batch in chain.from_iterable(map(read_shard, piece.sources)):
+            places = limits.of(_hash_column(batch.column("group_id"), seed))
+            for place, split in enumerate(SPLITS):
+                own = _with_split(batch.filter(pa.array(places == place)), split)
+                if not own.num_rows:
+                    continue
+                if split == "train":
+                    schema.count(own)
+                else:
+                    own, num_dropped = _without_distant(own)
+                    parts[split].counts.num_distant_dropped += num_dropped
+                _count(parts[split].counts, own)
+                if split not in writers:
+                    shard = pq.ParquetWriter(parts[split].shard, PRODUCT_SCHEMA, compression="zstd")
+                    writers[split] = stack.enter_context(shard)
+                writers[split].write_batch(own)
+    for split in writers:
+        parts[split].sha256 = hash_file(parts[split].shard)
+    schema.write(piece.target)
+    return parts
+
+
+def _gather(parts: Sequence[_Part], folder: Path) -> list[dict[str, Any]]:
+    """Move the shards of one split into their folder, in order; the name, rows and SHA-256 of each."""
+    folder.mkdir()
+    listed: list[dict[str, Any]] = []
+    for part in parts:
+        if part.counts.num_products:
+            name = f"part-{len(listed):05d}.parquet"
+            os.replace(part.shard, folder / name)
+            listed.append({"name": name, "num_rows": part.counts.num_products, "sha256": part.sha256})
+    return listed
+
+
+def split_limits(hashes: _Hashes, *, validation: float, test: float) -> SplitLimits:
+    """Limits that give each split its share (0..1) of the groups, whose distinct hashes are sorted.
+
+    Shares are rounded to whole groups. From three groups on, a split whose share is above 0 gets at least one group;
+    train always keeps one. Raises `ParamsError` where validation and test together are 1 or more.
+    """
+    if validation + test >= 1:
+        raise ParamsError(
+            f"split.validation = {validation} and split.test = {test}: together they leave no share for training"
+        )
+    total = len(hashes)
+    at_least = 1 if total >= 3 else 0
+    num_test, num_validation = (max(round(total * share), at_least) if share else 0 for share in (test, validation))
+    while num_test + num_validation >= max(total, 1):  # only rounding up in a tiny catalogue can take the last group
+        num_test, num_validation = (
+            (num_test - 1, num_validation) if num_test > num_validation else (num_test, num_validation - 1)
+        )
+    return SplitLimits(_limit(hashes, num_test), _limit(hashes, num_test + num_validation))
+
+
+def hash_group(group_id: str, seed: int) -> int:
+    """A number in 0..2**64 - 1 that decides the split of a group."""
+    return int.from_bytes(_digest(group_id, seed, b"split"))
+
+
+def in_subset(group_id: str, share: float, seed: int) -> bool:
+    """Whether a group belongs to the low-resource subset of `share` (0..1) of all groups.
+
+    Subsets of one seed are nested: who is in the share 0.2 is in the share 0.5. They say nothing of the split.
+    """
+    return int.from_bytes(_digest(group_id, seed, b"subset")) < share * 2**64
+
+
+def _digest(group_id: str, seed: int, purpose: bytes) -> bytes:
+    return blake2b(group_id.encode(), digest_size=8, key=str(seed).encode()[:64], person=purpose).digest()
+
+
+def _limit(hashes: _Hashes, num_below: int) -> int:
+    """The number that exactly `num_below` of the sorted distinct hashes are below."""
+    return int(hashes[num_below]) if num_below < len(hashes) else 2**64
+
+
+def _hash_column(group_ids: pa.StringArray, seed: int) -> _Hashes:
+    joined = b"".join(_digest(group_id, seed, b"split") for group_id in group_ids.to_pylist())
+    return np.frombuffer(joined, dtype=">u8").astype(np.uint64)
+
+
+def _distinct_hashes(source_dir: Path, seed: int) -> tuple[_Hashes, int]:
+    """The sorted hashes of all groups, 8 bytes each, and the number of products that came with a split."""
+    distinct, waiting = np.empty(0, np.uint64), [np.empty(0, np.uint64)]
+    num_given = 0
+    for batch in read_batches(source_dir, columns=("group_id", "split")):
+        waiting.append(np.unique(_hash_column(batch.column("group_id"), seed)))
+        num_given += batch.num_rows - batch.column("split").null_count
+        if sum(map(len, waiting)) > len(distinct) + 2**20:  # merge now and then: memory stays that of the groups
+            distinct, waiting = np.unique(np.concatenate([distinct, *waiting])), []
+    return np.unique(np.concatenate([distinct, *waiting])), num_given
+
+
+def _with_split(batch: pa.RecordBatch, split: Split) -> pa.RecordBatch:
+    place = PRODUCT_SCHEMA.names.index("split")
+    return batch.set_column(place, PRODUCT_SCHEMA.field("split"), pa.repeat(split, batch.num_rows))
+
+
+def _without_distant(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
+    """The batch without its distant facets, and how many those were."""
+    facets = batch.column("facets")
+    distant = pc.equal(facets.flatten().field("provenance"), "distant")
+    num_distant = pc.sum(distant).as_py() or 0
+    if not num_distant:
+        return batch, 0
+    kept = pc.invert(distant)
+    product_of = pc.list_parent_indices(facets).filter(kept).to_numpy()
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(product_of, minlength=batch.num_rows))])
+    field = PRODUCT_SCHEMA.field("facets")
+    column = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), facets.flatten().filter(kept), type=field.type)
+    return batch.set_column(PRODUCT_SCHEMA.names.index("facets"), field, column), num_distant
+
+
+def _count(counts: _SplitCounts, batch: pa.RecordBatch) -> None:
+    facets = batch.column("facets").flatten()
+    spans = facets.field("spans")
+    num_explicit = pc.sum(pc.greater(pc.list_value_length(spans), 0)).as_py() or 0
+    counts.num_products += batch.num_rows
+    counts.num_facets += len(spans)
+    counts.num_explicit += num_explicit
+    counts.num_implicit += len(spans) - num_explicit
+    counts.num_distant += pc.sum(pc.equal(facets.field("provenance"), "distant")).as_py() or 0

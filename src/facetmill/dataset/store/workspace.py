@@ -1,0 +1,307 @@
+"""One folder a dataset: where its stages run under DVC, apart from every other dataset.
+
+A workspace is named after its data and a hash of the parameters that shape it, so two datasets, or two ways to build
+one, never overwrite each other. A lock keeps a second build of the same dataset waiting, and keeps a build waiting
+while somebody is `reading`. All workspaces share one DVC cache: what a stage made once is taken from there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import yaml
+
+from facetmill.archives import require_unpacked
+from facetmill.dataset.store import dvc, switches
+from facetmill.dataset.store.version import Dataset
+from facetmill.errors import DataError, ParamsError
+from facetmill.files import hash_json, write_text
+from facetmill.params import Params, to_mapping
+from facetmill.records import Product, Split
+from facetmill.sources import SOURCES, parse_data
+
+#: What DVC needs to bring back what it has made; every training run keeps them.
+DVC_FILES = ("dvc.yaml", "dvc.lock", "params.yaml")
+
+_DEMO_PATH = Path("src/facetmill/sources/demo")
+_OUTS = (
+    *("ingested", "read", "located", "matched", "supervised", "divided", "dataset", "visual_tokens"),
+    *("checked", "plots", "reports"),
+)
+#: Of params.yaml, what shapes a dataset.
+_SECTIONS = ("dataset", "ocr", "regions", "match", "distant", "split", "saliency", "visual_tokens", "check")
+
+Setting = TypeVar("Setting", str, str | None)
+
+#: Settings that name a network or something else, and are words of ours even where a folder is called so.
+_NO_FOLDERS = ("grid", "proposals", "train", "packaged", "bilstm", "config")
+
+_CACHED = re.compile(r"Stage '(\w+)' (?:didn't change, skipping|is cached - skipping run)")
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """A built dataset, which stages had to run for it, which were as before or taken from the cache, and the wall
+    time in seconds."""
+
+    dataset: Dataset
+    stages_run: list[str]
+    stages_cached: list[str]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        dataset = self.dataset
+        splits = {split: counts["num_products"] for split, counts in dataset.manifest["splits"].items()}
+        return {
+            "name": dataset.name,
+            "version": dataset.version,
+            "products": splits,
+            "stages_run": self.stages_run,
+            "stages_cached": self.stages_cached,
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def resolve(root: Path, params: Params, data: str | None) -> Params:
+    """The parameters with the data of one run, its paths absolute.
+
+    `data` is "format:path", the path taken from the working directory; without it params.yaml decides, its paths taken
+    from `root`. "demo:" has no path, for it is drawn by code. Raises `DataError` for an unknown format or a path that
+    does not exist; a format that is unknown in `params` is a `ParamsError`.
+    """
+    dataset = params.dataset
+    base = root
+    if data is not None:
+        name, path = parse_data(data)
+        if name == "demo" and path:
+            raise DataError(f"data {data!r}: the demo catalogue takes no path; write 'demo:'")
+        if name != "demo":
+            base = Path.cwd()
+            if not path:
+                raise DataError(f"data {data!r}: no path after {name!r}")
+        dataset = replace(dataset, format=name, path=path or str(_DEMO_PATH))
+    if dataset.format not in SOURCES:
+        raise ParamsError(f"dataset.format = {dataset.format!r}: known are {', '.join(SOURCES)}")
+    found = Path(os.path.abspath(base / Path(dataset.path).expanduser()))
+    if not found.exists():
+        raise DataError(f"{dataset.format} data: no such file or folder: {found}")
+    require_unpacked(found)
+    images = str(Path(os.path.abspath(root / dataset.images))) if dataset.images else None
+    if images and dataset.format != "demo" and not Path(images).is_dir():
+        raise DataError(f"dataset.images = {dataset.images!r}: no such folder: {images}")
+    corrections = str(Path(os.path.abspath(root / dataset.corrections))) if dataset.corrections else None
+    if corrections and not Path(corrections).is_file():
+        raise DataError(f"dataset.corrections = {dataset.corrections!r}: no such file: {corrections}")
+    labeller = str(Path(os.path.abspath(root / params.distant.labeller))) if params.distant.labeller else None
+    if labeller and not Path(labeller).is_dir():
+        raise DataError(f"distant.labeller = {params.distant.labeller!r}: no such folder: {labeller}")
+    return replace(
+        params,
+        dataset=replace(dataset, path=str(found), images=images, corrections=corrections),
+        regions=replace(params.regions, kind=_absolute_network(root, params.regions.kind)),
+        distant=replace(params.distant, labeller=labeller),
+        saliency=replace(
+            params.saliency,
+            encoder=_absolute_network(root, params.saliency.encoder),
+            image_encoder=_absolute_network(root, params.saliency.image_encoder),
+        ),
+        visual_tokens=replace(params.visual_tokens, codebook=_absolute_network(root, params.visual_tokens.codebook)),
+    )
+
+
+def workspace_dir(root: Path, params: Params) -> Path:
+    """Where the dataset of resolved parameters lives: `root/data/<format>-<name>-<hash>`."""
+    sections = {name: to_mapping(getattr(params, name)) for name in _SECTIONS}
+    for section in sections.values():
+        section.pop("workers", None)  # changes how fast, not what
+    del sections["distant"]["training"]  # made the labeller, which is what counts
+    if params.dataset.format == "demo":
+        sections["demo"] = to_mapping(params.demo)
+        slug = "demo"
+    else:
+        slug = f"{params.dataset.format}-{Path(params.dataset.path).stem}"
+    slug = re.sub(r"[^a-z0-9]+", "-", slug.lower()).strip("-")[:48]
+    return root / "data" / f"{slug}-{hash_json(sections)[:8]}"
+
+
+def prepare(root: Path, params: Params) -> Path:
+    """Make the workspace of resolved parameters, or bring it up to date; what is equal is not rewritten.
+
+    It holds params.yaml, a dvc.yaml, a link to the source code and DVC's settings.
+    """
+    root = root.resolve()
+    folder = workspace_dir(root, params)
+    text = yaml.safe_dump(_in_workspace(root, params), allow_unicode=True, sort_keys=False)
+    furnish(root, folder, {"params.yaml": text, "dvc.yaml": _stages(root, params)})
+    return folder
+
+
+def find(root: Path, version: str) -> Dataset | None:
+    """A built dataset by its version, or by the first digits of it. Raises `DataError` when several begin so."""
+    found: dict[str, Dataset] = {}
+    for manifest in sorted((root / "data").glob("*/dataset/manifest.json")):
+        dataset = Dataset.open(manifest.parent.parent)
+        if dataset.version.startswith(version):
+            found.setdefault(dataset.version, dataset)
+    if len(found) > 1:
+        raise DataError(f"dataset {version!r}: {', '.join(known[:16] for known in found)} begin so; give more digits")
+    return next(iter(found.values()), None)
+
+
+def checkout(root: Path, version: str, files: Mapping[str, str], log: Callable[[str], None]) -> Dataset:
+    """Bring back a dataset that was built before, byte for byte, from DVC's cache or remote, in a folder named by its
+    version.
+
+    `files` are the texts of its `DVC_FILES`. Raises `DataError` when cache and remote have lost a part of it.
+    """
+    root = root.resolve()
+    folder = root / "data" / f"version-{version[:12]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder, fcntl.LOCK_EX, log) as lock:
+        furnish(root, folder, files)
+        try:
+            # From the cache, and what that has lost from the remote.
+            command = ["pull" if dvc.remote_name(root) else "checkout", "--force"]
+            dvc.run(command, root, folder, lock, log)
+        except DataError as error:
+            raise DataError(f"dataset {version[:12]} cannot be brought back: {error}") from error
+        dataset = Dataset.open(folder)
+    if dataset.version != version:
+        raise DataError(f"{folder}: is {dataset.version[:12]}, not {version[:12]}; its dvc.lock belongs to other data")
+    return dataset
+
+
+def furnish(root: Path, folder: Path, files: Mapping[str, str]) -> None:
+    """Write all that DVC needs in a workspace; `files` are the texts of `DVC_FILES`, of which dvc.lock may be missing.
+
+    What is equal is not rewritten.
+    """
+    for name, text in files.items():
+        _write(folder / name, text)
+    # Compiled files come and go beside the sources, which are dependencies.
+    _write(folder / ".dvcignore", "__pycache__/\n*.pyc\n")
+    _write(folder / ".dvc" / "config", dvc.config(root))
+    secrets = folder / ".dvc" / "config.local"
+    if not secrets.is_symlink():
+        secrets.symlink_to(root / ".dvc" / "config.local")  # of remotes; there may be none
+    link = folder / "src"
+    if not link.is_symlink() or link.readlink() != root / "src":
+        link.unlink(missing_ok=True)
+        link.symlink_to(root / "src")
+
+
+def build(root: Path, params: Params, *, log: Callable[[str], None]) -> BuildResult:
+    """Run the stages that must run, and return the dataset. `params` are resolved.
+
+    Each line that DVC and the stages print goes to `log`. Waits while the same dataset is built or read elsewhere.
+    Raises `DataError` with the failing stage's own last words. A build that was killed at any point is simply done
+    again.
+    """
+    started = time.monotonic()
+    root = root.resolve()
+    folder = workspace_dir(root, params)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder, fcntl.LOCK_EX, log) as lock:
+        prepare(root, params)
+        _clear_after_kill(folder)
+        lines = dvc.run(["repro"], root, folder, lock, log)
+        stages_run = [match[1] for line in lines if (match := dvc.RUNNING.match(line))]
+        stages_cached = [match[1] for line in lines if (match := _CACHED.match(line))]
+        dataset = Dataset.open(folder)
+    return BuildResult(dataset, stages_run, stages_cached, time.monotonic() - started)
+
+
+@contextmanager
+def reading(folder: Path, log: Callable[[str], None] = lambda _: None) -> Iterator[Dataset]:
+    """The dataset of a workspace, which is not rebuilt while the block runs. Many may read at once."""
+    with locked(folder, fcntl.LOCK_SH, log):
+        yield Dataset.open(folder)
+
+
+def read_split(dataset: Dataset, split: Split, share: float = 1.0, seed: int = 0) -> list[Product]:
+    """The products of a split, surely of this version. Raises `DataError` when the dataset was rebuilt meanwhile."""
+    with reading(dataset.dir) as current:
+        if current.version != dataset.version:
+            raise DataError(f"{dataset.dir}: was rebuilt as {current.version[:12]}; {dataset.version[:12]} is gone")
+        return list(current.read(split, share=share, seed=seed))
+
+
+def _in_workspace(root: Path, params: Params) -> dict[str, Any]:
+    """The parameters as the workspace's own file: code that is data (the demo) is reached through its link, where
+    .dvcignore holds."""
+    mapping = to_mapping(params)
+    path = Path(params.dataset.path)
+    if path.is_relative_to(root / "src"):
+        mapping["dataset"]["path"] = path.relative_to(root).as_posix()
+    return mapping
+
+
+def _stages(root: Path, params: Params) -> str:
+    """The project's dvc.yaml without the stages that are off, and with what stages depend on only where it is set: a
+    folder of pictures, corrections, a labeller, networks of one's own."""
+    pipeline = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
+    dataset, saliency = params.dataset, params.saliency
+    pictures = dataset.images if dataset.format != "demo" else None  # shards stay as they were when one changes
+    more = {
+        "ingest": [pictures, dataset.corrections],
+        "regions": [_own_network(params.regions.kind), pictures],
+        "distant": [params.distant.labeller],
+        "saliency": [_own_network(saliency.encoder), _own_network(saliency.image_encoder), pictures],
+        "visual_tokens": [_own_network(params.visual_tokens.codebook), pictures],
+    }
+    pipeline["stages"] = switches.without(pipeline["stages"], switches.switched_off(params))
+    for stage in more.keys() & pipeline["stages"].keys():
+        pipeline["stages"][stage]["deps"] += [path for path in more[stage] if path]
+    return yaml.safe_dump(pipeline, sort_keys=False)
+
+
+def _absolute_network(root: Path, setting: Setting) -> Setting:
+    """A setting that names a local folder below the root, or anywhere, with its whole path; others as they are."""
+    if setting is None or setting in _NO_FOLDERS:
+        return setting
+    folder = os.path.abspath(root / setting)
+    return folder if os.path.isdir(folder) else setting
+
+
+def _own_network(setting: str | None) -> str | None:
+    """The folder of a resolved setting, where it is one."""
+    return setting if setting and Path(setting).is_absolute() else None
+
+
+def _write(path: Path, text: str) -> None:
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+
+
+@contextmanager
+def locked(folder: Path, kind: int, log: Callable[[str], None]) -> Iterator[IO[bytes]]:
+    """Hold a workspace: `fcntl.LOCK_EX` to change it, `fcntl.LOCK_SH` so that nobody does."""
+    with (folder / ".lock").open("ab") as lock:
+        try:
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log(f"waiting: {folder} is being built or read by another process")
+            fcntl.flock(lock, kind)
+        os.utime(lock.fileno())  # says since when, to whoever wonders
+        yield lock
+
+
+def _clear_after_kill(folder: Path) -> None:
+    """Remove what a killed build left. Only called with the lock: nobody else is at work here.
+
+    DVC frees a stale lock itself unless another process has the dead one's number by now, as in a restarted
+    container, or it died while writing the file.
+    """
+    (folder / ".dvc" / "tmp" / "rwlock").unlink(missing_ok=True)
+    for out in _OUTS:
+        for half_written in folder.glob(f".{out}.*"):
+            shutil.rmtree(half_written)

@@ -1,0 +1,91 @@
+"""Servers: those that the user's environment names, those that this project started, and the ports they would take."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+from facetmill.doctor.finding import Finding
+from facetmill.errors import PlatformError
+from facetmill.platform.layout import Layout
+
+
+def check_addresses(layout: Layout) -> list[Finding]:
+    """MLFLOW_TRACKING_URI or PREFECT_API_URL that names no http(s) server, or one that does not answer."""
+    from facetmill.platform import servers
+
+    found = []
+    for kind in servers.KINDS:
+        try:
+            servers.given_url(kind)
+        except PlatformError as error:
+            found.append(Finding("addresses", "problem", str(error), f"unset {kind.variable}"))
+    return found
+
+
+def check_prefect_profile(layout: Layout) -> list[Finding]:
+    """A Prefect profile that names a server: only PREFECT_API_URL counts here, so flows run on another one."""
+    from facetmill.platform import servers
+
+    if servers.named_url(servers.PREFECT):
+        return []
+    home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect")
+    paths = {Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml").expanduser()}
+    found = []
+    for path in sorted(paths | {layout.prefect_home / "profiles.toml"}):
+        profiles = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        active = os.environ.get("PREFECT_PROFILE") or profiles.get("active")
+        url = profiles.get("profiles", {}).get(active, {}).get(servers.PREFECT.variable)
+        if url:
+            url = servers.without_login(url)
+            wrong = f"{path}: profile {active!r} names the server {url}; facetmill takes it from the environment only"
+            mend = f"export PREFECT_API_URL={url} to use it, or remove that line from the profile"
+            found.append(Finding("prefect_profile", "warning", wrong, mend))
+    return found
+
+
+def check_processes(layout: Layout) -> list[Finding]:
+    """Servers of the state file that are gone or do not answer, and a state file that cannot be read."""
+    from facetmill.platform import servers
+
+    try:
+        alive = servers.running(layout)
+        gone = servers.lost(layout)
+    except PlatformError as error:
+        path = layout.state_dir / "servers.json"
+        return [Finding("processes", "problem", str(error), f"rm {path}")]
+    found = [
+        Finding("processes", "warning", f"the {name} server, process {server.pid}, is gone", "facetmill up")
+        for name, server in gone.items()
+    ]
+    for kind in servers.KINDS:
+        if kind.name in alive and not servers.answers(alive[kind.name], kind):
+            server = alive[kind.name]
+            wrong = f"the {kind.name} server, process {server.pid}, does not answer at {server.url}"
+            found.append(Finding("processes", "problem", wrong, "facetmill down && facetmill up"))
+    return found
+
+
+def check_ports(layout: Layout) -> list[Finding]:
+    """The usual port of a server that is still to be started, taken by somebody else."""
+    import psutil
+
+    from facetmill.platform import servers
+
+    holders = {  # a port of another address is another port
+        connection.laddr.port: connection.pid
+        for connection in psutil.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+        if connection.laddr and connection.laddr.ip in (servers.HOST, "0.0.0.0", "::")
+    }
+    alive = servers.running(layout)
+    found = []
+    for kind in servers.KINDS:
+        if kind.port not in holders or servers.named_url(kind) or kind.name in alive:
+            continue
+        pid = holders[kind.port]
+        who = f"process {pid}" if pid else "a process of another user"
+        wrong = f"port {kind.port} is held by {who}; the {kind.name} server will take the next free one"
+        found.append(Finding("ports", "warning", wrong, "nothing: facetmill up tells the port that it took"))
+    return found

@@ -1,0 +1,1 @@
+"""Whether a candidate goes live: measured, compared, judged."""

@@ -1,0 +1,161 @@
+"""A registered model at hand: its package on this machine, asked about products in a process of its own."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from facetmill.errors import NoAnswer, PlatformError
+from facetmill.judging.comparison import Answered, Comparison, Curves, Latency
+from facetmill.metrics.awareness import Awareness, image_awareness, with_other_pictures
+from facetmill.models import MODELS
+from facetmill.project import Project
+from facetmill.records import Product
+from facetmill.registry import versions
+from facetmill.serving.package import weights_dir
+from facetmill.serving.query import NUM_TIMED, Answers, query, query_picture_maps
+from facetmill.tracking.tags import MODEL
+from facetmill.tracking.tracker import Tracker
+
+AWARENESS_PRODUCTS = 200  # with pictures, each asked about eight times more
+
+_TIMING_ROUNDS = 2
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A version and its package on this machine."""
+
+    model: versions.Resolved
+    package: Path
+
+    @property
+    def key(self) -> str:
+        return self.model.tags[MODEL]
+
+    def without_path(self, error: NoAnswer) -> str:
+        """The message by the version's name: where its copy lay for a moment tells nobody anything."""
+        return str(error).replace(str(self.package), self.model.ref)
+
+
+def fetch(project: Project, model: versions.Resolved, folder: Path) -> Served:
+    """The package in `folder`, its hash checked."""
+    return Served(model, versions.fetch_package(project.tracker, model, folder))
+
+
+def answered(project: Project, served: Served, products: Sequence[Product], *, needed: str | None = None) -> Answered:
+    """What a package answers about products, and whether it looks at their pictures.
+
+    Raises `NoAnswer`; for one that is `needed`, a `PlatformError` that says what to do.
+    """
+    answers = _query(project, served, products, needed)
+    return Answered(
+        ref=served.model.ref,
+        model=served.key,
+        version=served.model.version,
+        run_id=served.model.trained_in,
+        facets=answers.facets,
+        latency=Latency.of(answers.latencies, answers.load_seconds),
+        curves=_curves(project.tracker, served.model.trained_in),
+        awareness=_awareness(project, served, products, answers, needed),
+    )
+
+
+def timed_again(
+    project: Project,
+    candidate: tuple[Served, Answered],
+    champion: tuple[Served, Answered],
+    products: Sequence[Product],
+) -> tuple[Answered, Answered]:
+    """Both answers, with new latencies where the candidate seems too slow for the champion.
+
+    The two were measured one after the other, and the machine may have been busy in only one of those moments. Before
+    a candidate is called slow both are asked again, in turn, and of each the fastest round counts: what else goes on
+    can make a model slower, never faster.
+    """
+    (served_1, first), (served_2, second) = candidate, champion
+    ratio, timed = project.params.promotion.max_latency_ratio, products[:NUM_TIMED]
+    for _ in range(_TIMING_ROUNDS):
+        if ratio is None or first.latency.p95 <= ratio * second.latency.p95:
+            break
+        second = _faster(second, _query(project, served_2, timed, needed=second.ref))
+        first = _faster(first, _query(project, served_1, timed, needed=None))
+    return first, second
+
+
+def with_gates(served: Served, comparison: Comparison) -> Comparison:
+    """The comparison, with what the first model's gates let through for the products shown as examples.
+
+    They are for looking at and decide nothing, so a model that cannot tell them has none, and a warning says why.
+    """
+    if not _looks_at_pictures(served) or not comparison.examples:
+        return comparison
+    try:
+        maps = query_picture_maps(weights_dir(served.package), [example.product for example in comparison.examples])
+    except NoAnswer as error:
+        _log.warning("%s does not tell its gates: %s", served.model.ref, served.without_path(error))
+        return comparison
+    examples = tuple(replace(each, gates=gates) for each, gates in zip(comparison.examples, maps, strict=True))
+    return replace(comparison, examples=examples)
+
+
+def _query(
+    project: Project, served: Served, products: Sequence[Product], needed: str | None, num_timed: int = NUM_TIMED
+) -> Answers:
+    seconds = project.params.promotion.max_load_seconds
+    try:
+        return query(
+            str(served.package), products, tracking_uri=project.tracker.uri, load_seconds=seconds, num_timed=num_timed
+        )
+    except NoAnswer as error:
+        if needed is None:
+            raise
+        raise PlatformError(
+            f"{needed} ({served.model.ref}) does not answer, so nothing can be compared with it, and nothing was "
+            f"changed. Mend that first; the candidate is not at fault: {served.without_path(error)}"
+        ) from error
+
+
+def _awareness(
+    project: Project, served: Served, products: Sequence[Product], answers: Answers, needed: str | None
+) -> Awareness | None:
+    """Of a random sample, the same one for every model. None for a model that looks at no picture, or where fewer than
+    two groups of products have one."""
+    pictured = [number for number, product in enumerate(products) if product.images]
+    chosen = sorted(np.random.default_rng(0).permutation(pictured)[:AWARENESS_PRODUCTS].tolist())
+    sample = [products[number] for number in chosen]
+    if not _looks_at_pictures(served) or len({product.group_id for product in sample}) < 2:
+        return None
+    asked = [product for others in with_other_pictures(sample) for product in others]
+    exchanged = _query(project, served, asked, needed, num_timed=0).facets
+    incongruent = [exchanged[start : start + len(sample)] for start in range(0, len(exchanged), len(sample))]
+    return image_awareness(sample, [answers.facets[number] for number in chosen], incongruent)
+
+
+def _looks_at_pictures(served: Served) -> bool:
+    kind = MODELS.get(served.key)
+    return kind is not None and kind.looks_at_pictures
+
+
+def _faster(model: Answered, again: Answers) -> Answered:
+    latency = Latency.of(again.latencies, again.load_seconds)
+    return replace(model, latency=min(model.latency, latency, key=lambda latency: latency.p95))
+
+
+def _curves(tracker: Tracker, run_id: str | None) -> Curves:
+    """What the training logged by epoch."""
+    if run_id is None:
+        return {}
+    names = [name for name in tracker.run_info(run_id).metrics if name.startswith(("train/", "validation/"))]
+    curves = {}
+    for name in sorted(names):
+        history = tracker.client.get_metric_history(run_id, name)
+        curves[name] = sorted({point.step: point.value for point in history if math.isfinite(point.value)}.items())
+    return curves

@@ -1,0 +1,142 @@
+"""From a trained run to a decision: register a candidate, score what would be served, and ask the gates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from facetmill.dataset.store.version import Dataset
+from facetmill.errors import GateFailed
+from facetmill.gates.verdict import NOT_MEASURED, Decision
+from facetmill.judging.claims import OF_THE_MOMENT, decide
+from facetmill.judging.measure import measure
+from facetmill.params import to_mapping
+from facetmill.project import Project
+from facetmill.registry import versions
+from facetmill.registry.notes import describe_candidate
+from facetmill.registry.promotion import promote
+from facetmill.report.review_page import review_page
+from facetmill.runs.train import TrainedRun, best_run, describe_run
+from facetmill.serving.smoke import smoke_test
+from facetmill.tracking.tags import DICTIONARY_RUN, SEED_RUNS
+from facetmill.tracking.tracker import Run
+
+COMPARISON, REVIEW = "comparison.json", "review.html"  # artifacts of the candidate's run
+
+
+@dataclass(frozen=True)
+class CandidateVersion:
+    """A registered version and the runs behind it; the registered one is best on validation."""
+
+    version: int
+    run_id: str
+    runs: tuple[TrainedRun, ...]
+    dictionary: TrainedRun
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def register_candidate(
+    project: Project, dataset: Dataset, runs: Sequence[TrainedRun], dictionary: TrainedRun
+) -> CandidateVersion:
+    """Register the best of some finished runs under `facets-candidates`, or find the version that it already has."""
+    run = best_run(runs)
+    version = versions.version_of_run(project.tracker, run.run_id)
+    if version is None:
+        tags = describe_run(dataset, run.key, "candidate")
+        tags |= {DICTIONARY_RUN: dictionary.run_id, SEED_RUNS: ",".join(each.run_id for each in runs)}
+        version = versions.register(project.tracker, run.run_id, tags)
+        describe_candidate(project.tracker, version)
+    return CandidateVersion(version, run.run_id, tuple(runs), dictionary)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a candidate fared. `champion_version` is what is live afterwards; `verdicts` are every gate's answer."""
+
+    outcome: Literal["promoted", "rolled_back", "already_champion", "dry_run", "kept_champion"]
+    candidate_version: int
+    champion_version: int | None
+    message: str
+    verdicts: list[dict[str, Any]]
+
+    @property
+    def accepted(self) -> bool:
+        return self.outcome != "kept_champion"
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "accepted": self.accepted}
+
+
+def judge(project: Project, candidate_version: int) -> Decision:
+    """Every gate's verdict on one candidate, on the frozen test split of the data it was trained on.
+
+    What it was decided by is kept with the candidate's run, as `comparison.json` and as the page `review.html`.
+    Raises `PlatformError` when the champion itself does not answer; a candidate that does not is rejected.
+    """
+    candidate = versions.resolve(project.tracker, f"{versions.CANDIDATES}/{candidate_version}")
+    live = versions.champion(project.tracker)
+    champion = None if live is None else versions.resolve(project.tracker, f"{versions.LIVE}/{live.version}")
+    measured = measure(project, candidate, champion)
+    decision = decide(measured.evidence, project.params.promotion)
+    describe_candidate(project.tracker, candidate_version, decision)
+    run_id = candidate.trained_in
+    if measured.comparison is not None and run_id is not None:
+        comparison = replace(measured.comparison, verdicts=decision.verdicts).to_json()
+        run = Run(project.tracker.client, run_id)
+        run.log_json(COMPARISON, comparison)
+        run.log_text(REVIEW, review_page(comparison))
+    return decision
+
+
+def judge_and_promote(project: Project, version: int, *, who: str, why: str, dry_run: bool = False) -> Outcome:
+    """Judge a candidate and promote it when every gate says yes; a rejected one changes nothing live.
+
+    A candidate that is live already, or that was rejected against today's champion by today's limits, is not judged
+    again (but in a dry run): nothing has happened since that could change the answer. One that did not answer or was
+    too slow may have met a busy machine, and is.
+    """
+    before = None if dry_run else _judged_before(project, version)
+    if before is not None:
+        return before
+    decision = judge(project, version)
+    verdicts = [asdict(verdict) for verdict in decision.verdicts]
+    try:
+        done = promote(
+            project.tracker,
+            project.ledger,
+            version,
+            decision,
+            who=who,
+            why=why,
+            smoke=smoke_test,
+            dry_run=dry_run,
+        )
+    except GateFailed as refusal:
+        return Outcome("kept_champion", version, decision.champion_version, str(refusal), verdicts)
+    return Outcome(done.outcome, version, done.to_version or done.from_version, done.message, verdicts)
+
+
+def _judged_before(project: Project, version: int) -> Outcome | None:
+    live = versions.champion(project.tracker)
+    champion_version = None if live is None else int(live.version)
+    if live is not None and live.source == f"models:/{versions.CANDIDATES}/{version}":
+        message = f"candidate {version} is the champion already, as {versions.LIVE}/{champion_version}"
+        return Outcome("already_champion", version, champion_version, message, [])
+    question = (version, champion_version, to_mapping(project.params.promotion))
+    for entry in project.ledger.history():
+        asked = (entry.candidate_version, entry.from_version, entry.decision.get("limits"))
+        if entry.state == "rejected" and asked == question and _is_final(entry.decision["verdicts"]):
+            message = f"candidate {version} was rejected against this champion before (ledger row {entry.id})"
+            return Outcome("kept_champion", version, champion_version, message, list(entry.decision["verdicts"]))
+    return None
+
+
+def _is_final(verdicts: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether something was measured and is not good enough, however the machine was doing."""
+    return any(
+        not verdict["passed"] and verdict["gate"] not in OF_THE_MOMENT and verdict["observed"] != NOT_MEASURED
+        for verdict in verdicts
+    )

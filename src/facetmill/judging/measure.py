@@ -1,0 +1,193 @@
+"""Everything that a promotion is decided by, measured: a candidate, the champion and the dictionary, each loaded from
+the registry in a process of its own and asked about the same frozen test split.
+
+What is judged is what would be served, not what a training run once wrote down.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mlflow.models import ModelSignature
+
+from facetmill.dataset.store.version import Dataset
+from facetmill.dataset.store.workspace import read_split
+from facetmill.errors import DataError, GateFailed, NoAnswer, PlatformError
+from facetmill.judging.challenge import answered, fetch, timed_again, with_gates
+from facetmill.judging.claims import Evidence
+from facetmill.judging.comparison import Answered, Comparison, compare
+from facetmill.metrics.resampling import LEVEL
+from facetmill.params import PromotionParams
+from facetmill.project import Project
+from facetmill.records import Product
+from facetmill.registry import versions
+from facetmill.registry.lineage import bring_back
+from facetmill.serving.package import PACKAGE_FILES, SIGNATURE, refuse_pickles
+from facetmill.tracking.tags import DATASET, DATASET_VERSION, DICTIONARY_RUN, MODEL, SEED_RUNS
+from facetmill.tracking.tracker import Tracker
+from facetmill.training.evaluate import seen_values
+
+TEST_METRIC = "test/value_f1"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`comparison` is with the champion, or with the dictionary while nothing is live; None without an answer."""
+
+    evidence: Evidence
+    comparison: Comparison | None
+
+
+def measure(project: Project, candidate: versions.Resolved, champion: versions.Resolved | None) -> Measured:
+    """Ask all three about the test split of the candidate's data, and compare what they said.
+
+    A candidate that does not answer is evidence. Raises `PlatformError` when it is the champion or the dictionary that
+    does not: there is nothing to compare with then, and a person has to look.
+    """
+    for tag in (DATASET_VERSION, DICTIONARY_RUN, MODEL):
+        if tag not in candidate.tags:
+            raise PlatformError(
+                f"{candidate.ref} has no tag {tag}: it was not registered by Facetmill, and is not judged"
+            )
+    dataset = bring_back(project.tracker, project.layout.root, candidate.tags[DATASET_VERSION])
+    products = _test_products(dataset)
+    dictionary = versions.resolve(project.tracker, candidate.tags[DICTIONARY_RUN])
+    with tempfile.TemporaryDirectory() as folder:
+        packages = Path(folder)
+        challenger = fetch(project, candidate, packages / "candidate")
+        evidence = Evidence(
+            candidate_version=candidate.version,
+            champion_version=champion.version if champion else None,
+            dataset_version=dataset.version,
+            dataset_passed=_passed(dataset),
+            num_products=len(products),
+            signature_as_published=_signature(challenger.package) == SIGNATURE,
+            seed_scores=_seed_scores(project.tracker, candidate),
+        )
+        try:
+            _require_plain(challenger.package)
+            first = answered(project, challenger, products)
+            words = fetch(project, dictionary, packages / "dictionary")
+            baseline = answered(project, words, products, needed="the dictionary")
+            second = baseline
+            if champion is not None:
+                live = fetch(project, champion, packages / "champion")
+                second = answered(project, live, products, needed=f"champion {champion.version}")
+                first, second = timed_again(project, (challenger, first), (live, second), products)
+        except NoAnswer as error:  # of the candidate: the others raise what no one here catches
+            return Measured(replace(evidence, no_answer=challenger.without_path(error)), None)
+        limits = project.params.promotion
+        with_dictionary = _compare(dataset, products, first, baseline, limits)
+        comparison = with_dictionary if champion is None else _compare(dataset, products, first, second, limits)
+        comparison = with_gates(challenger, comparison)
+
+    comparison = replace(comparison, dataset_diff=_dataset_diff(project.tracker, candidate, champion or dictionary))
+    evidence = replace(
+        evidence,
+        against_dictionary=with_dictionary.paired["value_f1"],
+        against_champion=comparison.paired["value_f1"] if champion else None,
+        slices=comparison.slices if champion else (),
+        latency=first.latency,
+        champion_latency=second.latency if champion else None,
+    )
+    return Measured(evidence, comparison)
+
+
+def compare_references(project: Project, first: str, second: str, dataset: Dataset) -> Comparison:
+    """Two models of the registry on the test split of a dataset; no gate is asked, nothing is kept.
+
+    Raises `PlatformError` when either does not answer.
+    """
+    products = _test_products(dataset)
+    with tempfile.TemporaryDirectory() as folder:
+        resolved = [versions.resolve(project.tracker, ref) for ref in (first, second)]
+        served = [fetch(project, model, Path(folder) / str(number)) for number, model in enumerate(resolved)]
+        one, other = (answered(project, each, products, needed=each.model.ref) for each in served)
+        return with_gates(served[0], _compare(dataset, products, one, other, project.params.promotion))
+
+
+def _test_products(dataset: Dataset) -> list[Product]:
+    """The frozen test split."""
+    products = read_split(dataset, "test")
+    if not products:
+        raise DataError(f"{dataset.dir}: the test split has no product, so no model can be judged on it")
+    return products
+
+
+def _passed(dataset: Dataset) -> bool:
+    try:
+        dataset.require_passed()
+    except GateFailed:
+        return False
+    return True
+
+
+def _compare(
+    dataset: Dataset, products: Sequence[Product], first: Answered, second: Answered, limits: PromotionParams
+) -> Comparison:
+    return compare(
+        products,
+        first,
+        second,
+        dataset=dataset.name,
+        dataset_version=dataset.version,
+        seen=seen_values(dataset.schema),
+        resamples=limits.bootstrap,
+        level=LEVEL if limits.significance is None else 1 - limits.significance,
+    )
+
+
+def _seed_scores(tracker: Tracker, candidate: versions.Resolved) -> tuple[float, ...]:
+    """Test value_f1 of each run of the candidate's training; empty where a run is gone or logged none."""
+    run_ids = [run_id for run_id in candidate.tags.get(SEED_RUNS, "").split(",") if run_id]
+    try:
+        return tuple(tracker.run_info(run_id).metrics[TEST_METRIC] for run_id in run_ids)
+    except (KeyError, PlatformError):
+        return ()
+
+
+def _signature(package: Path) -> ModelSignature | None:
+    """What the package itself says that goes in and comes out; a tag could say anything."""
+    try:
+        said = yaml.safe_load((package / "MLmodel").read_text(encoding="utf-8"))
+        signature: ModelSignature = ModelSignature.from_dict(said["signature"])
+    except Exception:  # whatever stands there is no signature, and MLflow's readers raise as they like
+        return None
+    return signature
+
+
+def _require_plain(package: Path) -> None:
+    """Refuse a package with a file that could hold a pickle, before anything of it is loaded."""
+    try:
+        refuse_pickles(package, PACKAGE_FILES)
+    except PlatformError as error:
+        raise NoAnswer(f"not loaded: {error}") from error
+
+
+def _dataset_diff(tracker: Tracker, candidate: versions.Resolved, other: versions.Resolved) -> dict[str, Any] | None:
+    """How the data that the two models were trained on differ: None for the same version, else its counts."""
+    mine, its = (model.tags.get(DATASET_VERSION, "") for model in (candidate, other))
+    if mine == its:
+        return None
+    rows: list[dict[str, Any]] = [{"what": "version", "first": mine[:12], "second": its[:12]}]
+    first, second = (_dataset_counts(tracker, model) for model in (candidate, other))
+    for what in sorted(first.keys() | second.keys()):
+        rows.append({"what": what, "first": first.get(what, ""), "second": second.get(what, "")})
+    return {"name": candidate.tags.get(DATASET, ""), "rows": rows}
+
+
+def _dataset_counts(tracker: Tracker, model: versions.Resolved) -> Mapping[str, int]:
+    """Counts of the verdict that is kept with the model's run; empty where none is."""
+    run_id = model.trained_in
+    if run_id is None:
+        return {}
+    try:
+        counts = tracker.read_json(run_id, "dataset/checked/verdict.json")["counts"]
+        return {str(what): int(number) for what, number in counts.items()}
+    except (PlatformError, AttributeError, KeyError, TypeError, ValueError):
+        return {}

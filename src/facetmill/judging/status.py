@@ -1,0 +1,38 @@
+"""What is live, and how it came to be: the answer to a release manager's first question."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facetmill.platform import servers
+from facetmill.project import Project
+from facetmill.registry import versions
+from facetmill.tracking.tags import DATASET, DATASET_VERSION, MODEL, RUN
+
+
+def status(project: Project) -> dict[str, Any]:
+    """The champion (None before the first promotion), the ledger row that made it live, and the servers."""
+    live = versions.champion(project.tracker)
+    return {
+        "champion": None if live is None else _champion(project, int(live.version), dict(live.tags)),
+        "servers": {name: server.url for name, server in servers.running(project.layout).items()},
+        "tracking": project.tracker.uri,
+        "root": str(project.layout.root),
+    }
+
+
+def _champion(project: Project, version: int, tags: dict[str, str]) -> dict[str, Any]:
+    metrics = project.tracker.run_info(tags[RUN]).metrics
+    made = [row for row in project.ledger.history() if row.state == "done" and row.to_version == version]
+    return {
+        "version": version,
+        "model": tags[MODEL],
+        "dataset": tags[DATASET],
+        "dataset_version": tags[DATASET_VERSION],
+        "run": tags[RUN],
+        "test_value_f1": metrics["test/value_f1"],
+        "test_attribute_f1": metrics["test/attribute_f1"],
+        "since": made[-1].when.isoformat() if made else None,
+        "who": made[-1].who if made else None,
+        "why": made[-1].why if made else None,
+    }

@@ -1,0 +1,66 @@
+"""What every step of the loop needs at hand: where things lie, the parameters, the tracker and the ledger."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facetmill.dataset.store import workspace
+from facetmill.params import Params, load_params, model_config
+from facetmill.platform import servers
+from facetmill.platform.layout import Layout, find_root
+
+if TYPE_CHECKING:
+    from facetmill.registry.ledger import Ledger
+    from facetmill.tracking.tracker import Tracker
+
+EXPERIMENT = "facetmill"
+
+
+@dataclass(frozen=True)
+class Project:
+    """Stores are opened when they are first asked for, so that what needs none does not wait for one."""
+
+    layout: Layout
+    params: Params
+
+    @cached_property
+    def tracker(self) -> Tracker:
+        """Waits for the MLflow server, which may still be coming up, and undoes a promotion that a crash has left."""
+        from facetmill.registry.repair import undo_lost_promotions
+        from facetmill.tracking.tracker import Tracker
+
+        endpoints = servers.up(self.layout, servers.MLFLOW)
+        servers.connect(endpoints)
+        tracker = Tracker(endpoints[servers.MLFLOW.name].url, EXPERIMENT)
+        for line in undo_lost_promotions(tracker, self.ledger):
+            print(line, file=sys.stderr)
+        return tracker
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        from facetmill.registry.ledger import Ledger
+
+        return Ledger(self.layout.ledger_url)
+
+
+def resolve_params(root: Path, data: str | None = None, model: str | None = None) -> Params:
+    """params.yaml with one run's `--data format:path` and `--model key` applied; both are checked here."""
+    params = load_params(root / "params.yaml")
+    if model is not None:
+        params = dataclasses.replace(params, model=model)
+    model_config(params, params.model)
+    return workspace.resolve(root, params, data)
+
+
+def open_project(data: str | None = None, model: str | None = None, start: Path | None = None) -> Project:
+    """Check the parameters, then have the MLflow server come up, on another core, while work begins."""
+    root = find_root(start or Path.cwd())
+    params = resolve_params(root, data, model)
+    layout = Layout(root)
+    servers.start(layout, servers.MLFLOW)
+    return Project(layout, params)

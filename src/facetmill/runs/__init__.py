@@ -1,0 +1,1 @@
+"""What the flows and commands do: train, sweep, reproduce, score, recover."""

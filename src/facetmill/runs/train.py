@@ -1,0 +1,195 @@
+"""Training that counts: one MLflow run per seed, scored on the frozen test split, never repeated needlessly.
+
+A run is identified by everything that decides its result (data, config, training parameters with the seed, code), so
+asking for the same training twice finds the first one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import facetmill
+from facetmill.compute.device import compute_settings
+from facetmill.compute.seeding import seed_everything
+from facetmill.dataset.store.version import Dataset
+from facetmill.dataset.store.workspace import DVC_FILES, read_split
+from facetmill.files import hash_json
+from facetmill.models import MODELS
+from facetmill.models.base import Model
+from facetmill.params import ModelConfig, Params, TrainingParams, model_config, to_mapping
+from facetmill.platform.isolated import warm_up
+from facetmill.project import Project
+from facetmill.records import Product
+from facetmill.registry.notes import training_note
+from facetmill.serving.package import package
+from facetmill.tracking.tags import DATASET, DATASET_VERSION, KIND, MODEL, STUDY, TRAINING
+from facetmill.tracking.tracker import Run
+from facetmill.training.checkpoint import save_model
+from facetmill.training.evaluate import evaluate
+from facetmill.training.loop import EpochResult, fit
+
+DICTIONARY = "dictionary"
+VALIDATION_VALUE_F1 = "validation/best_value_f1"
+RECIPE = "recipe.json"  # artifact: what was trained, and by which code
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to train: a model key, its config, and how."""
+
+    key: str
+    config: ModelConfig
+    training: TrainingParams
+
+
+def recipe_of(params: Params, key: str) -> Recipe:
+    """The recipe that params.yaml gives for a model."""
+    return Recipe(key, model_config(params, key), params.training)
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished training: its run, and how it scored. `new` is False when the run was there already."""
+
+    run_id: str
+    key: str
+    seed: int
+    validation_value_f1: float
+    test_value_f1: float
+    new: bool
+
+
+@cache
+def code_digest() -> str:
+    """Hash of the code that decides what a training gives."""
+    package_dir = Path(facetmill.__file__).parent
+    paths = [
+        path for name in ("models", "encoders", "training", "metrics") for path in (package_dir / name).rglob("*.py")
+    ]
+    return hash_json({path.relative_to(package_dir).as_posix(): path.read_text(encoding="utf-8") for path in paths})
+
+
+def training_id(dataset: Dataset, recipe: Recipe) -> str:
+    """One hash for everything that decides a training's result."""
+    config, training = to_mapping(recipe.config), to_mapping(recipe.training)
+    return hash_json([dataset.version, recipe.key, config, training, code_digest()])
+
+
+def describe_run(dataset: Dataset, key: str, kind: str) -> dict[str, str]:
+    """The tags that every training run carries."""
+    return {
+        KIND: kind,
+        MODEL: key,
+        DATASET: dataset.name,
+        DATASET_VERSION: dataset.version,
+    }
+
+
+def build_model(dataset: Dataset, recipe: Recipe, train: Sequence[Product]) -> Model:
+    """A new model that knows the words of some train products, its weights drawn from the recipe's seed."""
+    seed_everything(recipe.training.seed)
+    return MODELS[recipe.key].fit_vocabulary(recipe.config, dataset.schema, train)
+
+
+def train(project: Project, dataset: Dataset, recipe: Recipe, study: str | None = None) -> TrainedRun:
+    """Train one model with one seed, or find the run that did. The model lies in the run as a served package.
+
+    `study` names the sweep that the recipe comes from.
+    """
+    wanted = {TRAINING: training_id(dataset, recipe)}
+    found = project.tracker.find_run(wanted)
+    if found is None:
+        warm_up()  # what is trained will be judged, in processes that get ready on another core meanwhile
+        tags = wanted if study is None else wanted | {STUDY: study}
+        return train_anew(project, dataset, recipe, kind="training", tags=tags)
+    key, seed = recipe.key, recipe.training.seed
+    print(f"{key} with seed {seed} was trained on this before: run {found}")
+    metrics = project.tracker.run_info(found).metrics
+    return TrainedRun(found, key, seed, metrics[VALIDATION_VALUE_F1], metrics["test/value_f1"], new=False)
+
+
+def train_anew(
+    project: Project, dataset: Dataset, recipe: Recipe, *, kind: str, tags: Mapping[str, str] | None = None
+) -> TrainedRun:
+    """One run of that kind: trained, scored on the test split, packaged. A killed one goes on where it was."""
+    dataset.require_passed()
+    key, seed = recipe.key, recipe.training.seed
+    all_tags = describe_run(dataset, key, kind) | dict(tags or {})
+    params = {"model": to_mapping(recipe.config), "training": to_mapping(recipe.training)}
+    state_dir = project.layout.state_dir / "training" / f"{kind}-{training_id(dataset, recipe)[:16]}"
+    with project.tracker.run(f"{key} seed {seed} {dataset.name}", tags=all_tags, params=params) as run:
+        log_dataset(run, dataset)
+        run.log_json(RECIPE, {**to_mapping(recipe), "code": code_digest()})
+        products = read_split(dataset, "train")
+        model = build_model(dataset, recipe, products)
+        result = fit(
+            model,
+            products,
+            read_split(dataset, "validation"),
+            recipe.training,
+            state_dir=state_dir,
+            features_dir=project.layout.features_dir,
+            on_epoch=lambda epoch: log_epoch(run, epoch),
+            progress=True,
+        )
+        test_products = read_split(dataset, "test")
+        with compute_settings(recipe.training.threads):
+            model.prepare(test_products, project.layout.features_dir)
+            test = evaluate(model, test_products, bootstrap=project.params.promotion.bootstrap)
+        metrics = {f"test/{metric}": value for metric, value in test.flat().items()}
+        run.log_metrics({**metrics, VALIDATION_VALUE_F1: result.value_f1})
+        run.describe(training_note(all_tags, seed, metrics))
+        run.log_json("test_scores.json", test.to_json())
+        run.log_json("model_report.json", dict(model.report()))
+        with tempfile.TemporaryDirectory() as folder:
+            saved = Path(folder) / "model"
+            save_model(model, saved)
+            package(saved, run, project.tracker, tags=all_tags)
+    shutil.rmtree(state_dir, ignore_errors=True)  # only an unfinished training needs it
+    return TrainedRun(run.run_id, key, seed, result.value_f1, test.value_f1, new=True)
+
+
+def train_dictionary(project: Project, dataset: Dataset) -> TrainedRun:
+    """The baseline that always runs first: anything below it is a bug."""
+    return train(project, dataset, recipe_of(project.params, DICTIONARY))
+
+
+def train_seeds(project: Project, dataset: Dataset, recipe: Recipe, study: str | None = None) -> list[TrainedRun]:
+    """The same training on each of `sweep.final_seeds`."""
+    return [
+        train(project, dataset, replace(recipe, training=replace(recipe.training, seed=seed)), study)
+        for seed in project.params.sweep.final_seeds
+    ]
+
+
+def best_run(runs: Sequence[TrainedRun]) -> TrainedRun:
+    """The run to register: best on *validation*; the test split chooses nothing. Equal: the lowest seed."""
+    return max(runs, key=lambda run: (run.validation_value_f1, -run.seed))
+
+
+def log_epoch(run: Run, epoch: EpochResult) -> None:
+    run.log_metrics(
+        {
+            **{f"train/{name}": value for name, value in epoch.losses.items()},
+            "validation/value_f1": epoch.value_f1,
+            "validation/attribute_f1": epoch.attribute_f1,
+            "train/products_per_second": epoch.products_per_second,
+            "train/learning_rate": epoch.learning_rate,
+        },
+        step=epoch.epoch,
+    )
+
+
+def log_dataset(run: Run, dataset: Dataset) -> None:
+    """What the run was trained on: the dataset as MLflow input, DVC's hashes, and the gate's verdict and page."""
+    run.log_dataset(dataset.name, dataset.version)
+    for name in DVC_FILES:
+        run.log_file(dataset.dir / name, "dataset")
+    run.log_folder(dataset.dir / "checked", "dataset/checked")
+    run.log_folder(dataset.dir / "reports", "dataset/reports")
+    run.log_folder(dataset.dir / "plots", "dataset/plots")

@@ -1,0 +1,120 @@
+"""A saved model as a package that MLflow serves: one Python file, safetensors, JSON, a signature and an example."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import mlflow.pyfunc
+import pandas as pd
+from mlflow.entities import LoggedModelOutput
+from mlflow.models import Model, ModelSignature
+from mlflow.types.schema import Array, ColSpec, DataType, Object, Property, Schema
+
+import facetmill
+from facetmill.errors import PlatformError
+from facetmill.files import hash_folder
+from facetmill.records import Product
+from facetmill.tracking.tags import PACKAGE_SHA256
+from facetmill.tracking.tracker import Run, Tracker
+
+NAME = "model"  # of the package below its run, and of the folder with the weights inside the package
+#: What a model and its package may be made of: nothing to unpickle. `.model` is a sentencepiece vocabulary.
+MODEL_FILES = frozenset({".json", ".model", ".safetensors", ".txt"})
+PACKAGE_FILES = MODEL_FILES | {".py", ".yaml", "MLmodel"}
+REQUIRED = ("facetmill", "mlflow", "pandas", "pillow", "safetensors", "torch", "transformers")
+MODEL_FILE = Path(facetmill.__file__).parent / "serving" / "model_file.py"
+
+_FACET = Object(
+    [
+        Property("attribute", DataType.string),
+        Property("value", DataType.string),
+        Property("field", DataType.string, required=False),
+        Property("start", DataType.long, required=False),
+        Property("end", DataType.long, required=False),
+        Property("confidence", DataType.double, required=False),
+    ]
+)
+SIGNATURE = ModelSignature(
+    inputs=Schema(
+        [
+            ColSpec(DataType.string, "product_id"),
+            ColSpec(DataType.string, "title"),
+            ColSpec(DataType.string, "text"),
+            ColSpec(DataType.string, "category", required=False),
+            ColSpec(DataType.string, "image", required=False),
+        ]
+    ),
+    outputs=Schema([ColSpec(DataType.string, "product_id"), ColSpec(Array(_FACET), "facets")]),
+)
+EXAMPLES = (
+    Product("example-1", "example", "Nordkap rain jacket, dark blue", "Shell of recycled polyester."),
+    Product("example-2", "example", "Oat drink"),
+)
+INPUT_EXAMPLE = pd.DataFrame([{"product_id": p.product_id, "title": p.title, "text": p.text} for p in EXAMPLES])
+
+
+def package(model_dir: Path, run: Run | str, tracker: Tracker, *, tags: Mapping[str, str]) -> str:
+    """Log the folder that `save_model` wrote as a served model of a run, and return its URI, `models:/m-...`.
+
+    Nothing is registered yet. MLflow's own `log_model` needs an active run; these are its steps with explicit ids.
+    The hash of the whole package stands in the tag `facetmill.package_sha256`; `versions.fetch` checks it.
+    """
+    run_id = run if isinstance(run, str) else run.run_id
+    refuse_pickles(model_dir)
+    client = tracker.client
+    model = client.create_logged_model(
+        tracker.experiment_id, name=NAME, source_run_id=run_id, tags=dict(tags), model_type="facets"
+    )
+    status: Literal["READY", "FAILED"] = "FAILED"
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            weights = Path(scratch) / NAME
+            # MLflow names the artifact after its folder, and refuses a link; the bytes are shared where it can be
+            shutil.copytree(model_dir, weights, copy_function=_link_or_copy)
+            package_dir = Path(scratch) / "package"
+            mlflow.pyfunc.save_model(
+                package_dir,
+                python_model=str(MODEL_FILE),
+                artifacts={NAME: str(weights)},
+                signature=SIGNATURE,
+                input_example=INPUT_EXAMPLE,
+                pip_requirements=requirements(),
+                mlflow_model=Model(run_id=run_id, model_id=model.model_id),
+            )
+            client.set_logged_model_tags(model.model_id, {PACKAGE_SHA256: hash_folder(package_dir)})
+            client.log_model_artifacts(model.model_id, str(package_dir))
+        client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+        status = "READY"
+    finally:
+        client.finalize_logged_model(model.model_id, status)
+    return f"models:/{model.model_id}"
+
+
+def weights_dir(package_dir: Path) -> Path:
+    """The folder inside a package that `save_model` wrote."""
+    return package_dir / "artifacts" / NAME
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
+def requirements() -> list[str]:
+    """What the served model needs, exactly as it was trained with. Stated, since MLflow's inference runs the model."""
+    return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in REQUIRED]
+
+
+def refuse_pickles(folder: Path, kinds: Collection[str] = MODEL_FILES) -> None:
+    """Raise `PlatformError` for a folder with a link, or a file of another kind (suffix, else name) than these."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or (path.is_file() and (path.suffix or path.name) not in kinds):
+            raise PlatformError(f"{path.relative_to(folder)}: only {', '.join(sorted(kinds))} files may be here")

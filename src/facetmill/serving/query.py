@@ -1,0 +1,127 @@
+"""Asking a packaged model about products, in a process of its own, and believing nothing that it answers unchecked."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+from facetmill.errors import NoAnswer, PlatformError
+from facetmill.platform.isolated import run_isolated
+from facetmill.records import Facet, Product
+from facetmill.serving.answer import from_entries
+from facetmill.serving.child import write_answers, write_picture_maps
+from facetmill.serving.request import to_row
+
+NUM_TIMED = 32
+LOAD_SECONDS = 600.0  # loading alone may be slow on a busy machine
+SECONDS_PER_PRODUCT = 2.0  # on top of it
+MAX_BYTES_PER_PRODUCT = 1_000_000  # of an answer
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model found in each product, in their order; how long it took to load, and how long single requests of
+    the first `NUM_TIMED` products took (the fastest of three each), in seconds."""
+
+    facets: list[tuple[Facet, ...]]
+    load_seconds: float
+    latencies: list[float]
+
+
+def query(
+    model_uri: str,
+    products: Sequence[Product],
+    *,
+    tracking_uri: str,
+    load_seconds: float = LOAD_SECONDS,
+    num_timed: int = NUM_TIMED,
+) -> Answers:
+    """The answers of a package, by folder or MLflow URI.
+
+    Raises `NoAnswer` when it does not load, dies, takes longer than `load_seconds` and two more per product, answers
+    for other products, or answers what is not a facet of the product.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        requests, answers = Path(folder) / "requests.jsonl", Path(folder) / "answers.jsonl"
+        with requests.open("w", encoding="utf-8") as lines:
+            lines.writelines(_line(product) for product in products)
+        try:
+            run_isolated(
+                write_answers,
+                model_uri,
+                tracking_uri,
+                str(requests),
+                str(answers),
+                num_timed,
+                what=model_uri,
+                timeout=load_seconds + SECONDS_PER_PRODUCT * len(products),
+            )
+        except PlatformError as error:
+            raise NoAnswer(str(error)) from error
+        rows, load, latencies = _read(model_uri, answers, MAX_BYTES_PER_PRODUCT * (len(products) + 1))
+    if len(rows) != len(products):
+        raise NoAnswer(f"{model_uri}: asked for {len(products)} products, answered {len(rows)}")
+    facets = [_checked(model_uri, product, row) for product, row in zip(products, rows, strict=True)]
+    return Answers(facets, load, latencies)
+
+
+def query_picture_maps(model_dir: Path, products: Sequence[Product]) -> list[dict[str, Any] | None]:
+    """What the gates of a saved model let through, as `serving.child.write_picture_maps` has it; None for a product
+    without a picture. Raises `NoAnswer` when it does not say."""
+    with tempfile.TemporaryDirectory() as folder:
+        requests, answers = Path(folder) / "requests.jsonl", Path(folder) / "answers.json"
+        requests.write_text("".join(map(_line, products)), encoding="utf-8")
+        try:
+            timeout = LOAD_SECONDS + SECONDS_PER_PRODUCT * len(products)
+            paths = (str(model_dir), str(requests), str(answers))
+            run_isolated(write_picture_maps, *paths, what=f"the gates of {model_dir}", timeout=timeout)
+            found: list[dict[str, Any] | None] = json.loads(answers.read_text(encoding="utf-8"))
+        except (PlatformError, OSError, ValueError) as error:
+            raise NoAnswer(str(error)) from error
+    return found
+
+
+def _line(product: Product) -> str:
+    return json.dumps(to_row(product), ensure_ascii=False) + "\n"
+
+
+def _read(model_uri: str, path: Path, max_bytes: int) -> tuple[list[Any], float, list[float]]:
+    """The rows that the isolated process wrote, and its last line: seconds to load and of each request."""
+    if path.stat().st_size > max_bytes:
+        raise NoAnswer(f"{model_uri}: answered with {path.stat().st_size:,} bytes, more than {max_bytes:,}")
+    try:
+        *rows, timing = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return rows, float(timing["load_seconds"]), [float(seconds) for seconds in timing["latencies"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise NoAnswer(f"{model_uri}: not answers but {error!r}") from error
+
+
+def _checked(model_uri: str, product: Product, row: Any) -> tuple[Facet, ...]:
+    try:
+        if row["product_id"] != product.product_id:
+            raise NoAnswer(f"{model_uri}: asked for product {product.product_id!r}, got {row['product_id']!r}")
+        facets = from_entries(row["facets"])
+        for facet in facets:
+            _require_valid(product, facet)
+    except (KeyError, TypeError, ValueError) as error:
+        said = shorten(str(row), 200, placeholder=" ...")
+        raise NoAnswer(f"{model_uri}: {product.product_id}: not an answer ({error}): {said}") from error
+    return facets
+
+
+def _require_valid(product: Product, facet: Facet) -> None:
+    """A served facet names its attribute and value, has a confidence in 0..1, and stands inside its field."""
+    if not all(isinstance(text, str) and text for text in (facet.attribute, facet.value)):
+        raise ValueError("a facet without attribute or value")
+    if facet.confidence is not None and not 0 <= facet.confidence <= 1:
+        raise ValueError(f"confidence {facet.confidence} of {facet.attribute} is not in 0..1")
+    for span in facet.spans:
+        if not isinstance(span.start, int) or not isinstance(span.end, int):
+            raise ValueError(f"{facet.attribute} from {span.start!r} to {span.end!r}, which are not places")
+        if span.field not in ("title", "text") or not 0 <= span.start < span.end <= len(product.field(span.field)):
+            raise ValueError(f"{facet.attribute} at {span}, which is not in the product")

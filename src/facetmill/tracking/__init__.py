@@ -1,0 +1,1 @@
+"""What happened: runs in MLflow."""

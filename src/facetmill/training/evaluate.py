@@ -1,0 +1,27 @@
+"""Scoring a model on products that carry the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import tee
+
+from facetmill.metrics.score import Scorer, Scores
+from facetmill.models.base import Model
+from facetmill.records import AttributeSchema, Product
+from facetmill.training.predict import predict
+
+BATCH = 64
+
+
+def seen_values(schema: AttributeSchema) -> Mapping[str, Mapping[str, int]]:
+    """Values seen in training by attribute, which splits recall into seen and unseen."""
+    return {attribute.name: attribute.values for attribute in schema.attributes}
+
+
+def evaluate(model: Model, products: Iterable[Product], *, bootstrap: int = 0, seed: int = 0) -> Scores:
+    """Predict and score in one pass; memory does not grow with the products but for one count row each."""
+    scorer = Scorer(seen=seen_values(model.schema))
+    gold, asked = tee(products)
+    for product, facets in zip(gold, predict(model, asked, BATCH), strict=True):
+        scorer.add(product, facets)
+    return scorer.result(bootstrap=bootstrap, seed=seed)

@@ -1,0 +1,142 @@
+"""A dataset in DVC's remote, and what the cache may forget; real DVC, a remote in a folder."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from facetmill.dataset.store import dvc, storage
+from facetmill.dataset.store.version import Dataset
+from facetmill.dataset.store.workspace import DVC_FILES, build, checkout, prepare, resolve
+from facetmill.errors import DataError
+from facetmill.params import Params, load_params
+
+REMOTE = "['remote \"store\"']\n    url = {url}\n"
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+@pytest.fixture
+def project(root: Path, tmp_path: Path) -> Path:
+    """A project of its own with a remote that is named as a person would, relative to `.dvc`."""
+    folder = tmp_path / "project"
+    (folder / ".dvc").mkdir(parents=True)
+    (folder / ".dvc" / "config").write_text("[core]\n    remote = store\n" + REMOTE.format(url="../remote"))
+    (folder / "src").symlink_to(root / "src")
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(root / name, folder)
+    return folder
+
+
+@pytest.fixture
+def params(project: Path) -> Params:
+    params = load_params(project / "params.yaml")
+    return resolve(project, replace(params, demo=replace(params.demo, products=40, image_size=32)), "demo:")
+
+
+def another(params: Params) -> Params:
+    return replace(params, demo=replace(params.demo, seed=8))
+
+
+def texts(dataset: Dataset) -> dict[str, str]:
+    """What a training run keeps of its dataset."""
+    return {name: (dataset.dir / name).read_text() for name in DVC_FILES}
+
+
+def bring_back(project: Path, version: str, kept: dict[str, str]) -> Dataset:
+    return checkout(project, version, kept, quiet)
+
+
+def shard_bytes(dataset: Dataset) -> bytes:
+    return (dataset.dir / "dataset" / "train" / "part-00000.parquet").read_bytes()
+
+
+def test_a_pushed_dataset_survives_the_loss_of_this_machines_copies(project: Path, params: Params) -> None:
+    dataset = build(project, params, log=quiet).dataset
+    kept, content = texts(dataset), shard_bytes(dataset)
+    storage.push(project, dataset, quiet)
+    assert any((project / "remote").rglob("*.dir"))
+    shutil.rmtree(project / "data")
+    shutil.rmtree(project / ".facetmill")
+    back = bring_back(project, dataset.version, kept)
+    assert back.version == dataset.version
+    assert shard_bytes(back) == content
+
+
+def test_without_a_remote_that_is_said_and_nothing_fails(project: Path, params: Params) -> None:
+    (project / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
+    dataset = build(project, params, log=quiet).dataset
+    lines: list[str] = []
+    storage.push(project, dataset, lines.append)
+    assert lines == [
+        "no DVC remote is set (dvc remote add --default NAME URL): the dataset stays on this machine alone"
+    ]
+
+
+def test_a_remote_that_cannot_be_written_is_named(project: Path, params: Params) -> None:
+    (project / "remote").write_text("a file, no folder")
+    dataset = build(project, params, log=quiet).dataset
+    with pytest.raises(DataError, match="remote"):
+        storage.push(project, dataset, quiet)
+
+
+def test_secrets_of_a_remote_stay_in_one_file(project: Path, params: Params) -> None:
+    (project / ".dvc" / "config.local").write_text("['remote \"store\"']\n    password = opensesame\n")
+    folder = prepare(project, params)
+    assert "opensesame" not in (folder / ".dvc" / "config").read_text()
+    assert (folder / ".dvc" / "config.local").resolve() == (project / ".dvc" / "config.local").resolve()
+
+
+def test_paths_of_remotes_become_absolute_and_urls_stay(project: Path) -> None:
+    assert f"url = {project / 'remote'}\n" in dvc.config(project)
+    (project / ".dvc" / "config").write_text("[core]\n    remote = store\n" + REMOTE.format(url="s3://bucket/facets"))
+    assert "url = s3://bucket/facets\n" in dvc.config(project)
+    assert dvc.remote_name(project) == "store"
+
+
+def test_only_what_nothing_registered_needs_is_forgotten(project: Path, params: Params) -> None:
+    """Three datasets: one lies in data/, a registered model was trained on the second, nobody knows the third."""
+    here = build(project, params, log=quiet).dataset
+    registered = build(project, another(params), log=quiet).dataset
+    forgotten = build(project, replace(params, demo=replace(params.demo, seed=9)), log=quiet).dataset
+    kept, lost = texts(registered), texts(forgotten)
+    content = shard_bytes(registered)
+    for dataset in (registered, forgotten):
+        shutil.rmtree(dataset.dir)
+
+    would = storage.collect(project, {registered.version: kept}, quiet, dry_run=True)
+    done = storage.collect(project, {registered.version: kept}, quiet)
+    assert would.kept == done.kept == tuple(sorted([here.version, registered.version]))
+    assert would.freed_bytes == done.freed_bytes > 0
+    assert storage.collect(project, {registered.version: kept}, quiet).freed_bytes == 0
+
+    assert shard_bytes(bring_back(project, registered.version, kept)) == content
+    with pytest.raises(DataError, match=f"dataset {forgotten.version[:12]} cannot be brought back"):
+        bring_back(project, forgotten.version, lost)
+    assert build(project, params, log=quiet).stages_run == []
+
+
+def test_a_dataset_comes_back_whatever_stages_there_are_today(project: Path, params: Params) -> None:
+    dataset = build(project, params, log=quiet).dataset
+    kept = texts(dataset)
+    shutil.rmtree(dataset.dir)
+    (project / "dvc.yaml").write_text("stages: {}\n")
+    assert bring_back(project, dataset.version, kept).version == dataset.version
+
+
+def test_the_remote_is_only_cleared_when_asked(project: Path, params: Params) -> None:
+    dataset = build(project, params, log=quiet).dataset
+    storage.push(project, dataset, quiet)
+    kept = texts(dataset)
+    shutil.rmtree(dataset.dir)
+    storage.collect(project, {}, quiet)
+    assert bring_back(project, dataset.version, kept).version == dataset.version
+    shutil.rmtree(project / "data")
+    storage.collect(project, {}, quiet, remote=True)
+    with pytest.raises(DataError, match="cannot be brought back"):
+        bring_back(project, dataset.version, kept)

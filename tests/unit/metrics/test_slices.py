@@ -1,0 +1,123 @@
+"""Slices: who counts where, and that many slices looked at once raise no false alarm, while a real loss does."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from facetmill.metrics.bootstrap import paired_rows, paired_slices
+from facetmill.metrics.slices import count_slices
+from facetmill.records import Facet, Product
+
+Answers = list[list[Facet]]
+
+
+def product(i: int, *facets: Facet, category: str | None = None, image: bool = False) -> Product:
+    return Product(str(i), "test", "title", category=category, images=("a.png",) if image else (), facets=facets)
+
+
+RED, BLUE, OAK = Facet("Color", "red"), Facet("Color", "blue"), Facet("Material", "oak")
+
+GOLD = [
+    product(1, RED, OAK, category="Tables", image=True),
+    product(2, BLUE, category="Shirts"),
+    product(3, category="Shirts"),
+]
+FIRST: Answers = [[RED, OAK], [RED], [OAK]]
+SECOND: Answers = [[RED], [BLUE], []]
+
+
+def test_hand_counted_slices() -> None:
+    counts = count_slices(GOLD, FIRST, SECOND, seen={"Color": ["RED"]})
+    results = dict(zip(counts.names, paired_slices(counts, resamples=100), strict=True))
+    scores = {name: (result.first, result.second) for name, result in results.items()}
+    assert scores == {
+        ("attribute", "Color"): (pytest.approx(1 / 2), 1.0),
+        ("attribute", "Material"): (pytest.approx(2 / 3), 0.0),  # first: 1 right, 2 said, 1 true
+        ("category", "Shirts"): (0.0, 1.0),
+        ("category", "Tables"): (1.0, pytest.approx(2 / 3)),
+        ("image", "missing"): (0.0, 1.0),
+        ("image", "present"): (1.0, pytest.approx(2 / 3)),
+        ("values", "seen"): (1.0, 1.0),  # red, by both
+        ("values", "unseen"): (1 / 2, 1 / 2),  # oak by the first, blue by the second
+    }
+    assert list(results) == list(scores)
+    sizes = dict(zip(counts.names, zip(counts.num_products, counts.support, strict=True), strict=True))
+    assert sizes["attribute", "Color"] == (2, 2)
+    assert sizes["attribute", "Material"] == (1, 1)  # said of product 3, but true of product 1 alone
+    assert sizes["category", "Shirts"] == (2, 1)  # product 3 has no true value, and is a shirt all the same
+    assert sizes["values", "unseen"] == (2, 2)
+
+
+def test_what_is_never_true_is_no_slice() -> None:
+    counts = count_slices([product(1, RED)], [[RED, OAK]], [[RED]])
+    assert counts.names == (("attribute", "Color"), ("category", "(none)"), ("image", "missing"))
+
+
+def test_no_product_has_no_slice() -> None:
+    assert paired_slices(count_slices([], [], [])) == []
+
+
+def test_p_of_three_products_that_all_got_worse() -> None:
+    """Of the 8 ways to exchange the answers of three products, 2 differ as much: p = 1/4, and no less."""
+    counts = count_slices([product(i, RED) for i in range(3)], [[BLUE]] * 3, [[RED]] * 3)
+    result = paired_slices(counts, resamples=10_000)[0]
+    assert (result.difference, result.low, result.high) == (-1.0, -1.0, -1.0)  # the interval alone would cry wolf
+    assert result.p_value == pytest.approx(0.25, abs=0.015)
+
+
+def test_slices_are_drawn_as_one_metric_is() -> None:
+    """A slice that holds every product has the interval of the paired bootstrap over all products."""
+    generator = random.Random(0)
+    gold = [product(i, RED) for i in range(200)]
+    first = [[RED if generator.random() < 0.8 else BLUE] for _ in gold]
+    second = [[RED if generator.random() < 0.6 else BLUE] for _ in gold]
+    counts = count_slices(gold, first, second)
+    slices = paired_slices(counts, resamples=4000)
+    whole = counts.of(counts.rows.toarray())
+    alone = paired_rows(whole[:, 0, 0], whole[:, 0, 1], resamples=4000)
+    assert slices[0].difference == alone.difference
+    assert (slices[0].low, slices[0].high) == (pytest.approx(alone.low, abs=0.01), pytest.approx(alone.high, abs=0.01))
+
+
+def catalogue(generator: random.Random, num_products: int, num_attributes: int) -> list[Product]:
+    return [
+        product(i, *(Facet(f"a{a}", "yes") for a in generator.sample(range(num_attributes), 5)))
+        for i in range(num_products)
+    ]
+
+
+def answers(generator: random.Random, gold: list[Product], accuracy: float, bad: str = "") -> Answers:
+    return [
+        [Facet(f.attribute, "yes" if f.attribute != bad and generator.random() < accuracy else "no") for f in p.facets]
+        for p in gold
+    ]
+
+
+def test_equal_models_raise_an_alarm_in_one_comparison_of_twenty() -> None:
+    """Twenty small attributes each; at 0.05 for each slice alone, two of three comparisons would raise one."""
+    alarms = 0
+    for seed in range(80):
+        generator = random.Random(seed)
+        gold = catalogue(generator, 80, 20)
+        first, second = (answers(generator, gold, 0.8) for _ in range(2))
+        results = paired_slices(count_slices(gold, first, second), resamples=200, seed=seed)
+        alarms += min(result.p_value for result in results) < 0.05
+    assert alarms <= 10  # 4 are expected; more than 10 have a chance of 1 in 400
+
+
+def test_an_attribute_that_is_lost_is_found_among_twenty() -> None:
+    generator = random.Random(1)
+    gold = catalogue(generator, 100, 20)
+    first, second = answers(generator, gold, 0.9, bad="a3"), answers(generator, gold, 0.9)
+    counts = count_slices(gold, first, second)
+    alarms = [name for name, r in zip(counts.names, paired_slices(counts), strict=True) if r.p_value < 0.05]
+    assert ("attribute", "a3") in alarms
+    assert not [name for name in alarms if name[0] == "attribute" and name[1] != "a3"]
+
+
+def test_the_seed_decides() -> None:
+    counts = count_slices(GOLD, FIRST, SECOND)
+    assert paired_slices(counts, seed=1) == paired_slices(counts, seed=1)
+    assert paired_slices(counts, seed=1) != paired_slices(counts, seed=2)

@@ -1,0 +1,93 @@
+"""Nothing that a model answers is believed unchecked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facetmill.errors import NoAnswer, PlatformError
+from facetmill.records import Product, Span
+from facetmill.serving import query as querying
+
+PRODUCTS = [Product("1", "t", "red hat"), Product("2", "t", "cap")]
+FACET = {"attribute": "Color", "value": "red", "confidence": 0.5, "field": "title", "start": 0, "end": 3}
+TIMING = {"load_seconds": 1.0, "latencies": [0.1, 0.2]}
+
+
+@pytest.fixture
+def say(monkeypatch: pytest.MonkeyPatch) -> Callable[..., querying.Answers]:
+    """Ask about `PRODUCTS` what answers with the given lines."""
+
+    def asked(*lines: Any) -> querying.Answers:
+        def write(function: Any, uri: str, tracking: str, requests: str, answers: str, *rest: Any, **how: Any) -> None:
+            text = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
+            Path(answers).write_text(text)
+
+        monkeypatch.setattr(querying, "run_isolated", write)
+        return querying.query("models:/x/1", PRODUCTS, tracking_uri="http://nowhere")
+
+    return asked
+
+
+def test_a_good_answer_is_facets(say: Callable[..., querying.Answers]) -> None:
+    answers = say({"product_id": "1", "facets": [FACET]}, {"product_id": "2", "facets": []}, TIMING)
+    assert [[facet.value for facet in facets] for facets in answers.facets] == [["red"], []]
+    assert answers.facets[0][0].spans == (Span("title", 0, 3),)
+    assert (answers.load_seconds, answers.latencies) == (1.0, [0.1, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("facet", "message"),
+    [
+        (FACET | {"confidence": float("nan")}, "not in 0..1"),
+        (FACET | {"confidence": "high"}, "not an answer"),
+        (FACET | {"end": 99}, "not in the product"),
+        (FACET | {"start": 3}, "not in the product"),
+        (FACET | {"end": 3.0}, "not places"),
+        (FACET | {"end": float("nan")}, "not places"),
+        (FACET | {"field": "secret"}, "not in the product"),
+        (FACET | {"value": ""}, "without attribute or value"),
+        (FACET | {"value": 7}, "without attribute or value"),
+        (FACET | {"attribute": ["Color"]}, "without attribute or value"),
+        ({"value": "red"}, "attribute"),
+        ("red", "not an answer"),
+    ],
+)
+def test_what_is_not_a_facet_of_the_product_is_no_answer(
+    say: Callable[..., querying.Answers], facet: Any, message: str
+) -> None:
+    with pytest.raises(NoAnswer, match=f"models:/x/1: 1: .*{message}"):
+        say({"product_id": "1", "facets": [facet]}, {"product_id": "2", "facets": []}, TIMING)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([TIMING], "asked for 2 products, answered 0"),
+        ([{"product_id": "2", "facets": []}, {"product_id": "1", "facets": []}, TIMING], "product '1', got '2'"),
+        ([{"facets": []}, {"product_id": "2", "facets": []}, TIMING], "not an answer"),
+        ([[], "7", TIMING], "not an answer"),
+        (["{", TIMING], "not answers"),
+        ([], "not answers"),
+        ([{"product_id": "1", "facets": []}, {"product_id": "2", "facets": []}], "not answers"),
+        (["x" * 4_000_000], "answered with 4,000,000 bytes"),
+    ],
+)
+def test_other_products_and_broken_answers_are_no_answer(
+    say: Callable[..., querying.Answers], lines: list[Any], message: str
+) -> None:
+    with pytest.raises(NoAnswer, match=message):
+        say(*lines)
+
+
+def test_a_process_that_dies_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(*args: Any, timeout: float, **how: Any) -> None:
+        raise PlatformError(f"died; it had {timeout:g} s")
+
+    monkeypatch.setattr(querying, "run_isolated", dies)
+    with pytest.raises(NoAnswer, match="it had 14 s"):  # 10 to load, 2 a product
+        querying.query("models:/x/1", PRODUCTS, tracking_uri="http://nowhere", load_seconds=10)
