@@ -1,8 +1,8 @@
 """The promotion gates: claims about a candidate, each a pure function of what was measured.
 
 A gate that cannot be measured fails. Every gate is asked even after one has failed, so that a reader sees all reasons.
-What is better or worse is decided by the paired bootstrap over test products, never by a point alone: a challenger
-that is as good as the champion within noise is not shown to be better, and the champion stays.
+What is better or worse is decided by the exchange test over test products (`metrics/exchange.py`), never by a point
+alone: a challenger that is as good as the champion within noise is not shown to be better, and the champion stays.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def no_slice_worse(evidence: Evidence, params: PromotionParams) -> Verdict:
     if not slices or not all(math.isfinite(each.difference) for each in slices):
         return _not_measured(gate, required)
     level = _LEVEL_OF_SLICES if params.significance is None else params.significance
-    worse = [each for each in slices if each.difference < -params.max_slice_loss - _EPSILON and each.p_value < level]
+    worse = [each for each in slices if each.difference < -params.max_slice_loss - _EPSILON and each.p_value <= level]
     worse.sort(key=lambda each: (each.difference, each.kind, each.name))
     lowest = min(slices, key=lambda each: (each.difference, each.kind, each.name))
     if worse:

@@ -73,8 +73,8 @@ class Side:
 class Slice(PairedResult):
     """F1 (recall for `values`) of both models in one slice.
 
-    The interval is of this slice alone; `p_value` is made for looking at all slices at once, see
-    `metrics.bootstrap.paired_slices`. `support` counts gold units.
+    Interval and `p_value` are made for looking at all slices at once, see `metrics.bootstrap.paired_slices`. `support`
+    counts gold units.
     """
 
     kind: SliceKind

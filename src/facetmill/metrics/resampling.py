@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
 Rows = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 
 LEVEL = 0.95
-
-_CHUNK_CELLS = 4_000_000  # of resamples x products held at once: 32 MB
 
 
 def f1_of(counts: Rows) -> Values:
@@ -35,30 +30,6 @@ def resample(rows: Rows, resamples: int, seed: int) -> Rows:
     return np.stack([generator.multinomial(len(rows), share) @ kinds for _ in range(resamples)])
 
 
-def resample_wide(rows: csr_array, resamples: int, seed: int) -> Rows:
-    """`resample` for many columns that are mostly zero, where hardly two rows are equal: sparse rows, dense sums."""
-    num_products = rows.shape[0]
-    generator = np.random.default_rng(seed)
-    sums = np.empty((resamples, rows.shape[1]), np.int64)
-    for start, stop in _chunks(resamples, num_products):
-        drawn = generator.integers(num_products, size=(stop - start, num_products))
-        drawn += num_products * np.arange(stop - start)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
-        sums[start:stop] = (rows.T @ times.T).T
-    return sums
-
-
-def swap_wide(rows: csr_array, resamples: int, seed: int) -> Rows:
-    """Sums [resamples, columns] over random halves of the products: each is in with probability 1/2."""
-    num_products = rows.shape[0]
-    generator = np.random.default_rng(seed)
-    sums = np.empty((resamples, rows.shape[1]), np.int64)
-    for start, stop in _chunks(resamples, num_products):
-        inside = generator.integers(2, size=(stop - start, num_products))
-        sums[start:stop] = (rows.T @ inside.T).T
-    return sums
-
-
 def interval(rows: Rows, resamples: int, seed: int) -> tuple[float, float]:
     """95 % percentile interval of F1 from counts [products, 3]; (0, 0) of no products."""
     if len(rows) == 0:
@@ -71,9 +42,3 @@ def percentiles(values: Values, level: float = LEVEL) -> tuple[Values, Values]:
     """Where the middle `level` (0..1) of some values begins and ends, along the first axis."""
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high
-
-
-def _chunks(resamples: int, num_products: int) -> Iterator[tuple[int, int]]:
-    step = max(1, _CHUNK_CELLS // num_products)
-    for start in range(0, resamples, step):
-        yield start, min(start + step, resamples)

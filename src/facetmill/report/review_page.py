@@ -346,7 +346,8 @@ def _examples(examples: Sequence[Json], pictures_dir: Path) -> str:
 
 def _footer() -> str:
     return (
-        "<p>F1 is the harmonic mean of precision and recall, 0 to 1. Intervals and p-values come from resampling "
-        "the products; intervals of differences are 95\N{NO-BREAK SPACE}% unless <code>promotion.significance</code> "
-        "asks for another level. This file is complete: it loads nothing and sends nothing.</p>"
+        "<p>F1 is the harmonic mean of precision and recall, 0 to 1. Intervals of a score come from resampling the "
+        "products; those of differences, and p-values, from exchanging the two models' answers. All are "
+        "95\N{NO-BREAK SPACE}%, those of differences unless <code>promotion.significance</code> asks for another "
+        "level. This file is complete: it loads nothing and sends nothing.</p>"
     )

@@ -85,18 +85,34 @@ def test_a_clear_gain_is_significant_both_ways() -> None:
     gain = paired_bootstrap(gold, good, bad, resamples=999)
     assert (gain.first, gain.second, gain.difference) == (0.9, 0.5, pytest.approx(0.4))
     assert 0.2 < gain.low < 0.4 < gain.high < 0.6
-    assert gain.p_value == 2 / 1000  # the smallest there is: no resample turned it around
+    assert gain.p_value == 1 / 1000  # the smallest there is: of 999 exchanges and the answers as they are, only these
     loss = paired_bootstrap(gold, bad, good, resamples=999)
     assert (loss.low, loss.high, loss.p_value) == (-gain.high, -gain.low, gain.p_value)
 
 
+@pytest.mark.parametrize(
+    ("better", "worse", "p_value"),
+    [(1, 0, 1.0), (4, 0, 1 / 8), (5, 0, 1 / 16), (6, 0, 1 / 32), (7, 1, 18 / 256), (8, 1, 20 / 512), (3, 3, 1.0)],
+)
+def test_few_changed_products_are_a_sign_test(better: int, worse: int, p_value: float) -> None:
+    """Of one unit each: two-sided p is twice the tail of fair coins (at most 1), however many products stay alike."""
+    gold = products(300)
+    first = [WRONG] * worse + [RIGHT] * better + [RIGHT] * (300 - worse - better)
+    second = [RIGHT] * worse + [WRONG] * better + [RIGHT] * (300 - worse - better)
+    result = paired_bootstrap(gold, first, second)
+    assert result.p_value == p_value
+    assert result.difference == pytest.approx((better - worse) / 300)
+    assert (result.low > 0) is (p_value <= 0.05)
+    assert result.high > result.difference
+
+
 def test_pairing_tells_a_small_gain_from_noise() -> None:
-    """First is right on one product more of 200. Neither interval could tell; p is that of one difference: large."""
+    """First is right on 10 products more of 200, on none less. Neither interval could tell; together they can."""
     gold = products(200)
-    result = paired_bootstrap(gold, [RIGHT] * 101 + [WRONG] * 99, [RIGHT] * 100 + [WRONG] * 100, resamples=999)
-    assert result.low == 0.0
-    assert result.high == pytest.approx(3 / 200)  # a Poisson(1) count is 3 or less in 98 %
-    assert result.p_value > 0.5
+    first, second = [RIGHT] * 110 + [WRONG] * 90, [RIGHT] * 100 + [WRONG] * 100
+    low, high = score(gold, second, bootstrap=1000).intervals["value_f1"]
+    assert low < 0.55 < high
+    assert paired_bootstrap(gold, first, second).low > 0
 
 
 @pytest.mark.parametrize(

@@ -133,10 +133,10 @@ def test_whether_a_model_looks_at_pictures_is_said(comparison: dict[str, Any]) -
     assert "Neither model looks at pictures." in Outline(review_page(comparison)).text
 
 
-def test_a_slice_is_muted_unless_its_p_shows_a_difference(comparison: dict[str, Any]) -> None:
+def test_a_slice_is_muted_unless_its_interval_leaves_out_zero(comparison: dict[str, Any]) -> None:
     base = comparison["slices"][0] | {"kind": "category"}
     comparison["slices"] = [
-        base | {"name": "chance", "p_value": 0.05, "low": 0.01, "high": 0.2, "difference": 0.1},
+        base | {"name": "chance", "p_value": 0.051, "low": 0.0, "high": 0.2, "difference": 0.1},
         base | {"name": "up", "p_value": 0.049, "low": 0.01, "high": 0.2, "difference": 0.1},
         base | {"name": "down", "p_value": 0.001, "low": -0.2, "high": -0.01, "difference": -0.1},
     ]
@@ -150,9 +150,9 @@ def test_a_slice_is_muted_unless_its_p_shows_a_difference(comparison: dict[str, 
 
 
 def test_a_long_table_folds_what_is_not_shown_to_differ(comparison: dict[str, Any]) -> None:
-    base = comparison["slices"][0] | {"kind": "attribute", "p_value": 0.5}
+    base = comparison["slices"][0] | {"kind": "attribute", "low": -0.1, "high": 0.2}
     comparison["slices"] = [base | {"name": f"a{index}"} for index in range(400)]
-    comparison["slices"].append(base | {"name": "sure", "p_value": 0.01})
+    comparison["slices"].append(base | {"name": "sure", "low": 0.1})
     text = Outline(review_page(comparison)).text
     assert "Not shown to differ: 299" in text
     assert "101 more slices" in text
