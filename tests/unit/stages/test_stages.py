@@ -82,7 +82,8 @@ def test_deps_name_every_module_the_stage_imports(stages: dict[str, Any], root: 
     files = {Path(line).relative_to(root).as_posix() for line in found.split()}
     packages = {file for file in files if file.endswith("__init__.py") and has_no_code(root / file)}
     code = {dep for dep in stages[name]["deps"] if dep.startswith("src/")}
-    uncovered = {file for file in files - packages if not any(file == d or file.startswith(f"{d}/") for d in code)}
+    decisive = {file for file in files - packages if not file.startswith("src/facetmill/params/")}
+    uncovered = {file for file in decisive if not any(file == d or file.startswith(f"{d}/") for d in code)}
     assert not uncovered
     unused = {dep for dep in code if not any(file == dep or file.startswith(f"{dep}/") for file in files)}
     assert not unused

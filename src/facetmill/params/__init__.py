@@ -1,0 +1,134 @@
+"""params.yaml as frozen dataclasses: one class a section, one field a key, every key required.
+
+Stages and flows load parameters once and pass plain values down; libraries never read the file. The model configs
+live here too, so that a wrong key is told in a moment, without importing torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from facetmill.errors import ParamsError
+from facetmill.params.data import (
+    CheckParams,
+    DatasetParams,
+    DemoParams,
+    DistantParams,
+    DriftParams,
+    LabellerParams,
+    MatchParams,
+    OcrParams,
+    RegionsParams,
+    SaliencyParams,
+    SplitParams,
+    VisualTokensParams,
+)
+from facetmill.params.fields import STRICT
+from facetmill.params.migrate import FIELDS_ADDED_LATER
+from facetmill.params.models import DictionaryConfig, JaveConfig, MJaveConfig, ModelConfig, ModelsParams
+from facetmill.params.training import PromotionParams, SweepParams, TrainingParams
+
+__all__ = [
+    "FIELDS_ADDED_LATER",
+    "CheckParams",
+    "DatasetParams",
+    "DemoParams",
+    "DictionaryConfig",
+    "DistantParams",
+    "DriftParams",
+    "JaveConfig",
+    "LabellerParams",
+    "MJaveConfig",
+    "MatchParams",
+    "ModelConfig",
+    "ModelsParams",
+    "OcrParams",
+    "Params",
+    "PromotionParams",
+    "RegionsParams",
+    "SaliencyParams",
+    "SplitParams",
+    "SweepParams",
+    "TrainingParams",
+    "VisualTokensParams",
+    "load_params",
+    "model_config",
+    "parse_params",
+    "to_mapping",
+]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Params:
+    dataset: DatasetParams
+    demo: DemoParams
+    ocr: OcrParams
+    regions: RegionsParams
+    match: MatchParams
+    distant: DistantParams
+    split: SplitParams
+    saliency: SaliencyParams
+    visual_tokens: VisualTokensParams
+    check: CheckParams
+    drift: DriftParams
+    model: str
+    models: ModelsParams
+    training: TrainingParams
+    sweep: SweepParams
+    promotion: PromotionParams
+
+
+_PARAMS = TypeAdapter(Params)
+
+
+def load_params(path: Path) -> Params:
+    """Read and check a params.yaml. Raises `ParamsError` naming the file and every wrong key with its value."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ParamsError(f"{path}: {error}") from error
+    return parse_params(raw, str(path))
+
+
+def parse_params(raw: Any, origin: str) -> Params:
+    """Check a parsed params mapping; `origin` stands before each message."""
+    if not isinstance(raw, Mapping):
+        raise ParamsError(f"{origin}: expected a mapping of sections, got {type(raw).__name__}")
+    try:
+        return _PARAMS.validate_json(json.dumps(raw, default=str))  # JSON, since strict mode takes no dict in Python
+    except ValidationError as error:
+        raise ParamsError("\n".join(_explain(origin, detail) for detail in error.errors())) from None
+
+
+def to_mapping(params: Any) -> dict[str, Any]:
+    """Any params dataclass as plain JSON/YAML values."""
+    return dataclasses.asdict(params)
+
+
+def model_config(params: Params, key: str) -> ModelConfig:
+    """The config section of one model key. Raises `ParamsError` for a key without a section."""
+    try:
+        config: ModelConfig = getattr(params.models, key)
+    except AttributeError:
+        known = ", ".join(field.name for field in dataclasses.fields(ModelsParams))
+        raise ParamsError(f"model: unknown key {key!r}; params.yaml has models: {known}") from None
+    return config
+
+
+def _explain(origin: str, detail: Any) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    match detail["type"]:
+        case "missing":
+            return f"{origin}: missing key {key!r}"
+        case "unexpected_keyword_argument" | "extra_forbidden":
+            return f"{origin}: unknown key {key!r}"
+        case _:
+            return f"{origin}: {key} = {detail['input']!r}: {detail['msg']}"

@@ -1,0 +1,51 @@
+"""How a model is trained, its hyper-parameters are searched, and a candidate is judged."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from facetmill.params.fields import STRICT, Count, Seed, Share
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TrainingParams:
+    seed: Seed
+    epochs: Count
+    min_epoch_steps: Count
+    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0)]
+    encoder_learning_rate: Annotated[float, Field(gt=0)]
+    warmup_share: Share
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip_norm: Annotated[float, Field(gt=0)]
+    patience: Count
+    precision: Literal["fp32", "bf16"]
+    threads: Count
+    device: Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class SweepParams:
+    trials: Count
+    workers: Count
+    pool: Annotated[str, Field(min_length=1)] | None
+    epochs: Count
+    train_share: Annotated[float, Field(gt=0, le=1)]
+    seed: Seed
+    min_gain: Share
+    final_seeds: Annotated[list[Seed], Field(min_length=1)]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class PromotionParams:
+    min_gain: Share
+    significance: Annotated[float, Field(gt=0, lt=1)] | None
+    bootstrap: Annotated[int, Field(ge=100)]  # with fewer no small p-value exists, and nothing could be shown
+    protected: list[Literal["attribute", "category", "image", "values"]]
+    max_slice_loss: Share
+    max_latency_ratio: Annotated[float, Field(gt=0)] | None
+    max_latency_seconds: Annotated[float, Field(gt=0)] | None
+    max_load_seconds: Annotated[float, Field(gt=0)]
