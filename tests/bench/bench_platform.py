@@ -101,7 +101,7 @@ def plain(root: Path, wanted: list[dict[str, Any]]) -> None:
     from facetmill.compute.seeding import seed_everything
     from facetmill.dataset.labels.match import match_shards
     from facetmill.dataset.labels.splitting import split_shards
-    from facetmill.models import MODELS
+    from facetmill.models import model_class
     from facetmill.params import load_params, parse_params, to_mapping
     from facetmill.records import AttributeSchema, read_products
     from facetmill.sources import SOURCES
@@ -142,7 +142,7 @@ def plain(root: Path, wanted: list[dict[str, Any]]) -> None:
         seed_everything(recipe.training.seed)
         is_trial = run["kind"] == "trial"
         train = share if is_trial else products["train"]
-        model = MODELS[key].fit_vocabulary(getattr(recipe.models, key), schema, train)
+        model = model_class(key).fit_vocabulary(getattr(recipe.models, key), schema, train)
         with contextlib.suppress(Enough):
             fit(model, train, products["validation"], recipe.training, on_epoch=stop)
         if not is_trial:

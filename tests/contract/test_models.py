@@ -14,7 +14,7 @@ from PIL import Image
 
 from facetmill.compute.seeding import seed_everything
 from facetmill.encoders.pictures import data_uri
-from facetmill.models import MODELS
+from facetmill.models import MODELS, model_class
 from facetmill.models.base import Model
 from facetmill.params import FIELDS_ADDED_LATER, load_params, model_config
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
@@ -101,7 +101,7 @@ def training(root: Path) -> Any:
 @pytest.fixture
 def model(key: str, config: Any) -> Model:
     seed_everything(0)
-    return MODELS[key].fit_vocabulary(config, SCHEMA, iter(TRAIN))
+    return model_class(key).fit_vocabulary(config, SCHEMA, iter(TRAIN))
 
 
 def trained(model: Model, training: Any) -> Model:
@@ -117,8 +117,8 @@ def close(left: list[list[Facet]], right: list[list[Facet]]) -> bool:
 
 
 def test_its_key_is_its_entry(key: str) -> None:
-    assert MODELS[key].key == key
-    assert MODELS[key].__module__ == f"facetmill.models.{key}"
+    assert model_class(key).key == key
+    assert model_class(key).__module__ == f"facetmill.models.{key}"
 
 
 def test_every_model_has_params_and_every_params_section_a_model(root: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_seed_decides_everything(key: str, config: Any, training: Any) -> None
     states = []
     for _ in range(2):
         seed_everything(training.seed)
-        states.append(trained(MODELS[key].fit_vocabulary(config, SCHEMA, TRAIN), training).state_dict())
+        states.append(trained(model_class(key).fit_vocabulary(config, SCHEMA, TRAIN), training).state_dict())
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 

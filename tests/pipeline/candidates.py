@@ -6,7 +6,7 @@ from pathlib import Path
 
 from facetmill.errors import PlatformError
 from facetmill.gates.verdict import Decision, Verdict
-from facetmill.models import MODELS
+from facetmill.models import model_class
 from facetmill.params import DictionaryConfig
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
 from facetmill.registry import promotion, versions
@@ -26,7 +26,7 @@ TRAIN = [
 
 def save_small(folder: Path) -> Path:
     """A real model, the cheapest one, as `save_model` leaves it."""
-    save_model(MODELS["dictionary"].fit_vocabulary(CONFIG, SCHEMA, TRAIN), folder)
+    save_model(model_class("dictionary").fit_vocabulary(CONFIG, SCHEMA, TRAIN), folder)
     return folder
 
 

@@ -26,7 +26,7 @@ from facetmill.errors import PlatformError
 from facetmill.files import hash_file, hash_folder, read_json, write_json
 from facetmill.judging.claims import GATES
 from facetmill.judging.judge import COMPARISON, Outcome, judge, judge_and_promote
-from facetmill.models import MODELS
+from facetmill.models import model_class
 from facetmill.params import DictionaryConfig, SplitParams, load_params
 from facetmill.project import Project
 from facetmill.records import Facet, Product, Span, to_batch
@@ -72,7 +72,7 @@ class World:
         train = [
             Product(v, "t", v, facets=(Facet(a, v),)) for a, values in VALUES.items() for v in values if v in known
         ]
-        model = MODELS["dictionary"].fit_vocabulary(CONFIG, schema, train)
+        model = model_class("dictionary").fit_vocabulary(CONFIG, schema, train)
         save_model(model, folder)
         return evaluate(model, self.dataset.read("test")).value_f1
 

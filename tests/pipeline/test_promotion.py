@@ -13,7 +13,7 @@ import pytest
 
 from facetmill.errors import GateFailed, PlatformError
 from facetmill.gates.verdict import Decision, Verdict
-from facetmill.models import MODELS
+from facetmill.models import model_class
 from facetmill.registry import promotion, versions
 from facetmill.serving.query import query
 from facetmill.serving.smoke import smoke_test
@@ -184,7 +184,7 @@ def test_a_rollback_answers_as_the_old_champion_did_to_the_bit(
 
     first = put_live(platform, model_dir)
     before = answers()
-    other = MODELS["dictionary"].fit_vocabulary(CONFIG, SCHEMA, TRAIN[:1])
+    other = model_class("dictionary").fit_vocabulary(CONFIG, SCHEMA, TRAIN[:1])
     save_model(other, tmp_path / "other")
     second = put_live(platform, tmp_path / "other")
     assert answers() != before

@@ -271,9 +271,9 @@ def extract(
 def models(as_json: AsJson = False) -> None:
     """The model keys that `--model` takes."""
     layout()
-    from facetmill.models import MODELS
+    from facetmill.models import MODELS, summary_of
 
-    show({key: (sys.modules[kind.__module__].__doc__ or "").split("\n")[0] for key, kind in MODELS.items()}, as_json)
+    show({key: summary_of(key) for key in MODELS}, as_json)
 
 
 @app.command()

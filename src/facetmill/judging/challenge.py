@@ -13,7 +13,7 @@ import numpy as np
 from facetmill.errors import NoAnswer, PlatformError
 from facetmill.judging.comparison import Answered, Comparison, Curves, Latency
 from facetmill.metrics.awareness import Awareness, image_awareness, with_other_pictures
-from facetmill.models import MODELS
+from facetmill.models import MODELS, model_class
 from facetmill.project import Project
 from facetmill.records import Product
 from facetmill.registry import versions
@@ -140,8 +140,7 @@ def _awareness(
 
 
 def _looks_at_pictures(served: Served) -> bool:
-    kind = MODELS.get(served.key)
-    return kind is not None and kind.looks_at_pictures
+    return served.key in MODELS and model_class(served.key).looks_at_pictures
 
 
 def _faster(model: Answered, again: Answers) -> Answered:

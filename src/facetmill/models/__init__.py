@@ -1,12 +1,41 @@
-"""Every model by its key: the file, the section in params.yaml, the search space, the run name and the test id."""
+"""Every model by its key: the file, the section in params.yaml, the run name and the test id."""
 
-from facetmill.models.base import Model
-from facetmill.models.dictionary import Dictionary
-from facetmill.models.jave import Jave
-from facetmill.models.m_jave import MJave
+from __future__ import annotations
 
-MODELS: dict[str, type[Model]] = {
-    "dictionary": Dictionary,
-    "jave": Jave,
-    "m_jave": MJave,
+import ast
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facetmill.errors import ParamsError
+
+if TYPE_CHECKING:
+    from facetmill.models.base import Model
+
+#: Key -> "module:Class", imported when it is asked for: no model pays for what another needs.
+MODELS: dict[str, str] = {
+    "dictionary": "facetmill.models.dictionary:Dictionary",
+    "jave": "facetmill.models.jave:Jave",
+    "m_jave": "facetmill.models.m_jave:MJave",
 }
+
+
+def model_class(key: str) -> type[Model]:
+    """The class of a model key. Raises `ParamsError` for an unknown one."""
+    found: type[Model] = getattr(import_module(module_of(key)), MODELS[key].partition(":")[2])
+    return found
+
+
+def module_of(key: str) -> str:
+    """The module of a model key, by its full name. Raises `ParamsError` for an unknown one."""
+    if key not in MODELS:
+        raise ParamsError(f"model: unknown key {key!r}; there are {', '.join(MODELS)}")
+    return MODELS[key].partition(":")[0]
+
+
+def summary_of(key: str) -> str:
+    """The first line of a model's file, which is not imported for it."""
+    spec = find_spec(module_of(key))
+    source = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
+    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Protocol, Self
 import torch
 from torch import Tensor, nn
 
+from facetmill.models.space import TRAINING_SPACE, Space
 from facetmill.params import ModelConfig
 from facetmill.records import AttributeSchema, Facet, Product, Span
 
@@ -49,11 +50,13 @@ class PictureMaps:
 class Model(nn.Module, ABC):
     """Base of every entry of `MODELS`.
 
-    `key` is the file, the `MODELS` entry, the params section, the search space, the run name and the test id.
+    `key` is the file, the `MODELS` entry, the params section, the run name and the test id. `space` is what a sweep may
+    vary of it.
     """
 
     key: ClassVar[str]
     looks_at_pictures: ClassVar[bool] = False
+    space: ClassVar[Space] = TRAINING_SPACE
     config: ModelConfig
     schema: AttributeSchema
 

@@ -16,17 +16,21 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 
 from facetmill.encoders.tokens import CJK
 from facetmill.files import read_json, write_json
 from facetmill.models.base import Losses, Model
-from facetmill.params import DictionaryConfig
+from facetmill.models.space import Space
+from facetmill.params import DictionaryConfig, TrainingParams
 from facetmill.records import FIELDS, AttributeSchema, Facet, Product, Span
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
 
 _WORD = re.compile(rf"{CJK.pattern}|(?:(?!{CJK.pattern})\w)+|[^\w\s]")
 _ANY = ""  # stands for "all categories together"
@@ -81,8 +85,18 @@ class Trie:
                     yield node[""], start, end
 
 
+def _suggest(
+    trial: BaseTrial, config: DictionaryConfig, training: TrainingParams
+) -> tuple[DictionaryConfig, TrainingParams]:
+    """How sure a value must be, and which of several wins."""
+    match: Any = trial.suggest_categorical("match", ["longest", "most_frequent"])  # Optuna types it as any string
+    reliability = trial.suggest_float("min_reliability", 0.0, 1.0)
+    return replace(config, min_reliability=reliability, match=match), training
+
+
 class Dictionary(Model):
     key: ClassVar[str] = "dictionary"
+    space: ClassVar[Space] = Space(_suggest, ("min_reliability", "match"))
     config: DictionaryConfig
 
     def __init__(self, config: DictionaryConfig, schema: AttributeSchema, entries: Mapping[Words, list[Entry]]) -> None:

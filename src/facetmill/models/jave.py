@@ -44,7 +44,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +60,7 @@ from facetmill.encoders.text import (
     save_text_encoder,
 )
 from facetmill.encoders.tokens import Tokenizer
-from facetmill.encoders.vision import ImageEncoder
+from facetmill.encoders.vision import ImageEncoder, is_pretrained_image
 from facetmill.encoders.windows import (
     TextBatch,
     read,
@@ -84,8 +84,12 @@ from facetmill.models.parts.joint import (
     value_loss,
 )
 from facetmill.models.parts.tagging import OUTSIDE, begin, decode, num_tags, tag_tokens
-from facetmill.params import JaveConfig, MJaveConfig
+from facetmill.models.space import Space, around, suggest_rate, suggest_training
+from facetmill.params import JaveConfig, MJaveConfig, TrainingParams
 from facetmill.records import AttributeSchema, Facet, Product
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
 
 IMPOSSIBLE = -1e4  # a logit whose probability is 0; an infinite one would make its loss 0 * inf
 SURE = 30.0  # a logit whose probability is 1, and minus it 0, but for the thirteenth digit
@@ -181,10 +185,38 @@ def image_terms(config: JaveConfig, image_encoder: ImageEncoder | None, *, tagge
     )
 
 
+def suggest(trial: BaseTrial, config: JaveConfig, training: TrainingParams) -> tuple[JaveConfig, TrainingParams]:
+    """Learning rates and batch size, then what regularises: dropout, the KL term, the width of attention.
+
+    `encoder_learning_rate` is varied only where there is a pretrained encoder that is trained further. With pictures
+    (M-JAVE) the same is varied.
+    """
+    config = replace(
+        config,
+        attention_size=trial.suggest_categorical("attention_size", around(config.attention_size, 100, 200, 300)),
+        dropout=trial.suggest_float("dropout", 0.0, max(0.5, config.dropout)),
+        kl_weight=trial.suggest_float("kl_weight", 0.0, max(1.0, config.kl_weight)),
+    )
+    _, training = suggest_training(trial, config, training)
+    if _trains_pretrained(config):
+        rate = suggest_rate(trial, "encoder_learning_rate", training.encoder_learning_rate)
+        training = replace(training, encoder_learning_rate=rate)
+    return config, training
+
+
+def _trains_pretrained(config: JaveConfig) -> bool:
+    if is_pretrained(config) and not config.freeze_encoder:
+        return True
+    return isinstance(config, MJaveConfig) and is_pretrained_image(config) and not config.freeze_image_encoder
+
+
 class Jave(Model):
     """`attribute_trunk` is there with `tasks: separate` alone; a head is missing where its answers are given."""
 
     key: ClassVar[str] = "jave"
+    space: ClassVar[Space] = Space(
+        suggest, ("attention_size", "dropout", "kl_weight"), ("batch_size", "learning_rate", "encoder_learning_rate")
+    )
     config: JaveConfig
 
     def __init__(

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 from facetmill.errors import PlatformError
 from facetmill.project import Project
 from facetmill.registry import lineage, versions
-from facetmill.runs.train import RECIPE, Recipe, code_digest, train_anew
+from facetmill.runs.code_digest import code_digest
+from facetmill.runs.train import RECIPE, Recipe, train_anew
 from facetmill.tracking.tags import DATASET_VERSION, REPRODUCTION_OF
 
 
@@ -44,7 +45,7 @@ def reproduce(project: Project, ref: str) -> Reproduction:
         raise PlatformError(f"{ref}: no run is known of it, so it cannot be trained again")
     then = project.tracker.run_info(run_id)
     kept = project.tracker.read_json(run_id, RECIPE)
-    if kept.pop("code") != code_digest():
+    if kept.pop("code") != code_digest(kept["key"]):
         commit = then.tags.get("mlflow.source.git.commit", "unknown")
         raise PlatformError(f"{ref}: the code that trains has changed since; check out commit {commit} and try again")
     recipe = TypeAdapter(Recipe).validate_json(json.dumps(kept))

@@ -18,8 +18,9 @@ from facetmill.platform.worker_processes import supervise
 from facetmill.project import Project
 from facetmill.registry.notes import sweep_note
 from facetmill.report.sweep_page import sweep_page
+from facetmill.runs.code_digest import code_digest
 from facetmill.runs.recovery import close_lost_runs
-from facetmill.runs.train import Recipe, build_model, code_digest, describe_run, log_epoch
+from facetmill.runs.train import Recipe, build_model, describe_run, log_epoch
 from facetmill.tracking.tags import STUDY
 from facetmill.tracking.tracker import Run
 from facetmill.training.loop import EpochResult, fit
@@ -144,7 +145,7 @@ def study_name(project: Project, dataset: Dataset, key: str) -> str:
         name: value for name, value in to_mapping(params.sweep).items() if name in ("epochs", "train_share", "seed")
     }
     asked = [dataset.version, to_mapping(model_config(params, key)), to_mapping(params.training), sweep_params]
-    return f"{key}-{dataset.name}-{hash_json([*asked, code_digest()])[:8]}"
+    return f"{key}-{dataset.name}-{hash_json([*asked, code_digest(key)])[:8]}"
 
 
 class Trial:

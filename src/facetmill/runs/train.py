@@ -10,22 +10,21 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
-import facetmill
 from facetmill.compute.device import compute_settings
 from facetmill.compute.seeding import seed_everything
 from facetmill.dataset.store.version import Dataset
 from facetmill.dataset.store.workspace import DVC_FILES, read_split
 from facetmill.files import hash_json
-from facetmill.models import MODELS
+from facetmill.models import model_class
 from facetmill.models.base import Model
 from facetmill.params import ModelConfig, Params, TrainingParams, model_config, to_mapping
 from facetmill.platform.isolated import warm_up
 from facetmill.project import Project
 from facetmill.records import Product
 from facetmill.registry.notes import training_note
+from facetmill.runs.code_digest import code_digest
 from facetmill.serving.package import package
 from facetmill.tracking.tags import DATASET, DATASET_VERSION, KIND, MODEL, STUDY, TRAINING
 from facetmill.tracking.tracker import Run
@@ -64,20 +63,10 @@ class TrainedRun:
     new: bool
 
 
-@cache
-def code_digest() -> str:
-    """Hash of the code that decides what a training gives."""
-    package_dir = Path(facetmill.__file__).parent
-    paths = [
-        path for name in ("models", "encoders", "training", "metrics") for path in (package_dir / name).rglob("*.py")
-    ]
-    return hash_json({path.relative_to(package_dir).as_posix(): path.read_text(encoding="utf-8") for path in paths})
-
-
 def training_id(dataset: Dataset, recipe: Recipe) -> str:
     """One hash for everything that decides a training's result."""
     config, training = to_mapping(recipe.config), to_mapping(recipe.training)
-    return hash_json([dataset.version, recipe.key, config, training, code_digest()])
+    return hash_json([dataset.version, recipe.key, config, training, code_digest(recipe.key)])
 
 
 def describe_run(dataset: Dataset, key: str, kind: str) -> dict[str, str]:
@@ -93,7 +82,7 @@ def describe_run(dataset: Dataset, key: str, kind: str) -> dict[str, str]:
 def build_model(dataset: Dataset, recipe: Recipe, train: Sequence[Product]) -> Model:
     """A new model that knows the words of some train products, its weights drawn from the recipe's seed."""
     seed_everything(recipe.training.seed)
-    return MODELS[recipe.key].fit_vocabulary(recipe.config, dataset.schema, train)
+    return model_class(recipe.key).fit_vocabulary(recipe.config, dataset.schema, train)
 
 
 def train(project: Project, dataset: Dataset, recipe: Recipe, study: str | None = None) -> TrainedRun:
@@ -124,7 +113,7 @@ def train_anew(
     state_dir = project.layout.state_dir / "training" / f"{kind}-{training_id(dataset, recipe)[:16]}"
     with project.tracker.run(f"{key} seed {seed} {dataset.name}", tags=all_tags, params=params) as run:
         log_dataset(run, dataset)
-        run.log_json(RECIPE, {**to_mapping(recipe), "code": code_digest()})
+        run.log_json(RECIPE, {**to_mapping(recipe), "code": code_digest(key)})
         products = read_split(dataset, "train")
         model = build_model(dataset, recipe, products)
         result = fit(

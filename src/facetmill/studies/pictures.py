@@ -33,7 +33,7 @@ from facetmill.dataset.labels.match import match_shards
 from facetmill.dataset.labels.splitting import split_shards
 from facetmill.metrics.awareness import Awareness, image_awareness, with_other_pictures
 from facetmill.metrics.score import score
-from facetmill.models import MODELS
+from facetmill.models import model_class
 from facetmill.params import ModelConfig, Params, TrainingParams
 from facetmill.records import AttributeSchema, Facet, Product, Split, read_products
 from facetmill.sources import SOURCES
@@ -179,7 +179,7 @@ def _train(
     answers: list[tuple[Answers, list[Answers]]] = []
     for seed in seeds:
         seed_everything(seed)
-        model = MODELS[key].fit_vocabulary(config, products.schema, products.train)
+        model = model_class(key).fit_vocabulary(config, products.schema, products.train)
         seeded = replace(training, seed=seed)
         fit(model, products.train, products.validation, seeded, features_dir=features, progress=False)
         with compute_settings(training.threads):

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from facetmill.errors import DataError
 from facetmill.files import hash_file, read_json, replace_folder, write_json, write_text
-from facetmill.models import MODELS
+from facetmill.models import MODELS, model_class
 from facetmill.models.base import Model
 from facetmill.params import FIELDS_ADDED_LATER, ModelConfig, ModelsParams, to_mapping
 from facetmill.records import AttributeSchema
@@ -62,7 +62,7 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
     _require_unchanged(folder, described.get("hashes"))
     config = _config(path, key, described.get("config"))
     schema = AttributeSchema.from_json((folder / "schema.json").read_text(encoding="utf-8"))
-    model = MODELS[key].load_assets(config, schema, folder / "assets")
+    model = model_class(key).load_assets(config, schema, folder / "assets")
     weights_path = folder / "weights.safetensors"
     weights = load_tensors(weights_path)
     for name, tensor in weights.items():

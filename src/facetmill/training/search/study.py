@@ -26,10 +26,10 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from facetmill.errors import FacetmillError
+from facetmill.models import model_class
 from facetmill.params import ModelConfig, TrainingParams, to_mapping
 from facetmill.platform.processes import this_process
 from facetmill.training.search.lost import is_abandoned, is_gone, requeue
-from facetmill.training.search.spaces import SPACES
 from facetmill.training.search.storage import open_storage, turn
 
 STARTUP_TRIALS = 5  # drawn at random before TPE has enough to learn from
@@ -99,7 +99,7 @@ class Study:
     def __init__(
         self, *, name: str, storage: str | Path, key: str, config: ModelConfig, training: TrainingParams, seed: int
     ) -> None:
-        self._space, self._config, self._training, self._seed = SPACES[key], config, training, seed
+        self._space, self._config, self._training, self._seed = model_class(key).space, config, training, seed
         self._storage = storage
         origin = {"model": key, "config": to_mapping(config), "training": to_mapping(training)}
         with turn(storage):

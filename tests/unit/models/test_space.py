@@ -10,8 +10,8 @@ from typing import Any
 import optuna
 import pytest
 
-from facetmill.params import ModelsParams, Params, load_params, model_config
-from facetmill.training.search.spaces import SPACES
+from facetmill.models import MODELS, model_class
+from facetmill.params import Params, load_params, model_config
 
 
 @pytest.fixture(scope="module")
@@ -26,17 +26,13 @@ def suggest(key: str, config: Any, params: Params, values: dict[str, Any]) -> tu
     trial = study.ask()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return (*SPACES[key].suggest(trial, config, params.training), trial.params)
+        return (*model_class(key).space.suggest(trial, config, params.training), trial.params)
 
 
-def test_every_model_has_a_space() -> None:
-    assert set(SPACES) == {field.name for field in dataclasses.fields(ModelsParams)}
-
-
-@pytest.mark.parametrize("key", SPACES)
+@pytest.mark.parametrize("key", MODELS)
 def test_defaults_are_in_the_space_and_change_nothing(key: str, params: Params) -> None:
     config = model_config(params, key)
-    defaults = SPACES[key].defaults(config, params.training)
+    defaults = model_class(key).space.defaults(config, params.training)
     assert suggest(key, config, params, defaults) == (config, params.training, defaults)
 
 
@@ -44,7 +40,7 @@ def test_unusual_params_are_in_the_space(params: Params) -> None:
     """A batch of 48 or a dropout of 0.7 in params.yaml must not break the sweep that is to improve on it."""
     config = dataclasses.replace(params.models.jave, dropout=0.7, kl_weight=3.0, attention_size=77)
     unusual = dataclasses.replace(params, training=dataclasses.replace(params.training, batch_size=48))
-    defaults = SPACES["jave"].defaults(config, unusual.training)
+    defaults = model_class("jave").space.defaults(config, unusual.training)
     assert suggest("jave", config, unusual, defaults)[:2] == (config, unusual.training)
 
 

@@ -1,0 +1,89 @@
+"""What decides a result: a model's own file and what it imports, and nothing of any other model."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import facetmill
+from facetmill.errors import ParamsError
+from facetmill.models import MODELS, module_of
+from facetmill.runs.code_digest import ENTRIES, code_digest, digest_of
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A copy of the package's source, to be changed."""
+    source = Path(facetmill.__file__).parent
+    return Path(shutil.copytree(source, tmp_path / "facetmill", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+def digests(package: Path) -> dict[str, str]:
+    return {key: digest_of(package, (module_of(key), *ENTRIES)) for key in MODELS}
+
+
+def changed(package: Path, name: str, line: str = "\nTHRESHOLD = 0.25\n") -> set[str]:
+    """The models whose digest differs once a line is added to a file."""
+    before = digests(package)
+    path = package / name
+    path.write_text((path.read_text() if path.exists() else "") + line)
+    after = digests(package)
+    return {key for key in MODELS if before[key] != after[key]}
+
+
+def test_the_copy_has_the_digests_of_the_package(package: Path) -> None:
+    assert digests(package) == {key: code_digest(key) for key in MODELS}
+
+
+@pytest.mark.parametrize(
+    ("name", "models"),
+    [
+        ("models/uls_dram.py", set()),  # a new model
+        ("models/__init__.py", set()),  # and its entry
+        ("params/models.py" if (Path(facetmill.__file__).parent / "params").is_dir() else "params.py", set()),
+        ("models/parts/joint.py", {"jave", "m_jave"}),
+        ("models/jave.py", {"jave", "m_jave"}),
+        ("models/m_jave.py", {"m_jave"}),
+        ("models/dictionary.py", {"dictionary"}),
+        ("encoders/vision.py", {"jave", "m_jave"}),
+        ("metrics/score.py", set(MODELS)),
+        ("training/loop.py", set(MODELS)),
+        ("report/review_page.py", set()),
+    ],
+)
+def test_a_change_counts_for_the_models_that_import_it(package: Path, name: str, models: set[str]) -> None:
+    assert changed(package, name) == models
+
+
+def test_imports_inside_functions_count_and_those_for_type_checkers_do_not(package: Path) -> None:
+    (package / "models" / "late.py").write_text("WIDTH = 1\n")
+    (package / "models" / "typed.py").write_text("WIDTH = 1\n")
+    changed(package, "models/dictionary.py", "\ndef late() -> None:\n    import facetmill.models.late\n")
+    typed = "\nif TYPE_CHECKING:\n    from facetmill.models import typed\n"
+    changed(package, "models/dictionary.py", typed)
+    assert changed(package, "models/late.py") == {"dictionary"}
+    assert changed(package, "models/typed.py") == set()
+
+
+def test_an_unknown_key_has_no_digest() -> None:
+    with pytest.raises(ParamsError, match=r"unknown key 'bert'; there are dictionary"):
+        code_digest("bert")
+
+
+def test_no_dvc_stage_depends_on_models(root: Path) -> None:
+    stages = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
+    assert not [dep for stage in stages.values() for dep in stage["deps"] if dep.startswith("src/facetmill/models")]
+
+
+def test_asking_for_the_models_imports_none() -> None:
+    program = (
+        "import sys\nfrom facetmill.models import MODELS, summary_of\n"
+        "assert all(summary_of(key) for key in MODELS)\n"
+        "assert not {'torch', 'facetmill.models.base'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
