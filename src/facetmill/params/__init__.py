@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
@@ -34,6 +33,7 @@ from facetmill.params.data import (
 from facetmill.params.fields import STRICT
 from facetmill.params.migrate import FIELDS_ADDED_LATER
 from facetmill.params.models import DictionaryConfig, JaveConfig, MJaveConfig, ModelConfig, ModelsParams
+from facetmill.params.reading import read_yaml
 from facetmill.params.training import PromotionParams, SweepParams, TrainingParams
 
 __all__ = [
@@ -92,10 +92,10 @@ _PARAMS = TypeAdapter(Params)
 def load_params(path: Path) -> Params:
     """Read and check a params.yaml. Raises `ParamsError` naming the file and every wrong key with its value."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path}: {error}") from error
-    return parse_params(raw, str(path))
+    return parse_params(read_yaml(text, str(path)), str(path))
 
 
 def parse_params(raw: Any, origin: str) -> Params:
@@ -106,6 +106,8 @@ def parse_params(raw: Any, origin: str) -> Params:
         return _PARAMS.validate_json(json.dumps(raw, default=str))  # JSON, since strict mode takes no dict in Python
     except ValidationError as error:
         raise ParamsError("\n".join(_explain(origin, detail) for detail in error.errors())) from None
+    except ValueError as error:  # of an alias that stands inside what it names
+        raise ParamsError(f"{origin}: {error}") from None
 
 
 def to_mapping(params: Any) -> dict[str, Any]:

@@ -45,6 +45,8 @@ def test_every_wrong_key_is_named_at_once(raw: dict[str, Any]) -> None:
         ("sweep", "final_seeds", []),
         ("sweep", "pool", ""),
         ("demo", "noise", 1.1),
+        ("training", "learning_rate", float("inf")),
+        ("training", "weight_decay", float("nan")),
         ("ocr", "engine", "eyes"),
         ("ocr", "longest_side", 100_000),
     ],
@@ -60,7 +62,7 @@ def test_zero_is_a_seed(raw: dict[str, Any]) -> None:
     assert parse_params(raw, "params.yaml").training.seed == 0
 
 
-@pytest.mark.parametrize("text", ["", "- a\n- b\n", "dataset: [", "\x00"])
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "dataset: [", "\x00", "dataset: &all {path: *all}"])
 def test_a_file_that_is_no_mapping_is_refused_by_name(tmp_path: Path, text: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(text)
