@@ -16,7 +16,8 @@ from typing import Any
 from facetmill.gates.verdict import Severity, Verdict
 from facetmill.metrics.awareness import Awareness
 from facetmill.metrics.bootstrap import PairedResult, paired_bootstrap
-from facetmill.metrics.score import RESAMPLED, score
+from facetmill.metrics.counted import METRICS
+from facetmill.metrics.score import score
 from facetmill.records import Facet, Product
 from facetmill.serving.answer import to_entries
 from facetmill.sources import demo
@@ -48,9 +49,7 @@ def fake_comparison(
         "first": _side("models:/facets-candidates/4", "jave", 4, gold, first, [0.0121, 0.0187, 1.92])
         | {"awareness": _awareness()},
         "second": _side("models:/facets@champion", "jave", 3, gold, second, [0.0094, 0.0143, 1.61]),
-        "paired": {
-            name: asdict(paired_bootstrap(gold, first, second, name, resamples=RESAMPLES)) for name in RESAMPLED
-        },
+        "paired": {name: asdict(paired_bootstrap(gold, first, second, name, resamples=RESAMPLES)) for name in METRICS},
         "slices": list(_slices(gold, first, second)),
         "verdicts": [asdict(each) | {"examples": list(each.examples)} for each in _verdicts(failing, value)],
         "examples": _examples(gold, first, second)[: num_examples // 2]

@@ -83,8 +83,9 @@ class OcrToken:
 class Product:
     """One listing. `group_id` names the product behind it: listings of one group never sit in two splits.
 
-    `absent` holds attributes that an annotator looked for and found to have no value ("n/a"); an attribute in neither
-    `facets` nor `absent` is simply unknown. Image paths are absolute, or relative to the folder of the dataset.
+    `absent` holds attributes that an annotator looked for and found to have no value ("n/a"); one that is in `facets`
+    too was given a value after that. An attribute in neither is simply unknown. Image paths are absolute, or relative
+    to the folder of the dataset.
     """
 
     product_id: str

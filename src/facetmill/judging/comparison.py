@@ -15,8 +15,9 @@ import numpy as np
 from facetmill.gates.verdict import Verdict
 from facetmill.metrics.awareness import Awareness
 from facetmill.metrics.bootstrap import PairedResult, paired_rows, paired_slices
+from facetmill.metrics.counted import METRICS, Metric
 from facetmill.metrics.resampling import LEVEL
-from facetmill.metrics.score import RESAMPLED, Scorer, Scores
+from facetmill.metrics.score import Scorer, Scores
 from facetmill.metrics.single import single_f1
 from facetmill.metrics.slices import SliceKind, count_slices
 from facetmill.records import Facet, Product
@@ -71,10 +72,10 @@ class Side:
 
 @dataclass(frozen=True)
 class Slice(PairedResult):
-    """F1 (recall for `values`) of both models in one slice.
+    """F1 by the metric of the comparison (recall for `values`) of both models in one slice.
 
     Interval and `p_value` are made for looking at all slices at once, see `metrics.bootstrap.paired_slices`. `support`
-    counts gold units.
+    counts gold items.
     """
 
     kind: SliceKind
@@ -85,7 +86,7 @@ class Slice(PairedResult):
 
 @dataclass(frozen=True)
 class Example:
-    """A product on which the two models differ, with single-product value F1; `change` is first less second.
+    """A product on which the two models differ, with single-product F1; `change` is first less second.
 
     `gates` are what the first model's gates let through, as `serving.child.write_picture_maps` has it, if it has any.
     """
@@ -104,16 +105,18 @@ class Example:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on one frozen split. `paired` is by metric; `examples` are the worst regressions, worst first, then
-    the best improvements, best first; `dataset_diff` says how the data they were trained on differ, if it does."""
+    """Two models on one frozen split. `metric` is the one to decide by: slices and examples go by it. `paired` is by
+    metric; `examples` are the worst regressions, worst first, then the best improvements, best first; `dataset_diff`
+    says how the data they were trained on differ, if it does."""
 
+    metric: Metric
     dataset: str
     dataset_version: str
     split: str
     num_products: int
     first: Side
     second: Side
-    paired: Mapping[str, PairedResult]
+    paired: Mapping[Metric, PairedResult]
     slices: tuple[Slice, ...]
     examples: tuple[Example, ...]
     curves: Mapping[str, Curves] = field(default_factory=dict)
@@ -123,6 +126,7 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
+            "metric": self.metric,
             "dataset": {"name": self.dataset, "version": self.dataset_version},
             "split": self.split,
             "num_products": self.num_products,
@@ -145,6 +149,7 @@ def compare(
     first: Answered,
     second: Answered,
     *,
+    metric: Metric,
     dataset: str,
     dataset_version: str,
     split: str = "test",
@@ -154,7 +159,8 @@ def compare(
     level: float = LEVEL,
     dataset_diff: Mapping[str, Any] | None = None,
 ) -> Comparison:
-    """Compare two models' answers for the same gold products; `seen` are the values of training, by attribute, of the
+    """Compare two models' answers for the same gold products. `metric` is the one that slices are compared and examples
+    chosen by; `seen` are the values of training, by attribute, of the
     data at hand. `level` (0..1) is that of all intervals.
 
     Raises `ValueError` for no products, or as many answers as there are not products.
@@ -166,12 +172,11 @@ def compare(
         )
     scorers = [_scored(products, model.facets, seen) for model in (first, second)]
     paired = {
-        metric: paired_rows(
-            scorers[0].rows(metric), scorers[1].rows(metric), resamples=resamples, seed=seed, level=level
-        )
-        for metric in RESAMPLED
+        each: paired_rows(scorers[0].rows(each), scorers[1].rows(each), resamples=resamples, seed=seed, level=level)
+        for each in METRICS
     }
     return Comparison(
+        metric=metric,
         dataset=dataset,
         dataset_version=dataset_version,
         split=split,
@@ -179,8 +184,8 @@ def compare(
         first=_side(first, scorers[0].result(bootstrap=resamples, seed=seed)),
         second=_side(second, scorers[1].result(bootstrap=resamples, seed=seed)),
         paired=paired,
-        slices=_slices(products, first, second, seen, resamples, seed, level),
-        examples=_examples(products, first, second),
+        slices=_slices(products, first, second, metric, seen, resamples, seed, level),
+        examples=_examples(products, first, second, metric),
         curves={"first": first.curves, "second": second.curves},
         dataset_diff=dataset_diff,
     )
@@ -203,12 +208,13 @@ def _slices(
     products: Sequence[Product],
     first: Answered,
     second: Answered,
+    metric: Metric,
     seen: Mapping[str, Collection[str]] | None,
     resamples: int,
     seed: int,
     level: float,
 ) -> tuple[Slice, ...]:
-    counts = count_slices(products, first.facets, second.facets, seen)
+    counts = count_slices(products, first.facets, second.facets, seen, metric=metric)
     results = paired_slices(counts, resamples=resamples, seed=seed, level=level)
     return tuple(
         Slice(**asdict(result), kind=kind, name=name, num_products=num_products, support=support)
@@ -218,10 +224,10 @@ def _slices(
     )
 
 
-def _examples(products: Sequence[Product], first: Answered, second: Answered) -> tuple[Example, ...]:
+def _examples(products: Sequence[Product], first: Answered, second: Answered, metric: Metric) -> tuple[Example, ...]:
     """The products that differ most; of equal ones, the first by product id."""
     found = [
-        Example(product, one, other, single_f1(product, one), single_f1(product, other))
+        Example(product, one, other, single_f1(product, one, metric), single_f1(product, other, metric))
         for product, one, other in zip(products, first.facets, second.facets, strict=True)
     ]
     worse = sorted((e for e in found if e.change < 0), key=lambda e: (e.change, e.product.product_id))

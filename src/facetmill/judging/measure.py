@@ -134,6 +134,7 @@ def _compare(
         products,
         first,
         second,
+        metric="value_f1",
         dataset=dataset.name,
         dataset_version=dataset.version,
         seen=seen_values(dataset.schema),

@@ -25,9 +25,10 @@ import numpy as np
 from scipy import stats
 from scipy.special import betaln, gammaln, hyp2f1, logsumexp
 
+from facetmill.metrics.counted import Metric, counted
 from facetmill.metrics.resampling import Values
-from facetmill.metrics.score import score
-from facetmill.metrics.single import SingleMetric, single_f1
+from facetmill.metrics.single import single_f1
+from facetmill.metrics.tally import Tally
 from facetmill.records import Facet, Product
 
 Test = Literal["wilcoxon", "paired_t"]
@@ -46,7 +47,7 @@ class Awareness:
     means over the permutations. `log_p` is the natural logarithm of the combined p, `log_p_values` those of each test.
     """
 
-    metric: SingleMetric
+    metric: Metric
     num_products: int
     mean: float
     std: float
@@ -65,7 +66,7 @@ def image_awareness(
     congruent: Sequence[Sequence[Facet]],
     incongruent: Sequence[Sequence[Sequence[Facet]]],
     *,
-    metric: SingleMetric = "value_f1",
+    metric: Metric = "value_f1",
     test: Test = "wilcoxon",
 ) -> Awareness:
     """Awareness from the answers with each product's own picture, and K lists of answers with another's.
@@ -170,10 +171,10 @@ def _derangement(number: int, generator: np.random.Generator) -> list[int]:
             return [int(place) for place in order]
 
 
-def _singles(gold: Sequence[Product], answers: Sequence[Sequence[Facet]], metric: SingleMetric) -> Values:
+def _singles(gold: Sequence[Product], answers: Sequence[Sequence[Facet]], metric: Metric) -> Values:
     return np.array([single_f1(product, facets, metric) for product, facets in zip(gold, answers, strict=True)])
 
 
-def _corpus(gold: Sequence[Product], answers: Sequence[Sequence[Facet]], metric: SingleMetric) -> float:
-    scores = score(gold, answers)
-    return scores.value_f1 if metric == "value_f1" else scores.attribute_f1
+def _corpus(gold: Sequence[Product], answers: Sequence[Sequence[Facet]], metric: Metric) -> float:
+    tallies = (counted(product, facets, metric).tally for product, facets in zip(gold, answers, strict=True))
+    return sum(tallies, start=Tally()).f1

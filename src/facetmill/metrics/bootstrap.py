@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
+from facetmill.metrics.counted import METRICS, Metric
 from facetmill.metrics.exchange import exchange_test
 from facetmill.metrics.resampling import LEVEL, Rows, f1_of
-from facetmill.metrics.score import RESAMPLED, Scorer
+from facetmill.metrics.score import Scorer
 from facetmill.metrics.slices import SliceCounts
 from facetmill.records import Facet, Product
 
@@ -32,18 +33,18 @@ def paired_bootstrap(
     gold: Sequence[Product],
     first: Sequence[Sequence[Facet]],
     second: Sequence[Sequence[Facet]],
-    metric: str = "value_f1",
+    metric: Metric = "value_f1",
     *,
     resamples: int = 1000,
     seed: int = 0,
     level: float = LEVEL,
 ) -> PairedResult:
-    """Compare two lists of predictions for the same products on one metric of `RESAMPLED`, see `paired_rows`.
+    """Compare two lists of predictions for the same products on one of `METRICS`, see `paired_rows`.
 
     Raises `ValueError` for another metric, other lengths, or no products.
     """
-    if metric not in RESAMPLED:
-        raise ValueError(f"metric {metric!r} has no bootstrap; choose one of {', '.join(RESAMPLED)}")
+    if metric not in METRICS:
+        raise ValueError(f"metric {metric!r} has no bootstrap; choose one of {', '.join(METRICS)}")
     if not len(gold) == len(first) == len(second) > 0:
         raise ValueError(f"{len(gold)} gold products but predictions for {len(first)} and {len(second)}")
     rows = [_counts(gold, predicted, metric) for predicted in (first, second)]
@@ -82,7 +83,7 @@ def _tested(rows: csr_array, resamples: int, seed: int, level: float) -> list[Pa
     return [PairedResult(*map(float, values)) for values in zip(*columns, strict=True)]
 
 
-def _counts(gold: Sequence[Product], predicted: Sequence[Sequence[Facet]], metric: str) -> Rows:
+def _counts(gold: Sequence[Product], predicted: Sequence[Sequence[Facet]], metric: Metric) -> Rows:
     scorer = Scorer()
     for product, facets in zip(gold, predicted, strict=True):
         scorer.add(product, facets)

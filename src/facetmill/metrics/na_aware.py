@@ -8,38 +8,43 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from facetmill.metrics.tally import Tally
 from facetmill.records import Facet, Product
 
 #: How their prompts let a language model say that there is no value.
 NO_VALUE = frozenset({"n/a", "None"})
 
+#: (attribute,) of a slot with a right value, (attribute, value) of one with a wrong value.
+Slot = tuple[str] | tuple[str, str]
 
-def tally_slots(product: Product, predicted: Iterable[Facet]) -> Tally:
-    """The slots of one product; in the letters of the paper's code VC is right, and
+
+def slots(product: Product, predicted: Iterable[Facet]) -> tuple[dict[Slot, Facet], dict[Slot, Facet]]:
+    """The true slots that have a value, and the slots that were given one; in the letters of the paper's code VC is
+    right, and
 
         precision = VC / (NV + VC + VW)        recall = VC / (VN + VC + VW)
 
     so a wrong value (VW) costs both, and a slot rightly left empty (NN) counts nowhere.
 
     The prediction of a slot is its facet of highest confidence, the first of equals (no confidence is below any); it is
-    right if it is exactly one of the gold values, case and all, stripped of outer spaces. An attribute that has a value
-    is a slot with a value even where `absent` names it too.
+    right if it is exactly one of the gold values, case and all, stripped of outer spaces. An attribute in `absent` is
+    an empty slot even where it has values too: there "n/a" is the first key of the gold record, which decides.
     """
-    accepted: dict[str, set[str]] = {attribute: set() for attribute in product.absent}
+    true: dict[Slot, Facet] = {}
+    accepted: dict[str, set[str]] = {attribute: set() for attribute in product.absent}  # by slot, right values
     for facet in product.facets:
-        accepted.setdefault(facet.attribute, set()).add(facet.value.strip())
+        if facet.attribute not in product.absent:
+            accepted.setdefault(facet.attribute, set()).add(facet.value.strip())
+            true.setdefault((facet.attribute,), facet)
     best: dict[str, Facet] = {}
     for facet in predicted:
         if facet.attribute not in best or _confidence(facet) > _confidence(best[facet.attribute]):
             best[facet.attribute] = facet
-    answers = {attribute: best[attribute].value for attribute in accepted if attribute in best}
-    answers = {attribute: value for attribute, value in answers.items() if value not in NO_VALUE}
-    return Tally(
-        correct=sum(value in accepted[attribute] for attribute, value in answers.items()),
-        predicted=len(answers),
-        gold=sum(bool(values) for values in accepted.values()),
-    )
+    given: dict[Slot, Facet] = {}
+    for attribute, values in accepted.items():
+        answer = best.get(attribute)
+        if answer is not None and answer.value not in NO_VALUE:
+            given[(attribute,) if answer.value in values else (attribute, answer.value)] = answer
+    return true, given
 
 
 def _confidence(facet: Facet) -> float:

@@ -1,9 +1,12 @@
-"""Where a model is good and where it is not: the products, or their gold units, of one kind are a slice.
+"""Where a model is good and where it is not: the products, or their items, of one kind are a slice.
 
-attribute   units of one attribute                          value F1
-category    products of one category                        value F1
-image       products with a picture, and those without      value F1
-values      gold units whose value training has seen or not recall
+attribute   items of one attribute                           F1
+category    products of one category                         F1
+image       products with a picture, and those without       F1
+place       items that stand in the text, and the others     F1
+values      gold items whose value training has seen, or not recall
+
+What an item is depends on the metric, see `counted`.
 """
 
 from __future__ import annotations
@@ -17,13 +20,14 @@ from typing import Literal, get_args
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
-from facetmill.metrics.chunks import Unit, fold, units
+from facetmill.metrics.chunks import fold
+from facetmill.metrics.counted import Counted, Item, Metric, counted
 from facetmill.metrics.resampling import Rows
 from facetmill.metrics.score import NO_CATEGORY
 from facetmill.metrics.tally import Tally
 from facetmill.records import Facet, Product
 
-SliceKind = Literal["attribute", "category", "image", "values"]
+SliceKind = Literal["attribute", "category", "image", "place", "values"]
 SLICE_KINDS: tuple[SliceKind, ...] = get_args(SliceKind)
 
 _Slice = tuple[SliceKind, str]
@@ -37,7 +41,7 @@ class SliceCounts:
 
     `rows` are sparse counts [groups, slices x 2 models x 3] with (correct, predicted, gold) of each, the listings of a
     group together; for `values` slices "predicted" is "gold", so that their F1 is recall. `num_products` and `support`
-    (gold units) are by slice.
+    (gold items) are by slice.
     """
 
     names: tuple[_Slice, ...]
@@ -55,59 +59,60 @@ def count_slices(
     first: Sequence[Sequence[Facet]],
     second: Sequence[Sequence[Facet]],
     seen: Mapping[str, Collection[str]] | None = None,
+    *,
+    metric: Metric,
 ) -> SliceCounts:
-    """Count every slice that has gold units, in the order of `SLICE_KINDS` and by name.
+    """Count every slice that has gold items of a metric, in the order of `SLICE_KINDS` and by name.
 
     `seen` maps an attribute to its values in training (compared without case); without it there are no `values`
     slices. Raises `ValueError` if the lengths differ.
     """
     folded = None if seen is None else {name: frozenset(map(fold, values)) for name, values in seen.items()}
-    counted: dict[_Slice, dict[int, _Pair]] = {}
+    by_slice: dict[_Slice, dict[int, _Pair]] = {}
     members: Counter[_Slice] = Counter()
     groups: dict[str, int] = {}
     for product, facets_1, facets_2 in zip(gold, first, second, strict=True):
         group = groups.setdefault(product.group_id, len(groups))
-        true, said = units(product.facets), (units(facets_1).keys(), units(facets_2).keys())
-        for each, pair in _count(product, true, said, folded):
-            so_far = counted.setdefault(each, {}).get(group, (Tally(), Tally()))
-            counted[each][group] = (so_far[0] + pair[0], so_far[1] + pair[1])
+        said = counted(product, facets_1, metric), counted(product, facets_2, metric)
+        for each, pair in _count(product, *said, folded):
+            so_far = by_slice.setdefault(each, {}).get(group, (Tally(), Tally()))
+            by_slice[each][group] = (so_far[0] + pair[0], so_far[1] + pair[1])
             members[each] += _belongs(each, pair)
-    support = {each: sum(pair[0].gold for pair in pairs.values()) for each, pairs in counted.items()}
-    names = sorted((each for each in counted if support[each]), key=lambda e: (SLICE_KINDS.index(e[0]), e[1]))
+    support = {each: sum(pair[0].gold for pair in pairs.values()) for each, pairs in by_slice.items()}
+    names = sorted((each for each in by_slice if support[each]), key=lambda e: (SLICE_KINDS.index(e[0]), e[1]))
     return SliceCounts(
         names=tuple(names),
-        rows=_sparse(len(groups), [counted[each] for each in names]),
+        rows=_sparse(len(groups), [by_slice[each] for each in names]),
         num_products=tuple(members[each] for each in names),
         support=tuple(support[each] for each in names),
     )
 
 
 def _count(
-    product: Product,
-    true: Mapping[Unit, Facet],
-    said: tuple[AbstractSet[Unit], AbstractSet[Unit]],
-    seen: Mapping[str, AbstractSet[str]] | None,
+    product: Product, first: Counted, second: Counted, seen: Mapping[str, AbstractSet[str]] | None
 ) -> Iterator[tuple[_Slice, _Pair]]:
     """What one product adds to each of its slices."""
-    whole = (Tally.of(true.keys(), said[0]), Tally.of(true.keys(), said[1]))
+    whole = first.tally, second.tally
     yield ("category", product.category or NO_CATEGORY), whole
     yield ("image", "present" if product.images else "missing"), whole
-    for attribute in {unit[0] for group in (true, *said) for unit in group}:
-        gold, first, second = ({unit for unit in group if unit[0] == attribute} for group in (true, *said))
-        yield ("attribute", attribute), (Tally.of(gold, first), Tally.of(gold, second))
+    for name in first.attributes | second.attributes:
+        yield ("attribute", name), (first.of_attribute(name).tally, second.of_attribute(name).tally)
+    for name, explicit in (("explicit", True), ("implicit", False)):
+        yield ("place", name), (first.placed(explicit).tally, second.placed(explicit).tally)
     if seen is not None:
-        known = {unit for unit, facet in true.items() if fold(facet.value) in seen.get(facet.attribute, ())}
+        true = first.gold  # of the second too
+        known = {item for item, facet in true.items() if fold(facet.value) in seen.get(facet.attribute, ())}
         for name, gold in (("seen", known), ("unseen", true.keys() - known)):
-            yield ("values", name), (_recall(gold, said[0]), _recall(gold, said[1]))
+            yield ("values", name), (_recall(gold, first), _recall(gold, second))
 
 
-def _recall(gold: AbstractSet[Unit], said: AbstractSet[Unit]) -> Tally:
-    """A tally whose F1 is recall: nobody can say how many of the false units would have been seen values."""
-    return Tally(len(gold & said), len(gold), len(gold))
+def _recall(gold: AbstractSet[Item], said: Counted) -> Tally:
+    """A tally whose F1 is recall: nobody can say how many of the false items would have been seen values."""
+    return Tally(len(gold & said.predicted.keys()), len(gold), len(gold))
 
 
 def _belongs(each: _Slice, pair: _Pair) -> bool:
-    """A product is of a category or has a picture whatever is said of it; of an attribute it must have a true value."""
+    """A product is of a category or has a picture whatever is said of it; of other slices it must have a true item."""
     return each[0] in ("category", "image") or pair[0].gold > 0
 
 

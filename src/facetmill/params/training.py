@@ -44,7 +44,7 @@ class PromotionParams:
     min_gain: Share
     significance: Annotated[float, Field(gt=0, lt=1)] | None
     bootstrap: Annotated[int, Field(ge=100)]  # with fewer no small p-value exists, and nothing could be shown
-    protected: list[Literal["attribute", "category", "image", "values"]]
+    protected: list[Literal["attribute", "category", "image", "place", "values"]]
     max_slice_loss: Share
     max_latency_ratio: Annotated[float, Field(gt=0)] | None
     max_latency_seconds: Annotated[float, Field(gt=0)] | None

@@ -37,16 +37,25 @@ from facetmill.report.slices import slices_html
 Json = Mapping[str, Any]
 
 METRICS = {
+    "pair_f1": ("Pair F1", "The right attribute and value, wherever it stands."),
     "value_f1": ("Value F1", "The right attribute at the right place in the text."),
     "attribute_f1": ("Attribute F1", "Which attributes a product has, whatever their values."),
     "na_f1": ("N/A-aware F1", "Also rewards leaving a slot empty that has no value."),
 }
 _OTHER_SCORES = {
+    "pair_precision": "Pair precision",
+    "pair_recall": "Pair recall",
+    "pair_f1_explicit": "Pair F1 of values that stand in the text",
+    "pair_f1_implicit": "Pair F1 of values that do not",
+    "macro_pair_f1": "Pair F1, mean over attributes",
     "value_precision": "Value precision",
     "value_recall": "Value recall",
     "macro_value_f1": "Value F1, mean over attributes",
     "attribute_precision": "Attribute precision",
     "attribute_recall": "Attribute recall",
+    "predicted_attribute_f1": "F1 of the attributes that the model predicts as such",
+    "predicted_attribute_precision": "Precision of these",
+    "predicted_attribute_recall": "Recall of these",
     "na_precision": "N/A-aware precision",
     "na_recall": "N/A-aware recall",
     "pair_accuracy": "Pair accuracy",
@@ -73,7 +82,7 @@ def review_page(comparison: Json, *, pictures_dir: Path = Path()) -> str:
     sections = {
         "scores": ("Scores", _scores(comparison)),
         "gates": ("Gates", _gates(comparison["verdicts"])),
-        "slices": ("Where they differ", slices_html(comparison["slices"])),
+        "slices": ("Where they differ", slices_html(comparison["slices"], METRICS[_metric(comparison)][0])),
         "pictures": ("Pictures", _pictures(comparison["first"]["awareness"], comparison["second"]["awareness"])),
         "data": ("Data", _data(comparison)),
         "training": ("Training", _training(comparison["curves"])),
@@ -90,6 +99,11 @@ def review_page(comparison: Json, *, pictures_dir: Path = Path()) -> str:
         + f"\n</main>\n<footer>{_footer()}</footer>"
     )
     return document(f"{a} or {b}: review", body, style=STYLE, script=SCRIPT)
+
+
+def _metric(comparison: Json) -> str:
+    """The metric to decide by; comparisons that name none are older than there was a choice."""
+    return str(comparison.get("metric", "value_f1"))
 
 
 def _names(comparison: Json) -> tuple[str, str]:
@@ -137,7 +151,7 @@ def _decision(comparison: Json, a: str, b: str) -> tuple[str, str, str]:
     named = {
         key: f'<b class="key {key}">{key.upper()}</b> <bdi>{text(name)}</bdi>' for key, name in (("a", a), ("b", b))
     }
-    seen = _seen(comparison["paired"].get("value_f1"))
+    seen = _seen(_metric(comparison), comparison["paired"])
     if not verdicts:
         return "warn", "No decision: no gate was asked", f"{seen or 'Nothing was compared.'}"
     if against:
@@ -152,11 +166,12 @@ def _decision(comparison: Json, a: str, b: str) -> tuple[str, str, str]:
     return "a", f"Promote {named['a']}", f"{seen} {rest}"
 
 
-def _seen(paired: Json | None) -> str:
+def _seen(metric: str, by_metric: Json) -> str:
+    paired = by_metric.get(metric)
     if paired is None:
         return ""
     return (
-        f"Value F1 is {score(paired['first'])} for A and {score(paired['second'])} for B: {_word(paired)} "
+        f"{METRICS[metric][0]} is {score(paired['first'])} for A and {score(paired['second'])} for B: {_word(paired)} "
         f"({signed(paired['difference'])}, interval {_interval(paired)}, {p_text(paired['p_value'])})."
     )
 

@@ -13,14 +13,17 @@ from facetmill.report.plots import Estimate, difference, difference_axis, diverg
 Slice = Mapping[str, Any]
 
 _KINDS = {
-    "attribute": ("By attribute", "Attribute", "Value F1"),
-    "category": ("By category", "Category", "Value F1"),
-    "image": ("With and without a picture", "Picture", "Value F1"),
-    "values": ("Values seen and not seen in training", "Values", "Recall"),
+    "attribute": ("By attribute", "Attribute"),
+    "category": ("By category", "Category"),
+    "image": ("With and without a picture", "Picture"),
+    "place": ("Values that stand in the text and others", "Values"),
+    "values": ("Values seen and not seen in training", "Values"),
 }
 _NAMES = {
     ("image", "present"): "With a picture",
     ("image", "missing"): "Without a picture",
+    ("place", "explicit"): "In the text",
+    ("place", "implicit"): "Not in the text",
     ("values", "seen"): "Seen in training",
     ("values", "unseen"): "Not seen in training",
 }
@@ -28,8 +31,9 @@ _FULL_ROWS = 24  # longer tables fold away slices that are not shown to differ
 MAX_ROWS = 300
 
 
-def slices_html(slices: Sequence[Slice]) -> str:
-    """A table for each kind, worst slice for A first. Slices not shown to differ are muted, and say so in words."""
+def slices_html(slices: Sequence[Slice], f1: str) -> str:
+    """A table for each kind, worst slice for A first; `f1` is what the metric is called. Slices not shown to differ are
+    muted, and say so in words."""
     if not slices:
         return '<p class="said">No slices were compared.</p>'
     sure = sum(1 for each in slices if shown_to_differ(each))
@@ -38,7 +42,8 @@ def slices_html(slices: Sequence[Slice]) -> str:
         "interval leaves out zero. The rest is muted. Intervals and p allow for looking at all slices at once.</p>"
     )
     parts = []
-    for kind, (heading, what, metric) in _KINDS.items():
+    for kind, (heading, what) in _KINDS.items():
+        metric = "Recall" if kind == "values" else f1
         members = sorted((each for each in slices if each["kind"] == kind), key=_order)
         if members:
             parts.append(f'<h3>{heading} <span class="said">{metric}</span></h3>' + _tables(what, metric, members))

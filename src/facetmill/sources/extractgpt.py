@@ -6,7 +6,7 @@ Licence: Apache-2.0, with the publishers' wish that the files do not enter train
 them in place, do not copy them.
 
 OA-Mine keeps one value per attribute, so a title with two colours has one gold colour; AE-110k states "n/a" only where
-its source did.
+its source did, and in a few slots a value besides: the authors' metric takes what stands first, and so does `na_f1`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
 
     def build(row: Row) -> Product:
         name = title(row.fields, "input")
-        facets, absent = collect_facets(scored_pairs(required(row.fields, "target_scores")))
+        facets, absent = collect_facets(scored_pairs(required(row.fields, "target_scores")), first_decides=True)
         return Product(
             product_id=f"{prefix}/{row.number - 1}",
             source="extractgpt",

@@ -332,24 +332,31 @@ class ImageFolder:
         return path
 
 
-def collect_facets(pairs: Iterable[tuple[str, str | None]]) -> tuple[tuple[Facet, ...], tuple[str, ...]]:
+def collect_facets(
+    pairs: Iterable[tuple[str, str | None]], *, first_decides: bool = False
+) -> tuple[tuple[Facet, ...], tuple[str, ...]]:
     """Facets without spans, and the absent attributes, of (attribute, value) pairs.
 
     None or "n/a" says that the attribute is absent, unless another pair gives it a value; an empty value says
-    nothing. Values are stripped, repeats are merged, order is kept.
+    nothing. With `first_decides`, an attribute that is first said to be absent stays so, and has its values as well:
+    so the n/a-aware metric takes it. Values are stripped, repeats are merged, order is kept.
     """
     facets: dict[tuple[str, str], Facet] = {}
     absent: dict[str, None] = {}
+    present: set[str] = set()
     for attribute, value in pairs:
         name = checked("attribute", attribute).strip()
         text = ABSENT if value is None else checked(name, value).strip()
         if not name:
             raise RowError("attribute", attribute, Reason.MISSING_FIELD)
         if text.lower() == ABSENT:
-            absent[name] = None
+            if not first_decides or name not in present:
+                absent[name] = None
         elif text:
             facets[name, text] = Facet(name, text)
-    present = {attribute for attribute, _ in facets}
+            present.add(name)
+    if first_decides:
+        return tuple(facets.values()), tuple(absent)
     return tuple(facets.values()), tuple(name for name in absent if name not in present)
 
 

@@ -34,7 +34,7 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
 
 
 def _product(row: Row) -> Product:
-    facets, absent = collect_facets(scored_pairs(required(row.fields, "target_scores")))
+    facets, absent = collect_facets(scored_pairs(required(row.fields, "target_scores")), first_decides=True)
     return Product(
         product_id=identifier(row.fields, "id"),
         source="wdc-pave",

@@ -30,6 +30,7 @@ def comparison(first: list[list[Facet]], second: list[list[Facet]]) -> Compariso
         gold,
         answered("facets-candidates/7", first),
         answered("facets/3", second),
+        metric="value_f1",
         dataset="demo",
         dataset_version="d" * 64,
         seen={"Color": ["red"]},
@@ -48,6 +49,7 @@ def test_the_first_is_the_challenger_and_the_difference_is_its_gain() -> None:
         ("attribute", "Color"): 0.25,
         ("category", "Shirts"): 0.25,
         ("image", "present"): 0.25,
+        ("place", "explicit"): pytest.approx(1 / 7),  # blue is predicted without a place
         ("values", "seen"): 0.25,
     }
 
@@ -67,13 +69,13 @@ def test_json_has_the_agreed_shape() -> None:
     found = replace(comparison([[BLUE], [RED]], [[RED], [RED]]), verdicts=(verdict,))
     said = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert said.keys() == {
-        "dataset", "split", "num_products", "first", "second", "paired", "slices", "verdicts", "examples", "curves",
-        "dataset_diff",
+        "metric", "dataset", "split", "num_products", "first", "second", "paired", "slices", "verdicts", "examples",
+        "curves", "dataset_diff",
     }  # fmt: skip
     assert said["dataset"] == {"name": "demo", "version": "d" * 64}
     assert said["first"].keys() == {"ref", "model", "version", "run_id", "scores", "latency", "awareness"}
     assert said["first"]["latency"] == {"p50": 0.010, "p95": 0.020, "load": 3.0}
-    assert said["paired"].keys() == {"value_f1", "attribute_f1", "na_f1"}
+    assert said["paired"].keys() == {"pair_f1", "value_f1", "attribute_f1", "na_f1"}
     assert said["paired"]["value_f1"].keys() == {"first", "second", "difference", "low", "high", "p_value"}
     assert said["slices"][0].keys() == {
         "kind", "name", "num_products", "support", "first", "second", "difference", "low", "high", "p_value"

@@ -17,12 +17,12 @@ GOLD = [Product("1", "t", "x", facets=(RED, OAK)), Product("2", "t", "x", facets
 
 
 def test_f1_of_a_single_product() -> None:
-    assert single_f1(GOLD[0], [RED, OAK]) == 1.0
-    assert single_f1(GOLD[0], [RED]) == pytest.approx(2 / 3)
-    assert single_f1(GOLD[0], [BLUE]) == 0.0
+    assert single_f1(GOLD[0], [RED, OAK], "value_f1") == 1.0
+    assert single_f1(GOLD[0], [RED], "value_f1") == pytest.approx(2 / 3)
+    assert single_f1(GOLD[0], [BLUE], "value_f1") == 0.0
     assert single_f1(GOLD[0], [BLUE], "attribute_f1") == pytest.approx(2 / 3)
-    assert single_f1(GOLD[2], []) == 1.0  # rightly silent
-    assert single_f1(GOLD[2], [RED]) == 0.0
+    assert single_f1(GOLD[2], [], "value_f1") == 1.0  # rightly silent
+    assert single_f1(GOLD[2], [RED], "value_f1") == 0.0
 
 
 def test_awareness_by_hand() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from facetmill.metrics.bootstrap import PairedResult, paired_bootstrap, paired_slices
+from facetmill.metrics.counted import METRICS
 from facetmill.metrics.resampling import resample
 from facetmill.metrics.score import score
 from facetmill.metrics.slices import count_slices
@@ -22,7 +23,7 @@ def products(number: int) -> list[Product]:
 
 def test_interval_of_a_certain_score_is_a_point() -> None:
     scores = score(products(20), [RIGHT] * 20, bootstrap=50)
-    assert scores.intervals == {"value_f1": (1.0, 1.0), "attribute_f1": (1.0, 1.0), "na_f1": (1.0, 1.0)}
+    assert scores.intervals == dict.fromkeys(METRICS, (1.0, 1.0))
 
 
 def test_interval_is_that_of_the_binomial() -> None:
@@ -52,7 +53,7 @@ def test_listing_a_product_twice_makes_nothing_surer() -> None:
 
 
 def by_category(gold: list[Product], first: list[list[Facet]], second: list[list[Facet]]) -> PairedResult:
-    [_, found, *_] = paired_slices(count_slices(gold, first, second))
+    [_, found, *_] = paired_slices(count_slices(gold, first, second, metric="pair_f1"))
     return found
 
 

@@ -48,6 +48,7 @@ def test_hand_counted_scores() -> None:
     assert scores.macro_value_f1 == pytest.approx((2 / 3 + 0 + 1) / 3)
     assert vars(scores.per_attribute["Color"]) == pytest.approx(
         {"value_f1": 2 / 3, "value_precision": 1.0, "value_recall": 0.5, "support": 2}
+        | {"pair_f1": 0.0, "pair_precision": 0.0, "pair_recall": 0.0, "pairs": 2}  # "?" is no value of it
     )
     assert scores.per_attribute["Brand"].support == 0
     assert (scores.per_category["pants"].value_f1, scores.per_category["pants"].support) == (pytest.approx(4 / 7), 4)
@@ -56,6 +57,20 @@ def test_hand_counted_scores() -> None:
     assert (scores.recall_implicit, scores.support_implicit) == (1.0, 1)
     assert (scores.recall_seen, scores.support_seen) == (1 / 2, 2)  # "blue" found, "Blue" missed
     assert (scores.recall_unseen, scores.support_unseen) == (1 / 2, 2)  # jeans missed, summer found
+
+
+def test_attributes_that_a_model_predicts_are_scored_apart_from_those_of_its_values() -> None:
+    """Values name {Color, Type}, {Season}, {Brand}; predicted are all true ones and a Size: 4 right of 5, of 4 true."""
+    told = [{"Color", "Type"}, {"Color", "Season", "Size"}, set[str]()]
+    scores = score(GOLD, PREDICTED, attributes=told)
+    assert (scores.predicted_attribute_precision, scores.predicted_attribute_recall) == (4 / 5, 1.0)
+    assert scores.predicted_attribute_f1 == pytest.approx(8 / 9)
+    assert scores.attribute_f1 == 0.75
+    alone = score(GOLD, PREDICTED)
+    assert alone.predicted_attribute_f1 is None
+    assert "predicted_attribute_f1" not in alone.flat()
+    with pytest.raises(ValueError, match="3 gold products but attributes of 2"):
+        score(GOLD, PREDICTED, attributes=told[:2])
 
 
 def test_units_are_sets() -> None:
@@ -100,14 +115,10 @@ def test_streaming_gives_the_same() -> None:
 def test_json_has_the_agreed_names_and_no_nan() -> None:
     shown = score(GOLD, PREDICTED, bootstrap=20).to_json()
     assert json.loads(json.dumps(shown, allow_nan=False)) == shown
-    names = "value_f1 attribute_f1 value_precision value_recall na_f1 per_attribute per_category products intervals"
+    names = "pair_f1 value_f1 attribute_f1 value_precision na_f1 per_attribute per_category products intervals"
     assert set(names.split()) <= shown.keys()
-    assert shown["per_attribute"]["Season"] == {
-        "value_f1": 1.0,
-        "value_precision": 1.0,
-        "value_recall": 1.0,
-        "support": 1,
-    }
+    ratios = ("pair_f1", "pair_precision", "pair_recall", "value_f1", "value_precision", "value_recall")
+    assert shown["per_attribute"]["Season"] == {**dict.fromkeys(ratios, 1.0), "pairs": 1, "support": 1}
     assert len(shown["intervals"]["value_f1"]) == 2
 
 

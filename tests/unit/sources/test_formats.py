@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from facetmill.errors import DataError
+from facetmill.metrics.counted import counted
+from facetmill.metrics.tally import Tally
 from facetmill.records import Facet, Product, Span
 from facetmill.sources import extractgpt, implicitave, mae, mepave
 from facetmill.sources.base import BadRow, Reason, SourceOptions
@@ -88,6 +91,16 @@ def test_extractgpt_ids_say_folder_file_and_line(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     Path("train.jsonl").write_text('\n{"input": "A", "target_scores": {}}\n')  # a blank line keeps its number
     assert only(extractgpt.read(Path("train.jsonl"), OPTIONS)).product_id == f"{tmp_path.name}/train/1"
+
+
+def test_of_na_and_a_value_in_one_slot_the_first_decides(tmp_path: Path) -> None:
+    scores = {"Size": {"n/a": 1, "XL": 1}, "Color": {"red": 1, "n/a": 1}}
+    (tmp_path / "train.jsonl").write_text(json.dumps({"input": "Hat", "target_scores": scores}))
+    product = only(extractgpt.read(tmp_path / "train.jsonl", OPTIONS))
+    assert product.facets == (Facet("Size", "XL"), Facet("Color", "red"))
+    assert product.absent == ("Size",)
+    said = [Facet("Size", "XL"), Facet("Color", "red")]
+    assert counted(product, said, "na_f1").tally == Tally(correct=1, predicted=2, gold=1)
 
 
 def test_extractgpt_keeps_different_titles_in_different_groups(tmp_path: Path) -> None:
