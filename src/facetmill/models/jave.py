@@ -44,7 +44,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +60,7 @@ from facetmill.encoders.text import (
     save_text_encoder,
 )
 from facetmill.encoders.tokens import Tokenizer
-from facetmill.encoders.vision import ImageEncoder, is_pretrained_image
+from facetmill.encoders.vision import ImageEncoder
 from facetmill.encoders.windows import (
     TextBatch,
     read,
@@ -83,13 +83,16 @@ from facetmill.models.parts.joint import (
     tagged_attributes,
     value_loss,
 )
+from facetmill.models.parts.sight import Sight
 from facetmill.models.parts.tagging import OUTSIDE, begin, decode, num_tags, tag_tokens
 from facetmill.models.space import Space, around, suggest_rate, suggest_training
-from facetmill.params import JaveConfig, MJaveConfig, TrainingParams
+from facetmill.params import JaveConfig, TrainingParams
 from facetmill.records import AttributeSchema, Facet, Product
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
+
+_C = TypeVar("_C", bound=JaveConfig)
 
 IMPOSSIBLE = -1e4  # a logit whose probability is 0; an infinite one would make its loss 0 * inf
 SURE = 30.0  # a logit whose probability is 1, and minus it 0, but for the thirteenth digit
@@ -141,16 +144,15 @@ class JaveBatch:
 
 
 class Trunk(nn.Module):
-    """The encoders, and what each token gathers from their states; `tagged` where tags are told from it."""
+    """The encoders, and what each token gathers from their states."""
 
     def __init__(
-        self, encoder: TextEncoder, image_encoder: ImageEncoder | None, config: JaveConfig, *, tagged: bool
+        self, encoder: TextEncoder, image_encoder: ImageEncoder | None, terms: ImageTerms | None, config: JaveConfig
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.image_encoder = image_encoder
         self.dropout = nn.Dropout(config.dropout)
-        terms = image_terms(config, image_encoder, tagged=tagged)
         self.gathering = Gathering(encoder.width, config.attention_size, config.attn_norm, terms)
 
     def forward(self, text: TextBatch, pictures: PictureBatch | None) -> Gathered:
@@ -162,34 +164,23 @@ class Trunk(nn.Module):
         read: Gathered = self.gathering(self.dropout(states_BTE), self.dropout(text_BE), text.token_mask_BT, image)
         return read
 
-    def for_attributes(self, config: JaveConfig) -> Trunk:
-        """A trunk of attributes alone that learns apart from this one; only frozen encoders are shared."""
+    def apart(self, terms: ImageTerms | None, config: JaveConfig) -> Trunk:
+        """A trunk that learns apart from this one; only frozen encoders are shared."""
         encoder, image_encoder = self.encoder, self.image_encoder
         if not encoder.frozen:
             encoder = copy.deepcopy(encoder)
         if image_encoder is not None and not image_encoder.frozen:
             image_encoder = copy.deepcopy(image_encoder)
-        return Trunk(encoder, image_encoder, config, tagged=False)
+        return Trunk(encoder, image_encoder, terms, config)
 
 
-def image_terms(config: JaveConfig, image_encoder: ImageEncoder | None, *, tagged: bool) -> ImageTerms | None:
-    """The image terms that a config asks for: none in JAVE, and none of (9) where nothing is tagged."""
-    if not isinstance(config, MJaveConfig) or image_encoder is None:
-        return None
-    return ImageTerms(
-        image_encoder.width,
-        in_text=config.global_attention,
-        gate_in_text=config.global_gate,
-        in_tags=config.regional_attention and tagged,
-        gate_in_tags=config.regional_gate,
-    )
-
-
-def suggest(trial: BaseTrial, config: JaveConfig, training: TrainingParams) -> tuple[JaveConfig, TrainingParams]:
+def suggest(
+    trial: BaseTrial, config: _C, training: TrainingParams, *, encoder_learns: bool | None = None
+) -> tuple[_C, TrainingParams]:
     """Learning rates and batch size, then what regularises: dropout, the KL term, the width of attention.
 
-    `encoder_learning_rate` is varied only where there is a pretrained encoder that is trained further. With pictures
-    (M-JAVE) the same is varied.
+    `encoder_learning_rate` is varied only where a pretrained encoder is trained further: the text encoder, by the
+    config, unless the caller knows better.
     """
     config = replace(
         config,
@@ -198,22 +189,23 @@ def suggest(trial: BaseTrial, config: JaveConfig, training: TrainingParams) -> t
         kl_weight=trial.suggest_float("kl_weight", 0.0, max(1.0, config.kl_weight)),
     )
     _, training = suggest_training(trial, config, training)
-    if _trains_pretrained(config):
+    if text_encoder_learns(config) if encoder_learns is None else encoder_learns:
         rate = suggest_rate(trial, "encoder_learning_rate", training.encoder_learning_rate)
         training = replace(training, encoder_learning_rate=rate)
     return config, training
 
 
-def _trains_pretrained(config: JaveConfig) -> bool:
-    if is_pretrained(config) and not config.freeze_encoder:
-        return True
-    return isinstance(config, MJaveConfig) and is_pretrained_image(config) and not config.freeze_image_encoder
+def text_encoder_learns(config: JaveConfig) -> bool:
+    """Whether a pretrained text encoder is trained further."""
+    return is_pretrained(config) and not config.freeze_encoder
 
 
-class Jave(Model):
-    """`attribute_trunk` is there with `tasks: separate` alone; a head is missing where its answers are given."""
+class JointTagger(Model):
+    """The model, with or without `sight` of pictures.
 
-    key: ClassVar[str] = "jave"
+    `attribute_trunk` is there with `tasks: separate` alone; a head is missing where its answers are given.
+    """
+
     space: ClassVar[Space] = Space(
         suggest, ("attention_size", "dropout", "kl_weight"), ("batch_size", "learning_rate", "encoder_learning_rate")
     )
@@ -226,7 +218,7 @@ class Jave(Model):
         encoder: TextEncoder,
         tokenizer: Tokenizer,
         counts: Mapping[str, int],
-        image_encoder: ImageEncoder | None = None,
+        sight: Sight | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -234,26 +226,30 @@ class Jave(Model):
         self.tokenizer = tokenizer
         width, size, num_attributes = encoder.width, config.attention_size, len(schema.names)
         tagged = config.tasks != "values_given"
-        self.trunk = Trunk(encoder, image_encoder, config, tagged=tagged)
-        self.attribute_trunk = self.trunk.for_attributes(config) if config.tasks == "separate" else None
+        terms = None if sight is None else sight.terms
+        untagged_terms = None if terms is None else replace(terms, in_tags=False)  # w10 would learn nothing
+        image_encoder = None if sight is None else sight.encoder
+        self.trunk = Trunk(encoder, image_encoder, terms if tagged else untagged_terms, config)
+        self.attribute_trunk = self.trunk.apart(untagged_terms, config) if config.tasks == "separate" else None
         self.attribute_head: AttributeHead | None = None
         self.value_head: ValueHead | None = None
         if config.tasks != "attributes_given":
             self.attribute_head = AttributeHead(width, num_attributes, size)
         if tagged:
-            terms = image_terms(config, image_encoder, tagged=True)
             self.value_head = ValueHead(width, num_attributes, size, use_attributes=config.use_attributes, terms=terms)
         self._numbers = {name: number for number, name in enumerate(schema.names)}
         self._categories = _attributes_by_category(schema) if config.category_attributes else {}
         self._counts = dict(counts)
+        self._sight = sight
         self._text_cache: FeatureCache | None = None
 
     @classmethod
-    def fit_vocabulary(cls, config: JaveConfig, schema: AttributeSchema, train: Iterable[Product]) -> Self:
+    def fitted(cls, config: JaveConfig, schema: AttributeSchema, train: Iterable[Product], sight: Sight | None) -> Self:
+        """`fit_vocabulary`, for a model with or without pictures."""
         products = list(train)
         texts = [product.title for product in products] + [product.text for product in products]
         encoder, tokenizer = build_text_encoder(config, texts)
-        model = cls(config, schema, encoder, tokenizer, {}, cls.new_image_encoder(config))
+        model = cls(config, schema, encoder, tokenizer, {}, sight)
         model._counts = dict(model._count(products))
         return model
 
@@ -265,6 +261,8 @@ class Jave(Model):
             counts["train_products_in_windows"] += num_windows > 1
             counts["train_windows"] += num_windows
             counts.update(tag_tokens(reading.tokens, product.facets, self._numbers)[1])
+        if self._sight is not None:
+            counts.update(self._sight.count(train))
         return counts
 
     def prepare(self, products: Sequence[Product], features_dir: Path, dtype: torch.dtype = torch.float32) -> None:
@@ -274,6 +272,8 @@ class Jave(Model):
                 self._text_cache = FeatureCache(features_dir, encoder_identity(encoder), dtype)
             readings = read(products, self.tokenizer)
             store_states(readings, self.tokenizer, self.config.window, encoder.eval(), self._text_cache)
+        if self._sight is not None:
+            self._sight.prepare(products, features_dir, dtype)
 
     def collate(self, products: Sequence[Product]) -> JaveBatch:
         readings = read(products, self.tokenizer)
@@ -296,15 +296,12 @@ class Jave(Model):
             attributes_BA[row, sorted(here | (true - anywhere))] = 1
             agree_BA[row, sorted(true - anywhere)] = 0
         weight_B = torch.tensor([1 / num_windows[number] for number, _ in text.pieces])
-        pictures = self.pictures_of(products, [number for number, _ in text.pieces])
+        rows = [number for number, _ in text.pieces]
+        pictures = None if self._sight is None else self._sight.pictures(products, rows)
         everything = torch.ones(len(self._numbers), dtype=torch.bool)
         possible = [self._categories.get(products[number].category or "", everything) for number, _ in text.pieces]
         possible_BA = torch.stack(possible) if possible else torch.ones_like(attributes_BA, dtype=torch.bool)
         return JaveBatch(tuple(products), text, pictures, tags_BT, attributes_BA, agree_BA, possible_BA, weight_B)
-
-    def pictures_of(self, products: Sequence[Product], rows: Sequence[int]) -> PictureBatch | None:
-        """The pictures of windows, each of the product at its place in `rows`; JAVE looks at none."""
-        return None
 
     def forward(self, batch: JaveBatch) -> tuple[Tensor, Tensor]:
         """Attribute logits [B,A] and tag logits [B,T,G]; those that are given are as sure as can be."""
@@ -373,23 +370,17 @@ class Jave(Model):
                     answers[number][name] = probability
         return answers
 
-    @classmethod
-    def new_image_encoder(cls, config: JaveConfig) -> ImageEncoder | None:
-        return None
-
-    @classmethod
-    def load_image_encoder(cls, config: JaveConfig, folder: Path) -> ImageEncoder | None:
-        return None
-
     def save_assets(self, folder: Path) -> None:
         save_text_encoder(self.trunk.encoder, self.tokenizer, folder)
         write_json(folder / "report.json", self._counts)
+        if self._sight is not None:
+            self._sight.save(folder)
 
     @classmethod
-    def load_assets(cls, config: JaveConfig, schema: AttributeSchema, folder: Path) -> Self:
+    def loaded(cls, config: JaveConfig, schema: AttributeSchema, folder: Path, sight: Sight | None) -> Self:
+        """`load_assets`, for a model with or without pictures."""
         encoder, tokenizer = load_text_encoder(folder, freeze=config.freeze_encoder)
-        image_encoder = cls.load_image_encoder(config, folder)
-        return cls(config, schema, encoder, tokenizer, read_json(folder / "report.json"), image_encoder)
+        return cls(config, schema, encoder, tokenizer, read_json(folder / "report.json"), sight)
 
     @classmethod
     def current_names(cls, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -410,6 +401,18 @@ class Jave(Model):
 
     def report(self) -> Mapping[str, int]:
         return self._counts
+
+
+class Jave(JointTagger):
+    key: ClassVar[str] = "jave"
+
+    @classmethod
+    def fit_vocabulary(cls, config: JaveConfig, schema: AttributeSchema, train: Iterable[Product]) -> Self:
+        return cls.fitted(config, schema, train, None)
+
+    @classmethod
+    def load_assets(cls, config: JaveConfig, schema: AttributeSchema, folder: Path) -> Self:
+        return cls.loaded(config, schema, folder, None)
 
 
 def _attributes_of(tags: Sequence[int]) -> set[int]:

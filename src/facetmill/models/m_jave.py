@@ -26,62 +26,67 @@ Shapes: as in `jave.py`; K regions in n rows of n.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 
-from facetmill.encoders.cache import FeatureCache, encoder_identity
-from facetmill.encoders.main_picture import PictureBatch, count_pictures, picture_batch, store_regions
-from facetmill.encoders.vision import ImageEncoder, build_image_encoder, load_image_encoder, save_image_encoder
+from facetmill.encoders.vision import ImageEncoder, build_image_encoder, is_pretrained_image, load_image_encoder
 from facetmill.models.base import PictureMaps
-from facetmill.models.jave import Jave, JaveBatch
-from facetmill.params import JaveConfig, MJaveConfig
-from facetmill.records import Product
+from facetmill.models.jave import JaveBatch, JointTagger, suggest, text_encoder_learns
+from facetmill.models.parts.joint import ImageTerms
+from facetmill.models.parts.sight import Sight
+from facetmill.models.space import Space
+from facetmill.params import MJaveConfig, TrainingParams
+from facetmill.records import AttributeSchema, Product
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
 
 
-class MJave(Jave):
+def looks(config: MJaveConfig) -> bool:
+    """Without either attention nothing of a picture is used, so none is read."""
+    return config.global_attention or config.regional_attention
+
+
+def sight(config: MJaveConfig, encoder: ImageEncoder) -> Sight:
+    """An image encoder with the image terms of a config."""
+    terms = ImageTerms(
+        encoder.width,
+        in_text=config.global_attention,
+        gate_in_text=config.global_gate,
+        in_tags=config.regional_attention,
+        gate_in_tags=config.regional_gate,
+    )
+    return Sight(encoder, config.image_size, terms)
+
+
+def suggest_m_jave(
+    trial: BaseTrial, config: MJaveConfig, training: TrainingParams
+) -> tuple[MJaveConfig, TrainingParams]:
+    """As for JAVE; either encoder may be the one that is trained further."""
+    image_encoder_learns = is_pretrained_image(config) and not config.freeze_image_encoder
+    return suggest(trial, config, training, encoder_learns=text_encoder_learns(config) or image_encoder_learns)
+
+
+class MJave(JointTagger):
     key: ClassVar[str] = "m_jave"
     looks_at_pictures: ClassVar[bool] = True
+    space: ClassVar[Space] = replace(JointTagger.space, suggest=suggest_m_jave)
     config: MJaveConfig
 
-    _image_cache: FeatureCache | None = None
+    @classmethod
+    def fit_vocabulary(cls, config: MJaveConfig, schema: AttributeSchema, train: Iterable[Product]) -> Self:
+        return cls.fitted(config, schema, train, sight(config, build_image_encoder(config)) if looks(config) else None)
 
     @classmethod
-    def new_image_encoder(cls, config: JaveConfig) -> ImageEncoder | None:
-        assert isinstance(config, MJaveConfig)
-        return build_image_encoder(config) if _looks(config) else None
-
-    @classmethod
-    def load_image_encoder(cls, config: JaveConfig, folder: Path) -> ImageEncoder | None:
-        assert isinstance(config, MJaveConfig)
-        return load_image_encoder(folder, freeze=config.freeze_image_encoder) if _looks(config) else None
-
-    def save_assets(self, folder: Path) -> None:
-        super().save_assets(folder)
-        if self.trunk.image_encoder is not None:
-            save_image_encoder(self.trunk.image_encoder, folder)
-
-    def _count(self, train: Sequence[Product]) -> Counter[str]:
-        counts = super()._count(train)
-        if self.trunk.image_encoder is not None:
-            counts.update({f"train_{name}": n for name, n in count_pictures(train, self.config.image_size).items()})
-        return counts
-
-    def prepare(self, products: Sequence[Product], features_dir: Path, dtype: torch.dtype = torch.float32) -> None:
-        super().prepare(products, features_dir, dtype)
-        encoder = self.trunk.image_encoder
-        if encoder is not None and encoder.frozen:
-            if self._image_cache is None or self._image_cache.dtype != dtype:
-                self._image_cache = FeatureCache(features_dir, encoder_identity(encoder), dtype)
-            store_regions(products, encoder.eval(), self._image_cache)
-
-    def pictures_of(self, products: Sequence[Product], rows: Sequence[int]) -> PictureBatch | None:
-        if self.trunk.image_encoder is None:
-            return None
-        return picture_batch(products, rows, self.config.image_size, self._image_cache)
+    def load_assets(cls, config: MJaveConfig, schema: AttributeSchema, folder: Path) -> Self:
+        if not looks(config):
+            return cls.loaded(config, schema, folder, None)
+        encoder = load_image_encoder(folder, freeze=config.freeze_image_encoder)
+        return cls.loaded(config, schema, folder, sight(config, encoder))
 
     @torch.no_grad()
     def picture_maps(self, product: Product) -> PictureMaps | None:
@@ -104,8 +109,3 @@ class MJave(Jave):
             tuple((token, gate) for token, gate in zip(tokens, gates, strict=True) if token is not None),
             tuple(tuple(row) for row in rows),
         )
-
-
-def _looks(config: MJaveConfig) -> bool:
-    """Without either attention nothing of a picture is used, so none is read."""
-    return config.global_attention or config.regional_attention

@@ -27,7 +27,7 @@ from facetmill.compute.seeding import seed_everything
 from facetmill.dataset.labels.schema import build_schema
 from facetmill.errors import DataError
 from facetmill.metrics.resampling import Rows, percentiles, resample
-from facetmill.models.jave import Jave
+from facetmill.models.jave import Jave, JointTagger
 from facetmill.models.m_jave import MJave
 from facetmill.models.parts.tagging import begin
 from facetmill.params import JaveConfig, Params
@@ -83,7 +83,7 @@ def study_implicit(
         raise DataError(f"{len(chosen)} products with a picture and one implicit value: too few for {FOLDS} folds")
     blind = replace(params.models.jave, **_TEXT)
     sees = replace(params.models.m_jave, **_TEXT, **_SEES)
-    arms: dict[str, tuple[type[Jave], JaveConfig, bool]] = {
+    arms: dict[str, tuple[type[JointTagger], JaveConfig, bool]] = {
         "title": (Jave, blind, True),
         "picture": (MJave, sees, False),
         "both": (MJave, sees, True),
@@ -133,7 +133,7 @@ def _listed(product: Product, values: Mapping[str, Sequence[str]], with_title: b
 
 def _train(
     params: Params,
-    kind: type[Jave],
+    kind: type[JointTagger],
     config: JaveConfig,
     products: Sequence[Product],
     test: Sequence[Product],
@@ -155,7 +155,7 @@ def _train(
 
 
 @torch.inference_mode()
-def _most_likely(model: Jave, products: Sequence[Product], values: Mapping[str, Sequence[str]]) -> list[str]:
+def _most_likely(model: JointTagger, products: Sequence[Product], values: Mapping[str, Sequence[str]]) -> list[str]:
     """Of each product the listed value that most surely begins where it stands; "" where none is listed."""
     batch = model.collate(products)
     _, tag_BTG = model(batch)
