@@ -15,8 +15,8 @@ from typing import Any
 
 from facetmill.gates.verdict import Severity, Verdict
 from facetmill.metrics.awareness import Awareness
-from facetmill.metrics.bootstrap import PairedResult, paired_bootstrap
 from facetmill.metrics.counted import METRICS
+from facetmill.metrics.paired import PairedResult, paired_test
 from facetmill.metrics.score import score
 from facetmill.records import Facet, Product
 from facetmill.serving.answer import to_entries
@@ -41,7 +41,7 @@ def fake_comparison(
     gold: list[Product] = products  # type: ignore[assignment]
     first = _answers(gold, wrong=0.08 if better else 0.3, weak="Flavor", seed=1)
     second = _answers(gold, wrong=0.22 if better else 0.08, weak="Color", seed=2)
-    value = paired_bootstrap(gold, first, second, resamples=RESAMPLES)
+    value = paired_test(gold, first, second, resamples=RESAMPLES)
     return {
         "dataset": {"name": "demo", "version": "9f1c2ab47e0d5531"},
         "split": "test",
@@ -49,7 +49,7 @@ def fake_comparison(
         "first": _side("models:/facets-candidates/4", "jave", 4, gold, first, [0.0121, 0.0187, 1.92])
         | {"awareness": _awareness()},
         "second": _side("models:/facets@champion", "jave", 3, gold, second, [0.0094, 0.0143, 1.61]),
-        "paired": {name: asdict(paired_bootstrap(gold, first, second, name, resamples=RESAMPLES)) for name in METRICS},
+        "paired": {name: asdict(paired_test(gold, first, second, name, resamples=RESAMPLES)) for name in METRICS},
         "slices": list(_slices(gold, first, second)),
         "verdicts": [asdict(each) | {"examples": list(each.examples)} for each in _verdicts(failing, value)],
         "examples": _examples(gold, first, second)[: num_examples // 2]
@@ -127,7 +127,7 @@ def _slices(gold: Sequence[Product], first: Answers, second: Answers) -> Iterabl
 
 
 def _slice(kind: str, name: str, gold: Sequence[Product], first: Answers, second: Answers) -> dict[str, Any]:
-    paired = paired_bootstrap(gold, first, second, resamples=RESAMPLES)
+    paired = paired_test(gold, first, second, resamples=RESAMPLES)
     support = sum(len(product.facets) for product in gold)
     return {"kind": kind, "name": name, "num_products": len(gold), "support": support, **asdict(paired)}
 

@@ -28,8 +28,8 @@ def pairs(kind: str, generator: np.random.Generator, num_changed: int, num_same:
         pair = _pair(kind, generator)
         if (pair[0] != pair[1]).any():
             found.append(pair)
-    same = [np.array([[4, 5, 5]] * 2, np.int64)] * num_same
-    rows = np.stack(found + same)
+    same = np.tile(np.array([[4, 5, 5]] * 2, np.int64), (num_same, 1, 1))
+    rows = np.concatenate([np.stack(found), same])
     return by_coin(rows, generator) if kind in FAIR else rows
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from facetmill.gates.verdict import MAX_EXAMPLES, NOT_MEASURED, Decision, Verdict
 from facetmill.judging.comparison import Latency, Slice
-from facetmill.metrics.bootstrap import PairedResult
+from facetmill.metrics.paired import PairedResult
 from facetmill.params import PromotionParams
 
 _EPSILON = 1e-9  # two equal scores may differ by rounding

@@ -14,8 +14,8 @@ import numpy as np
 
 from facetmill.gates.verdict import Verdict
 from facetmill.metrics.awareness import Awareness
-from facetmill.metrics.bootstrap import PairedResult, paired_rows, paired_slices
 from facetmill.metrics.counted import METRICS, Metric
+from facetmill.metrics.paired import PairedResult, paired_rows, paired_slices
 from facetmill.metrics.resampling import LEVEL
 from facetmill.metrics.score import Scorer, Scores
 from facetmill.metrics.single import single_f1
@@ -74,7 +74,7 @@ class Side:
 class Slice(PairedResult):
     """F1 by the metric of the comparison (recall for `values`) of both models in one slice.
 
-    Interval and `p_value` are made for looking at all slices at once, see `metrics.bootstrap.paired_slices`. `support`
+    Interval and `p_value` are made for looking at all slices at once, see `metrics.paired.paired_slices`. `support`
     counts gold items.
     """
 

@@ -26,7 +26,7 @@ from facetmill.dataset.labels.schema import build_schema
 from facetmill.dataset.pictures.ocr_cache import MAX_ENLARGEMENT
 from facetmill.encoders.pictures import Fault, decode_unstretched, picture_bytes
 from facetmill.errors import DataError
-from facetmill.metrics.bootstrap import PairedResult, paired_rows
+from facetmill.metrics.paired import PairedResult, paired_rows
 from facetmill.metrics.resampling import Rows, Values, f1_of, percentiles, resample
 from facetmill.models.dictionary import Dictionary
 from facetmill.params import OcrParams, Params

@@ -19,7 +19,7 @@ from facetmill.judging.claims import (
     seeds_agree,
 )
 from facetmill.judging.comparison import Latency, Slice
-from facetmill.metrics.bootstrap import PairedResult
+from facetmill.metrics.paired import PairedResult
 from facetmill.params import PromotionParams
 from tests.small import PROMOTION
 

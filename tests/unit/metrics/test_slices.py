@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from facetmill.metrics.bootstrap import paired_rows, paired_slices
 from facetmill.metrics.counted import METRICS
+from facetmill.metrics.paired import paired_rows, paired_slices
 from facetmill.metrics.slices import count_slices
 from facetmill.records import Facet, Product, Span
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from facetmill.metrics.bootstrap import paired_rows
+from facetmill.metrics.paired import paired_rows
 from facetmill.metrics.resampling import Rows, percentiles, resample
 
 RESAMPLES = 2000

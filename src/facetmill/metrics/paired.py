@@ -29,7 +29,7 @@ class PairedResult:
     p_value: float
 
 
-def paired_bootstrap(
+def paired_test(
     gold: Sequence[Product],
     first: Sequence[Sequence[Facet]],
     second: Sequence[Sequence[Facet]],

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from facetmill.metrics.bootstrap import PairedResult, paired_bootstrap, paired_slices
 from facetmill.metrics.counted import METRICS
+from facetmill.metrics.paired import PairedResult, paired_slices, paired_test
 from facetmill.metrics.resampling import resample
 from facetmill.metrics.score import score
 from facetmill.metrics.slices import count_slices
@@ -45,7 +45,7 @@ def test_listing_a_product_twice_makes_nothing_surer() -> None:
     assert listed.products == 2 * alone.products
     assert listed.intervals["value_f1"] == pytest.approx(alone.intervals["value_f1"], abs=0.01)
     for found, wanted in (
-        (paired_bootstrap(twice, doubled[1], doubled[0]), paired_bootstrap(once, first, right)),
+        (paired_test(twice, doubled[1], doubled[0]), paired_test(once, first, right)),
         (by_category(twice, doubled[1], doubled[0]), by_category(once, first, right)),
     ):
         assert found.difference == wanted.difference
@@ -76,18 +76,18 @@ def test_seed_decides() -> None:
 
 def test_equal_predictions_do_not_differ() -> None:
     said = [RIGHT, WRONG] * 10
-    result = paired_bootstrap(products(20), said, said, resamples=100)
+    result = paired_test(products(20), said, said, resamples=100)
     assert (result.difference, result.low, result.high, result.p_value) == (0.0, 0.0, 0.0, 1.0)
 
 
 def test_a_clear_gain_is_significant_both_ways() -> None:
     gold = products(100)
     good, bad = [RIGHT] * 90 + [WRONG] * 10, [RIGHT] * 50 + [WRONG] * 50
-    gain = paired_bootstrap(gold, good, bad, resamples=999)
+    gain = paired_test(gold, good, bad, resamples=999)
     assert (gain.first, gain.second, gain.difference) == (0.9, 0.5, pytest.approx(0.4))
     assert 0.2 < gain.low < 0.4 < gain.high < 0.6
     assert gain.p_value == 1 / 1000  # the smallest there is: of 999 exchanges and the answers as they are, only these
-    loss = paired_bootstrap(gold, bad, good, resamples=999)
+    loss = paired_test(gold, bad, good, resamples=999)
     assert (loss.low, loss.high, loss.p_value) == (-gain.high, -gain.low, gain.p_value)
 
 
@@ -100,7 +100,7 @@ def test_few_changed_products_are_a_sign_test(better: int, worse: int, p_value: 
     gold = products(300)
     first = [WRONG] * worse + [RIGHT] * better + [RIGHT] * (300 - worse - better)
     second = [RIGHT] * worse + [WRONG] * better + [RIGHT] * (300 - worse - better)
-    result = paired_bootstrap(gold, first, second)
+    result = paired_test(gold, first, second)
     assert result.p_value == p_value
     assert result.difference == pytest.approx((better - worse) / 300)
     assert (result.low > 0) is (p_value <= 0.05)
@@ -113,7 +113,7 @@ def test_pairing_tells_a_small_gain_from_noise() -> None:
     first, second = [RIGHT] * 110 + [WRONG] * 90, [RIGHT] * 100 + [WRONG] * 100
     low, high = score(gold, second, bootstrap=1000).intervals["value_f1"]
     assert low < 0.55 < high
-    assert paired_bootstrap(gold, first, second).low > 0
+    assert paired_test(gold, first, second).low > 0
 
 
 @pytest.mark.parametrize(
@@ -122,4 +122,4 @@ def test_pairing_tells_a_small_gain_from_noise() -> None:
 )
 def test_what_cannot_be_compared_is_refused(metric: str, first: list[list[Facet]], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        paired_bootstrap(products(1), first, [RIGHT], metric)
+        paired_test(products(1), first, [RIGHT], metric)
