@@ -162,6 +162,8 @@ def _examples(gold: Sequence[Product], first: Answers, second: Answers) -> list[
                     "first_f1": a_f1,
                     "second_f1": b_f1,
                     "change": a_f1 - b_f1,
+                    "first_attributes": {facet.attribute: round(rng.uniform(0.5, 1), 3) for facet in a},
+                    "second_attributes": None,
                     "gates": _gates(product, rng) if rng.random() < 0.7 else None,
                 }
             )

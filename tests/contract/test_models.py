@@ -6,7 +6,7 @@ import dataclasses
 import json
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -15,12 +15,13 @@ from PIL import Image
 from facetmill.compute.seeding import seed_everything
 from facetmill.encoders.pictures import data_uri
 from facetmill.models import MODELS, model_class
-from facetmill.models.base import Model
+from facetmill.models.base import Answers, Model, Reads
 from facetmill.params import FIELDS_ADDED_LATER, load_params, model_config
-from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
+from facetmill.records import Attribute, AttributeSchema, Box, Facet, OcrToken, Product, Span
 from facetmill.training.checkpoint import load_model, save_model
+from facetmill.training.evaluate import evaluate
 from facetmill.training.loop import fit
-from facetmill.training.predict import predict
+from facetmill.training.predict import answer_all, predict
 
 SMALL = {
     "encoder": "bilstm",
@@ -123,6 +124,49 @@ def test_its_key_is_its_entry(key: str) -> None:
 
 def test_every_model_has_params_and_every_params_section_a_model(root: Path) -> None:
     assert set(MODELS) == {field.name for field in dataclasses.fields(load_params(root / "params.yaml").models)}
+
+
+def test_it_says_how_it_answers_and_what_it_reads(key: str) -> None:
+    kind = model_class(key)
+    assert kind.answers in get_args(Answers)
+    assert kind.reads
+    assert kind.reads <= set(get_args(Reads))
+
+
+def test_what_it_does_not_read_changes_nothing(model: Model, training: Any) -> None:
+    trained(model, training)
+    without: dict[Reads, dict[str, Any]] = {
+        "text": {"text": ""},
+        "category": {"category": None},
+        "images": {"images": ()},
+        "ocr": {"ocr": (OcrToken("Acme"), OcrToken("red"))},
+        "regions": {"regions": (Box(0, 0, 0.5, 0.5),)},
+    }
+    expected = list(predict(model, TRAIN, 4))
+    for name in without.keys() - model.reads:
+        asked = [dataclasses.replace(product, **without[name]) for product in TRAIN]
+        assert list(predict(model, asked, 4)) == expected, name
+
+
+def test_attributes_that_it_predicts_are_of_the_schema_and_part_of_its_answer(model: Model, training: Any) -> None:
+    trained(model, training)
+    batch = model.collate([*TRAIN, *ODD])
+    attributes, answers = model.attributes(batch), model.answer(batch)
+    assert [list(answer.facets) for answer in answers] == model.predict(batch)
+    if attributes is None:
+        assert all(answer.attributes is None for answer in answers)
+        return
+    assert [answer.attributes for answer in answers] == attributes
+    assert len(attributes) == batch.num_products
+    assert sum(map(len, attributes)) > 10
+    assert all(predicted.keys() <= set(SCHEMA.names) for predicted in attributes)
+    assert all(0 <= probability <= 1 for predicted in attributes for probability in predicted.values())
+    assert [answer.attributes for answer in answer_all(model, TRAIN, 5)] == [
+        pytest.approx(predicted, abs=1e-5) for predicted in attributes[: len(TRAIN)]
+    ]
+    scores = evaluate(model, TRAIN)
+    assert scores.predicted_attribute_f1 is not None
+    assert scores.predicted_attribute_f1 > 0.8
 
 
 def test_it_finds_what_it_was_trained_on(model: Model, training: Any) -> None:

@@ -15,7 +15,7 @@ from mlflow.types.schema import Array, ColSpec, DataType, Object, Property, Sche
 
 from facetmill.files import hash_folder
 from facetmill.registry import promotion, versions
-from facetmill.serving.package import requirements
+from facetmill.serving.package import PUBLISHED, requirements
 from facetmill.serving.smoke import smoke_test
 from facetmill.tracking.tags import PACKAGE_SHA256
 from facetmill.training.checkpoint import load_model, save_model
@@ -103,6 +103,10 @@ def answers(model: Any, key: str) -> tuple[list[dict[str, Any]], list[dict[str, 
     """What a loaded package says now to the rows of then, and what it said then."""
     kept = json.loads((STORED / f"{key}.answers.json").read_text())
     return model.predict(pd.DataFrame(kept["rows"])).to_dict("records"), kept["answers"]
+
+
+def test_its_signature_may_go_live() -> None:
+    assert SIGNATURE in PUBLISHED
 
 
 @pytest.mark.parametrize("key", KEYS)

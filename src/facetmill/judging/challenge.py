@@ -62,6 +62,7 @@ def answered(project: Project, served: Served, products: Sequence[Product], *, n
         version=served.model.version,
         run_id=served.model.trained_in,
         facets=answers.facets,
+        attributes=answers.attributes,
         latency=Latency.of(answers.latencies, answers.load_seconds),
         curves=_curves(project.tracker, served.model.trained_in),
         awareness=_awareness(project, served, products, answers, needed),
@@ -140,7 +141,7 @@ def _awareness(
 
 
 def _looks_at_pictures(served: Served) -> bool:
-    return served.key in MODELS and model_class(served.key).looks_at_pictures
+    return served.key in MODELS and "images" in model_class(served.key).reads
 
 
 def _faster(model: Answered, again: Answers) -> Answered:

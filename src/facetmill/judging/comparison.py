@@ -45,7 +45,8 @@ class Latency:
 
 @dataclass(frozen=True)
 class Answered:
-    """What one model answered for the test products, in their order, and what it is called."""
+    """What one model answered for the test products, in their order, and what it is called. `attributes` are those that
+    it predicts as such, None where it predicts none."""
 
     ref: str
     model: str
@@ -55,6 +56,11 @@ class Answered:
     latency: Latency
     curves: Curves = field(default_factory=dict)
     awareness: Awareness | None = None
+    attributes: Sequence[Mapping[str, float] | None] | None = None
+
+    @property
+    def attributes_of_each(self) -> Sequence[Mapping[str, float] | None]:
+        return [None] * len(self.facets) if self.attributes is None else self.attributes
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,7 @@ class Slice(PairedResult):
 class Example:
     """A product on which the two models differ, with single-product F1; `change` is first less second.
 
+    The attributes are those that a model predicts as such, with their probability (0..1); None where it predicts none.
     `gates` are what the first model's gates let through, as `serving.child.write_picture_maps` has it, if it has any.
     """
 
@@ -96,6 +103,8 @@ class Example:
     second: Sequence[Facet]
     first_f1: float
     second_f1: float
+    first_attributes: Mapping[str, float] | None = None
+    second_attributes: Mapping[str, float] | None = None
     gates: Mapping[str, Any] | None = None
 
     @property
@@ -170,7 +179,7 @@ def compare(
             f"{len(products)} products, but {len(first.facets)} answers of {first.ref} and {len(second.facets)} of "
             f"{second.ref}"
         )
-    scorers = [_scored(products, model.facets, seen) for model in (first, second)]
+    scorers = [_scored(products, model, seen) for model in (first, second)]
     paired = {
         each: paired_rows(scorers[0].rows(each), scorers[1].rows(each), resamples=resamples, seed=seed, level=level)
         for each in METRICS
@@ -191,12 +200,10 @@ def compare(
     )
 
 
-def _scored(
-    products: Sequence[Product], answers: Sequence[Sequence[Facet]], seen: Mapping[str, Collection[str]] | None
-) -> Scorer:
+def _scored(products: Sequence[Product], model: Answered, seen: Mapping[str, Collection[str]] | None) -> Scorer:
     scorer = Scorer(seen)
-    for product, facets in zip(products, answers, strict=True):
-        scorer.add(product, facets)
+    for product, facets, attributes in zip(products, model.facets, model.attributes_of_each, strict=True):
+        scorer.add(product, facets, attributes)
     return scorer
 
 
@@ -226,9 +233,10 @@ def _slices(
 
 def _examples(products: Sequence[Product], first: Answered, second: Answered, metric: Metric) -> tuple[Example, ...]:
     """The products that differ most; of equal ones, the first by product id."""
+    attributes = zip(first.attributes_of_each, second.attributes_of_each, strict=True)
     found = [
-        Example(product, one, other, single_f1(product, one, metric), single_f1(product, other, metric))
-        for product, one, other in zip(products, first.facets, second.facets, strict=True)
+        Example(product, one, other, single_f1(product, one, metric), single_f1(product, other, metric), *predicted)
+        for product, one, other, predicted in zip(products, first.facets, second.facets, attributes, strict=True)
     ]
     worse = sorted((e for e in found if e.change < 0), key=lambda e: (e.change, e.product.product_id))
     better = sorted((e for e in found if e.change > 0), key=lambda e: (-e.change, e.product.product_id))
@@ -263,6 +271,8 @@ def _example_json(example: Example) -> dict[str, Any]:
         "first_f1": example.first_f1,
         "second_f1": example.second_f1,
         "change": example.change,
+        "first_attributes": example.first_attributes,
+        "second_attributes": example.second_attributes,
         "gates": example.gates,
     }
 

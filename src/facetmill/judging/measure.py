@@ -27,7 +27,7 @@ from facetmill.project import Project
 from facetmill.records import Product
 from facetmill.registry import versions
 from facetmill.registry.lineage import bring_back
-from facetmill.serving.package import PACKAGE_FILES, SIGNATURE, refuse_pickles
+from facetmill.serving.package import PACKAGE_FILES, PUBLISHED, refuse_pickles
 from facetmill.tracking.tags import DATASET, DATASET_VERSION, DICTIONARY_RUN, MODEL, SEED_RUNS
 from facetmill.tracking.tracker import Tracker
 from facetmill.training.evaluate import seen_values
@@ -66,7 +66,7 @@ def measure(project: Project, candidate: versions.Resolved, champion: versions.R
             dataset_version=dataset.version,
             dataset_passed=_passed(dataset),
             num_products=len(products),
-            signature_as_published=_signature(challenger.package) == SIGNATURE,
+            signature_as_published=_signature(challenger.package) in PUBLISHED,
             seed_scores=_seed_scores(project.tracker, candidate),
         )
         try:

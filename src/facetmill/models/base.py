@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,22 @@ class Batch(Protocol):
     def to(self, device: torch.device) -> Self: ...
 
 
+#: How a model answers: it tags places in the text, chooses among known values, or writes them.
+Answers: TypeAlias = Literal["tags", "choices", "text"]
+
+#: What a model may read of a product: `regions` are boxes, `codes` the visual tokens of a picture.
+Reads: TypeAlias = Literal["title", "text", "category", "images", "ocr", "regions", "codes"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of one product. `attributes` are those that it predicts as such, each with its probability
+    (0..1), whether it finds a value or not; None of a model that predicts values alone."""
+
+    facets: Sequence[Facet]
+    attributes: Mapping[str, float] | None = None
+
+
 @dataclass(frozen=True)
 class PictureMaps:
     """How far a model lets a picture in, 0..1: for each token of the text in its order, and for each region by row and
@@ -51,11 +67,12 @@ class Model(nn.Module, ABC):
     """Base of every entry of `MODELS`.
 
     `key` is the file, the `MODELS` entry, the params section, the run name and the test id. `space` is what a sweep may
-    vary of it.
+    vary of it. `answers` says how it answers, `reads` what it looks at of a product.
     """
 
     key: ClassVar[str]
-    looks_at_pictures: ClassVar[bool] = False
+    answers: ClassVar[Answers]
+    reads: ClassVar[frozenset[Reads]]
     space: ClassVar[Space] = TRAINING_SPACE
     config: ModelConfig
     schema: AttributeSchema
@@ -85,8 +102,20 @@ class Model(nn.Module, ABC):
     def predict(self, batch: Any) -> list[list[Facet]]:
         """One list of facets per product, in the order of `collate`.
 
-        Each facet has provenance "predicted", a confidence in 0..1, and its spans when its value stands in the text.
+        Each facet has a value, provenance "predicted" and a confidence in 0..1. One that tags has spans; of others
+        `training.predict` finds the places of values that stand in the text.
         """
+
+    def attributes(self, batch: Any) -> list[dict[str, float]] | None:
+        """Per product the attributes that it has, by what the model predicts of attributes as such: those above its
+        threshold, with their probability (0..1). None of a model that predicts values alone."""
+        return None
+
+    def answer(self, batch: Any) -> list[Answer]:
+        """What `predict` and `attributes` say of each product. A model whose forward pass gives both at once says so
+        here, so that it is not run twice."""
+        facets, attributes = self.predict(batch), self.attributes(batch)
+        return [Answer(found, None if attributes is None else attributes[n]) for n, found in enumerate(facets)]
 
     @abstractmethod
     def save_assets(self, folder: Path) -> None:

@@ -24,7 +24,7 @@ import torch
 
 from facetmill.encoders.tokens import CJK
 from facetmill.files import read_json, write_json
-from facetmill.models.base import Losses, Model
+from facetmill.models.base import Answers, Losses, Model, Reads
 from facetmill.models.space import Space
 from facetmill.params import DictionaryConfig, TrainingParams
 from facetmill.records import FIELDS, AttributeSchema, Facet, Product, Span
@@ -96,6 +96,8 @@ def _suggest(
 
 class Dictionary(Model):
     key: ClassVar[str] = "dictionary"
+    answers: ClassVar[Answers] = "tags"
+    reads: ClassVar[frozenset[Reads]] = frozenset({"title", "text", "category"})
     space: ClassVar[Space] = Space(_suggest, ("min_reliability", "match"))
     config: DictionaryConfig
 

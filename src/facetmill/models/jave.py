@@ -25,11 +25,11 @@ Differs from the paper:
     rewards. `kl_tags: begin` asks B alone; see README.md for what it is worth.
  7. A decoded value that begins or ends inside a word is widened to the whole word; the paper tags Chinese characters.
  8. Tags are decoded by argmax, and attribute predictions do not filter them, as in the paper. What is predicted are
-    facets, so an attribute without a value in the text is none; `predict_attributes` tells those.
+    facets, so an attribute without a value in the text is none; `attributes` tells those.
  9. The paper does not say how "w/o MTL" was trained. Here two networks, each with encoders of its own unless they are
     frozen, learn side by side; the value network reads the other's predictions, sends nothing back, and (13) is out.
-10. With `values_given` the tags in (12) are the true ones, and what is predicted are the attributes found, each with
-    its true values, or with an empty value where it has none in the text. With `attributes_given` ya is the truth.
+10. With `values_given` the tags in (12) are the true ones, and what is predicted are the attributes found and the true
+    values of those. With `attributes_given` ya is the truth.
 11. A product of a known category can only have attributes that this category has in train (`category_attributes`); the
     paper's products are all clothing.
 
@@ -71,7 +71,7 @@ from facetmill.encoders.windows import (
     with_stored_states,
 )
 from facetmill.files import read_json, write_json
-from facetmill.models.base import Losses, Model
+from facetmill.models.base import Answer, Answers, Losses, Model, Reads
 from facetmill.models.parts.joint import (
     AttributeHead,
     Gathered,
@@ -206,6 +206,8 @@ class JointTagger(Model):
     `attribute_trunk` is there with `tasks: separate` alone; a head is missing where its answers are given.
     """
 
+    answers: ClassVar[Answers] = "tags"
+    reads: ClassVar[frozenset[Reads]] = frozenset({"title", "text", "category"})
     space: ClassVar[Space] = Space(
         suggest, ("attention_size", "dropout", "kl_weight"), ("batch_size", "learning_rate", "encoder_learning_rate")
     )
@@ -338,29 +340,29 @@ class JointTagger(Model):
         total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()  # (14)
         return Losses(total, {name: part.detach() for name, part in parts.items()})
 
-    @torch.no_grad()
     def predict(self, batch: JaveBatch) -> list[list[Facet]]:
+        return [list(answer.facets) for answer in self.answer(batch)]
+
+    def attributes(self, batch: JaveBatch) -> list[dict[str, float]]:
+        """Those above `threshold`; the probability of a long text is the highest of its windows."""
+        return [dict(answer.attributes or {}) for answer in self.answer(batch)]
+
+    @torch.no_grad()
+    def answer(self, batch: JaveBatch) -> list[Answer]:
         attribute_BA, tag_BTG = self(batch)
         confidence_BT, tag_BT = tag_BTG.softmax(-1).max(-1)
         where = (batch.text.row_N, batch.text.column_N)
         tags, confidences = tag_BT[where].tolist(), confidence_BT[where].tolist()
         answers, start = [], 0
-        for product, reading in zip(batch.products, batch.text.readings, strict=True):
+        told = self._attributes_of_products(batch, attribute_BA)
+        for product, reading, attributes in zip(batch.products, batch.text.readings, told, strict=True):
             part = slice(start, start + len(reading.tokens))
-            answers.append(decode(product, reading.tokens, tags[part], confidences[part], self.schema.names))
+            facets = decode(product, reading.tokens, tags[part], confidences[part], self.schema.names)
+            if self.value_head is None:
+                facets = [facet for facet in facets if facet.attribute in attributes]
+            answers.append(Answer(facets, attributes))
             start = part.stop
-        if self.value_head is None:
-            predicted = self._attributes_of_products(batch, attribute_BA)
-            return [_of_these(facets, names) for facets, names in zip(answers, predicted, strict=True)]
         return answers
-
-    @torch.no_grad()
-    def predict_attributes(self, batch: JaveBatch) -> list[dict[str, float]]:
-        """Per product the attributes above `threshold`, with their probability, whether their value was found or not.
-
-        That of a long text is the highest of its windows.
-        """
-        return self._attributes_of_products(batch, self(batch)[0])
 
     def _attributes_of_products(self, batch: JaveBatch, attribute_BA: Tensor) -> list[dict[str, float]]:
         answers: list[dict[str, float]] = [{} for _ in batch.products]
@@ -428,15 +430,3 @@ def _attributes_by_category(schema: AttributeSchema) -> dict[str, Tensor]:
 def _possible_tags(possible_BA: Tensor) -> Tensor:
     """O, and B and I of each possible attribute. [B,G]"""
     return torch.cat([torch.ones_like(possible_BA[:, :1]), possible_BA.repeat_interleave(2, dim=1)], dim=1)
-
-
-def _of_these(facets: Sequence[Facet], attributes: Mapping[str, float]) -> list[Facet]:
-    """The facets of some attributes; one of them that has none is told with an empty value."""
-    kept = [facet for facet in facets if facet.attribute in attributes]
-    valued = {facet.attribute for facet in kept}
-    empty = [
-        Facet(name, "", provenance="predicted", confidence=sure)
-        for name, sure in attributes.items()
-        if name not in valued
-    ]
-    return kept + empty

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import torch
 
 from facetmill.encoders.vision import ImageEncoder, build_image_encoder, is_pretrained_image, load_image_encoder
-from facetmill.models.base import PictureMaps
+from facetmill.models.base import PictureMaps, Reads
 from facetmill.models.jave import JaveBatch, JointTagger, suggest, text_encoder_learns
 from facetmill.models.parts.joint import ImageTerms
 from facetmill.models.parts.sight import Sight
@@ -73,7 +73,7 @@ def suggest_m_jave(
 
 class MJave(JointTagger):
     key: ClassVar[str] = "m_jave"
-    looks_at_pictures: ClassVar[bool] = True
+    reads: ClassVar[frozenset[Reads]] = JointTagger.reads | {"images"}
     space: ClassVar[Space] = replace(JointTagger.space, suggest=suggest_m_jave)
     config: MJaveConfig
 

@@ -133,7 +133,7 @@ def _card(example: Mapping[str, Any], number: int, pictures: Pictures) -> str:
         f'<h4 id="example-{number}" class="unseen">{text(shortened(product["title"], 90))}</h4>'
         f'<p class="said facts">{facts}</p>{_change(example)}</div>'
         f'<div class="sides">{pictures.html(product["image"], product["title"], over, number)}'
-        f'<div class="told">{body}{_facets(example, number)}</div></div>'
+        f'<div class="told">{body}{_facets(example, number)}{_predicted(example)}</div></div>'
     )
 
 
@@ -173,6 +173,28 @@ def _facets(example: Mapping[str, Any], number: int) -> str:
     )
     agreed = f'<div class="said agreed"><p>Both right:</p><ul>{"".join(right)}</ul></div>' if right else ""
     return (listed if rows else "") + agreed
+
+
+def _predicted(example: Mapping[str, Any]) -> str:
+    """The attributes that each model predicts as such, the likeliest first, each with its probability."""
+    true = {entry["attribute"] for entry in example["truth"]}
+    lines = []
+    for key, side in (("a", "first"), ("b", "second")):
+        attributes = example.get(f"{side}_attributes")
+        if attributes is None:
+            continue
+        ordered = sorted(attributes.items(), key=lambda item: (-item[1], item[0]))
+        shown = [_attribute(name, probability, name in true) for name, probability in ordered]
+        lines.append(f'<p><b class="key {key}">{key.upper()}</b> {", ".join(shown) or "none"}</p>')
+    if not lines:
+        return ""
+    return f"<details><summary>Attributes predicted, whatever their values</summary>{''.join(lines)}</details>"
+
+
+def _attribute(name: str, probability: float, is_true: bool) -> str:
+    named = f"<bdi>{text(shortened(name, 60))}</bdi>"
+    wrong = "" if is_true else _answer("wrong", "\N{BALLOT X}", "wrong")
+    return f'{named} <span class="said">{score(probability, 2)}</span> {wrong}'.rstrip()
 
 
 _COLUMNS = (("t", ' <span class="unseen">is</span> true'), ("a", " said"), ("b", " said"))

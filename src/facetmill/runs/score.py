@@ -25,7 +25,7 @@ from facetmill.registry import versions
 from facetmill.serving.answer import answer
 from facetmill.training.checkpoint import load_model
 from facetmill.training.evaluate import BATCH, evaluate
-from facetmill.training.predict import predict
+from facetmill.training.predict import answer_all
 
 
 @contextmanager
@@ -54,8 +54,8 @@ def extract_to_file(project: Project, ref: str, out: Path) -> dict[str, Any]:
         temporary.open("wb") as lines,
     ):
         asked, kept = tee(products)
-        for product, facets in zip(kept, predict(model, asked, BATCH), strict=True):
-            line = answer(product, facets)
+        for product, found in zip(kept, answer_all(model, asked, BATCH), strict=True):
+            line = answer(product, found.facets, found.attributes)
             lines.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
             num_products += 1
             num_facets += len(line["facets"])

@@ -1,4 +1,4 @@
-"""What is served for a product: its facets as flat entries, one per span."""
+"""What is served for a product: its facets as flat entries, one per span, and the attributes that a model predicts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,17 @@ from typing import Any
 from facetmill.records import Facet, Product, Span
 
 
-def answer(product: Product, facets: Iterable[Facet]) -> dict[str, Any]:
-    return {"product_id": product.product_id, "facets": [entry for facet in facets for entry in to_entries(facet)]}
+def answer(product: Product, facets: Iterable[Facet], attributes: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """`attributes` are None of a model that predicts values alone, else the likeliest first."""
+    predicted = None
+    if attributes is not None:
+        ordered = sorted(attributes.items(), key=lambda item: (-item[1], item[0]))
+        predicted = [{"attribute": name, "probability": probability} for name, probability in ordered]
+    return {
+        "product_id": product.product_id,
+        "facets": [entry for facet in facets for entry in to_entries(facet)],
+        "attributes": predicted,
+    }
 
 
 def to_entries(facet: Facet) -> list[dict[str, Any]]:

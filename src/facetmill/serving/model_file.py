@@ -1,4 +1,4 @@
-"""The file that MLflow loads a packaged model with ("models from code"): rows in, facets out, no pickle.
+"""The file that MLflow loads a packaged model with ("models from code"): rows in, answers out, no pickle.
 
 It stands alone in the package, beside the weights; everything else comes from the installed `facetmill`.
 """
@@ -15,7 +15,7 @@ from mlflow.pyfunc.model import PythonModel
 from facetmill.serving.answer import answer
 from facetmill.serving.request import to_product
 from facetmill.training.checkpoint import load_model
-from facetmill.training.predict import predict
+from facetmill.training.predict import answer_all
 
 BATCH = 32
 ARTIFACT = "model"
@@ -28,11 +28,11 @@ class FacetModel(PythonModel):
         self.model = load_model(Path(context.artifacts[ARTIFACT]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """One row `product_id, facets` per input row, in its order; `serving.answer` says what stands in them."""
+        """One row `product_id, facets, attributes` per input row, in its order; `serving.answer` says what is in it."""
         products = [to_product(row) for row in model_input.to_dict("records")]
-        found = predict(self.model, products, BATCH)
-        rows = [answer(product, facets) for product, facets in zip(products, found, strict=True)]
-        return pd.DataFrame(rows, columns=["product_id", "facets"])
+        found = answer_all(self.model, products, BATCH)
+        rows = [answer(product, each.facets, each.attributes) for product, each in zip(products, found, strict=True)]
+        return pd.DataFrame(rows, columns=["product_id", "facets", "attributes"])
 
 
 mlflow.models.set_model(FacetModel())

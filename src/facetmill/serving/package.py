@@ -40,18 +40,22 @@ _FACET = Object(
         Property("confidence", DataType.double, required=False),
     ]
 )
-SIGNATURE = ModelSignature(
-    inputs=Schema(
-        [
-            ColSpec(DataType.string, "product_id"),
-            ColSpec(DataType.string, "title"),
-            ColSpec(DataType.string, "text"),
-            ColSpec(DataType.string, "category", required=False),
-            ColSpec(DataType.string, "image", required=False),
-        ]
-    ),
-    outputs=Schema([ColSpec(DataType.string, "product_id"), ColSpec(Array(_FACET), "facets")]),
+_ATTRIBUTE = Object([Property("attribute", DataType.string), Property("probability", DataType.double)])
+_INPUTS = Schema(
+    [
+        ColSpec(DataType.string, "product_id"),
+        ColSpec(DataType.string, "title"),
+        ColSpec(DataType.string, "text"),
+        ColSpec(DataType.string, "category", required=False),
+        ColSpec(DataType.string, "image", required=False),
+    ]
 )
+_OUTPUTS = (ColSpec(DataType.string, "product_id"), ColSpec(Array(_FACET), "facets"))
+SIGNATURE = ModelSignature(
+    inputs=_INPUTS, outputs=Schema([*_OUTPUTS, ColSpec(Array(_ATTRIBUTE), "attributes", required=False)])
+)
+#: A package may go live with either; the latter is of those that were made before attributes were served.
+PUBLISHED = (SIGNATURE, ModelSignature(inputs=_INPUTS, outputs=Schema([*_OUTPUTS])))
 EXAMPLES = (
     Product("example-1", "example", "Nordkap rain jacket, dark blue", "Shell of recycled polyester."),
     Product("example-2", "example", "Oat drink"),

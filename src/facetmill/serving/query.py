@@ -25,10 +25,12 @@ MAX_BYTES_PER_PRODUCT = 1_000_000  # of an answer
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model found in each product, in their order; how long it took to load, and how long single requests of
-    the first `NUM_TIMED` products took (the fastest of three each), in seconds."""
+    """What a model found in each product, and the attributes that it predicts of it (None of a model that predicts
+    values alone), in the order of the products; how long it took to load, and how long single requests of the first
+    `NUM_TIMED` products took (the fastest of three each), in seconds."""
 
     facets: list[tuple[Facet, ...]]
+    attributes: list[dict[str, float] | None]
     load_seconds: float
     latencies: list[float]
 
@@ -66,8 +68,8 @@ def query(
         rows, load, latencies = _read(model_uri, answers, MAX_BYTES_PER_PRODUCT * (len(products) + 1))
     if len(rows) != len(products):
         raise NoAnswer(f"{model_uri}: asked for {len(products)} products, answered {len(rows)}")
-    facets = [_checked(model_uri, product, row) for product, row in zip(products, rows, strict=True)]
-    return Answers(facets, load, latencies)
+    found = [_checked(model_uri, product, row) for product, row in zip(products, rows, strict=True)]
+    return Answers([facets for facets, _ in found], [attributes for _, attributes in found], load, latencies)
 
 
 def query_picture_maps(model_dir: Path, products: Sequence[Product]) -> list[dict[str, Any] | None]:
@@ -101,17 +103,31 @@ def _read(model_uri: str, path: Path, max_bytes: int) -> tuple[list[Any], float,
         raise NoAnswer(f"{model_uri}: not answers but {error!r}") from error
 
 
-def _checked(model_uri: str, product: Product, row: Any) -> tuple[Facet, ...]:
+def _checked(model_uri: str, product: Product, row: Any) -> tuple[tuple[Facet, ...], dict[str, float] | None]:
     try:
         if row["product_id"] != product.product_id:
             raise NoAnswer(f"{model_uri}: asked for product {product.product_id!r}, got {row['product_id']!r}")
         facets = from_entries(row["facets"])
         for facet in facets:
             _require_valid(product, facet)
-    except (KeyError, TypeError, ValueError) as error:
+        attributes = _attributes(row.get("attributes"))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         said = shorten(str(row), 200, placeholder=" ...")
         raise NoAnswer(f"{model_uri}: {product.product_id}: not an answer ({error}): {said}") from error
-    return facets
+    return facets, attributes
+
+
+def _attributes(entries: Any) -> dict[str, float] | None:
+    """Served attributes by name; packages made before there were any have none."""
+    if entries is None:
+        return None
+    attributes = {entry["attribute"]: entry["probability"] for entry in entries}
+    for name, probability in attributes.items():
+        if not isinstance(name, str) or not name:
+            raise ValueError("an attribute without a name")
+        if not 0 <= probability <= 1:
+            raise ValueError(f"probability {probability} of {name} is not in 0..1")
+    return attributes
 
 
 def _require_valid(product: Product, facet: Facet) -> None:

@@ -185,7 +185,7 @@ def _train(
         with compute_settings(training.threads):
             model.prepare(products.test, features)
             found = list(predict(model, products.test, BATCH))
-            if model.looks_at_pictures:
+            if "images" in model.reads:
                 own = list(predict(model, products.pictured, BATCH))
                 exchanged = with_other_pictures(products.pictured)
                 answers.append((own, [list(predict(model, others, BATCH)) for others in exchanged]))

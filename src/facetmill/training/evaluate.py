@@ -8,7 +8,7 @@ from itertools import tee
 from facetmill.metrics.score import Scorer, Scores
 from facetmill.models.base import Model
 from facetmill.records import AttributeSchema, Product
-from facetmill.training.predict import predict
+from facetmill.training.predict import answer_all
 
 BATCH = 64
 
@@ -22,6 +22,6 @@ def evaluate(model: Model, products: Iterable[Product], *, bootstrap: int = 0, s
     """Predict and score in one pass; memory does not grow with the products but for one count row each."""
     scorer = Scorer(seen=seen_values(model.schema))
     gold, asked = tee(products)
-    for product, facets in zip(gold, predict(model, asked, BATCH), strict=True):
-        scorer.add(product, facets)
+    for product, answer in zip(gold, answer_all(model, asked, BATCH), strict=True):
+        scorer.add(product, answer.facets, answer.attributes)
     return scorer.result(bootstrap=bootstrap, seed=seed)

@@ -1,4 +1,4 @@
-"""Facets of many products: a stream in, a stream out, in the same order."""
+"""What a model says of many products: a stream in, a stream out, in the same order."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from itertools import islice
 
 import torch
 
-from facetmill.models.base import Model
+from facetmill.models.base import Answer, Model
 from facetmill.records import Facet, Product
 
 BATCHES_SORTED = 16  # products of this many batches are sorted by length together, so that little padding is computed
 
 
 def predict(model: Model, products: Iterable[Product], batch_size: int) -> Iterator[list[Facet]]:
-    """One list of facets per product, in the order of `products`; puts the model in evaluation mode.
+    """One list of facets per product, in the order of `products`, as `answer_all` finds them."""
+    return (list(answer.facets) for answer in answer_all(model, products, batch_size))
+
+
+def answer_all(model: Model, products: Iterable[Product], batch_size: int) -> Iterator[Answer]:
+    """One answer per product, in the order of `products`; puts the model in evaluation mode.
 
     At most 16 batches of products are held at a time.
     """
@@ -22,15 +27,14 @@ def predict(model: Model, products: Iterable[Product], batch_size: int) -> Itera
     stream = iter(products)
     while chunk := list(islice(stream, batch_size * BATCHES_SORTED)):
         order = sorted(range(len(chunk)), key=lambda place: text_length(chunk[place]))
-        answers: list[list[Facet]] = [[] for _ in chunk]
+        answers: dict[int, Answer] = {}
         model.eval()
         for start in range(0, len(order), batch_size):
             places = order[start : start + batch_size]
             with torch.inference_mode():
-                found = model.predict(model.collate([chunk[place] for place in places]).to(device))
-            for place, facets in zip(places, found, strict=True):
-                answers[place] = facets
-        yield from answers
+                found = model.answer(model.collate([chunk[place] for place in places]).to(device))
+            answers.update(zip(places, found, strict=True))
+        yield from (answers[place] for place in range(len(chunk)))
 
 
 def device_of(model: Model) -> torch.device:

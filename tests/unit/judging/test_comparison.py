@@ -92,6 +92,17 @@ def test_json_has_the_agreed_shape() -> None:
     assert (example["first_f1"], example["second_f1"], example["change"], example["gates"]) == (0.0, 1.0, -1.0, None)
 
 
+def test_attributes_that_one_of_them_predicts_are_scored_and_shown() -> None:
+    gold = [product(0), product(1)]
+    first = replace(answered("facets-candidates/7", [[BLUE], [RED]]), attributes=[{"Color": 0.9}, {"Size": 0.7}])
+    second = answered("facets/3", [[RED], [RED]])
+    found = compare(gold, first, second, metric="pair_f1", dataset="demo", dataset_version="d" * 64, resamples=100)
+    assert found.first.scores.predicted_attribute_f1 == 0.5
+    assert found.second.scores.predicted_attribute_f1 is None
+    [example] = found.to_json()["examples"]
+    assert (example["first_attributes"], example["second_attributes"]) == ({"Color": 0.9}, None)
+
+
 def test_the_same_answers_give_the_same_comparison() -> None:
     first, second = [[RED], [BLUE], []] * 10, [[BLUE], [RED], [RED]] * 10
     assert comparison(first, second).to_json() == comparison(first, second).to_json()

@@ -133,6 +133,31 @@ def test_whether_a_model_looks_at_pictures_is_said(comparison: dict[str, Any]) -
     assert "Neither model looks at pictures." in Outline(review_page(comparison)).text
 
 
+def test_attributes_that_a_model_predicts_are_shown(comparison: dict[str, Any]) -> None:
+    comparison["examples"] = comparison["examples"][:1]
+    [example] = comparison["examples"]
+    true = example["truth"][0]["attribute"]
+    example["first_attributes"] = {"Nonsense": 0.6, true: 0.9}
+    said = Outline(review_page(comparison)).text
+    assert f"A {true} 0.90, Nonsense 0.60 \N{BALLOT X} wrong" in said
+    example["second_attributes"] = {}
+    assert "B none" in Outline(review_page(comparison)).text
+
+
+def test_a_comparison_made_before_there_was_a_choice_of_metrics_still_reads(comparison: dict[str, Any]) -> None:
+    """It has no pair F1, no name of a metric and no attributes: value F1 decided."""
+    comparison.pop("metric", None)
+    comparison["paired"].pop("pair_f1")
+    for side in ("first", "second"):
+        for name in [name for name in comparison[side]["scores"] if "pair_f1" in name or "predicted" in name]:
+            del comparison[side]["scores"][name]
+    for example in comparison["examples"]:
+        del example["first_attributes"], example["second_attributes"]
+    said = Outline(review_page(comparison)).text
+    assert "Value F1 is " in said
+    assert "Pair F1" not in said
+
+
 def test_a_slice_is_muted_unless_its_interval_leaves_out_zero(comparison: dict[str, Any]) -> None:
     base = comparison["slices"][0] | {"kind": "category"}
     comparison["slices"] = [

@@ -40,6 +40,35 @@ def test_a_good_answer_is_facets(say: Callable[..., querying.Answers]) -> None:
     assert (answers.load_seconds, answers.latencies) == (1.0, [0.1, 0.2])
 
 
+def test_predicted_attributes_are_by_name_and_old_packages_have_none(say: Callable[..., querying.Answers]) -> None:
+    told = [{"attribute": "Color", "probability": 0.9}, {"attribute": "Size", "probability": 0.6}]
+    answers = say(
+        {"product_id": "1", "facets": [], "attributes": told},
+        {"product_id": "2", "facets": [], "attributes": None},
+        TIMING,
+    )
+    assert answers.attributes == [{"Color": 0.9, "Size": 0.6}, None]
+    assert say({"product_id": "1", "facets": []}, {"product_id": "2", "facets": []}, TIMING).attributes == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ([{"attribute": "Color", "probability": 1.5}], "probability 1.5 of Color is not in 0..1"),
+        ([{"attribute": "Color", "probability": float("nan")}], "not in 0..1"),
+        ([{"attribute": "", "probability": 0.5}], "without a name"),
+        ([{"attribute": "Color"}], "probability"),
+        (["Color"], "not an answer"),
+        (7, "not an answer"),
+    ],
+)
+def test_what_is_not_an_attribute_is_no_answer(
+    say: Callable[..., querying.Answers], attributes: Any, message: str
+) -> None:
+    with pytest.raises(NoAnswer, match=f"models:/x/1: 1: .*{message}"):
+        say({"product_id": "1", "facets": [], "attributes": attributes}, {"product_id": "2", "facets": []}, TIMING)
+
+
 @pytest.mark.parametrize(
     ("facet", "message"),
     [
