@@ -217,7 +217,7 @@ class Work:
         losses_B = (
             attribute_loss(attribute_BA, batch.gold)
             + value_loss(tag_BTG, batch.tags, batch.mask)
-            + self.config.kl_weight * agreement_loss(attribute_BA, tagged_BA, agree, reduction)
+            + self.config.kl_weight * agreement_loss(attribute_BA, tagged_BA, agree, batch.mask, reduction)
         )
         self.optimizer.zero_grad(set_to_none=True)
         losses_B.mean().backward()

@@ -334,7 +334,7 @@ class JointTagger(Model):
         if self.config.kl_weight > 0 and self.attribute_trunk is None:
             tagged_BA = tagged_attributes(tag_BTG, mask_BT, self.config.kl_tags)
             reduction, form = self.config.kl_reduction, self.config.kl_form
-            losses_B["kl"] = agreement_loss(attribute_BA, tagged_BA, batch.agree_BA, reduction, form)
+            losses_B["kl"] = agreement_loss(attribute_BA, tagged_BA, batch.agree_BA, mask_BT, reduction, form)
         parts = {name: (loss_B * batch.weight_B).sum() / batch.num_products for name, loss_B in losses_B.items()}
         weights = {"attribute": 1.0, "value": 1.0, "kl": self.config.kl_weight}
         total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()  # (14)

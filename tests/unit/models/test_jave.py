@@ -147,21 +147,37 @@ def test_equation_12_by_hand() -> None:
 
 def test_equation_13_by_hand() -> None:
     attribute = torch.tensor([[0.0, math.log(3)]])  # ya = (0.5, 0.75)
-    all_agree = torch.ones(1, 2)
+    all_agree, words = torch.ones(1, 2), torch.tensor([[True, False]])
     same = attribute.sigmoid()
-    torch.testing.assert_close(agreement_loss(attribute, same, all_agree, "sum"), torch.zeros(1))
+    torch.testing.assert_close(agreement_loss(attribute, same, all_agree, words, "sum"), torch.zeros(1))
     tagged = torch.tensor([[0.25, 0.25]])
     expected = 0.5 * math.log(2) + 0.75 * math.log(3)
-    torch.testing.assert_close(agreement_loss(attribute, tagged, all_agree, "sum"), torch.tensor([expected]))
-    torch.testing.assert_close(agreement_loss(attribute, tagged, all_agree, "mean"), torch.tensor([expected / 2]))
-    nothing = agreement_loss(attribute, torch.zeros(1, 2), all_agree, "sum")
+    torch.testing.assert_close(agreement_loss(attribute, tagged, all_agree, words, "sum"), torch.tensor([expected]))
+    torch.testing.assert_close(
+        agreement_loss(attribute, tagged, all_agree, words, "mean"), torch.tensor([expected / 2])
+    )
+    nothing = agreement_loss(attribute, torch.zeros(1, 2), all_agree, words, "sum")
     torch.testing.assert_close(nothing, torch.tensor([0.5 * math.log(0.5e8) + 0.75 * math.log(0.75e8)]))
     complete = expected + 0.5 * math.log(0.5 / 0.75) + 0.25 * math.log(0.25 / 0.75)
-    bernoulli = agreement_loss(attribute, tagged, all_agree, "sum", "bernoulli")
+    bernoulli = agreement_loss(attribute, tagged, all_agree, words, "sum", "bernoulli")
     torch.testing.assert_close(bernoulli, torch.tensor([complete]))
-    torch.testing.assert_close(agreement_loss(attribute, same, all_agree, "sum", "bernoulli"), torch.zeros(1))
+    torch.testing.assert_close(agreement_loss(attribute, same, all_agree, words, "sum", "bernoulli"), torch.zeros(1))
     implicit = torch.tensor([[1.0, 0.0]])
-    torch.testing.assert_close(agreement_loss(attribute, tagged, implicit, "sum"), torch.tensor([0.5 * math.log(2)]))
+    torch.testing.assert_close(
+        agreement_loss(attribute, tagged, implicit, words, "sum"), torch.tensor([0.5 * math.log(2)])
+    )
+
+
+def test_a_window_without_tokens_has_nothing_to_agree_with() -> None:
+    """Its tags hold nothing, which as q of (12) would cost 17 for each attribute that is sure."""
+    model = built(config(kl_weight=1.0, kl_tags="both")).eval()
+    empty, full = Product("e", "s", ""), TRAIN[0]
+    kl = [float(model.loss(model.collate(products)).parts["kl"]) for products in ([full], [empty], [full, empty])]
+    assert kl[0] != 0
+    assert kl[1] == 0
+    assert kl[2] == pytest.approx(kl[0] / 2)
+    bernoulli = built(config(kl_weight=1.0, kl_form="bernoulli"))
+    assert bernoulli.loss(bernoulli.collate([empty])).parts["kl"] == 0
 
 
 def test_equation_14_adds_the_terms() -> None:
@@ -339,7 +355,7 @@ def test_with_values_given_equation_12_sees_the_true_tags() -> None:
     assert losses.parts.keys() == {"attribute", "kl"}
     # red and Acme are one token each: a B and no I; the second product has no tag
     tagged = torch.tensor([[0.5, 0.5], [0.0, 0.0]])
-    expected = agreement_loss(model(batch)[0], tagged, batch.agree_BA, "sum").mean()
+    expected = agreement_loss(model(batch)[0], tagged, batch.agree_BA, batch.text.token_mask_BT, "sum").mean()
     torch.testing.assert_close(losses.parts["kl"], expected.detach())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -128,5 +129,7 @@ def _slot(name: str, judged: Judged, chosen: NDArray[np.bool_], min_dif: float) 
     low, high = percentiles(drawn[:, 0] / (drawn[:, 1] * judged.num_seeds))
     modality: Modality | None = None
     if asked >= MIN_QUESTIONS:
-        modality = "image" if picture - text >= min_dif else "text"
+        # Exactly: as floats 0.59 - 0.5 is less than 0.09.
+        gain = Fraction(int(gain_X.sum()), asked * judged.num_seeds)
+        modality = "image" if gain >= Fraction(repr(min_dif)) else "text"
     return Slot(name, asked, text, picture, picture - text, float(low), float(high), modality)

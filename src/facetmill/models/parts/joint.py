@@ -242,10 +242,12 @@ def agreement_loss(
     attribute_BA: Tensor,
     tagged_BA: Tensor,
     agree_BA: Tensor,
+    mask_BT: Tensor,
     reduction: Literal["sum", "mean"],
     form: Literal["printed", "bernoulli"] = "printed",
 ) -> Tensor:
-    """(13): KL(ya || q) of attribute logits, over the attributes to agree on. [B]
+    """(13): KL(ya || q) of attribute logits, over the attributes to agree on; 0 of a window without tokens, which has no
+    tags to agree with. [B]
 
     As printed it lacks the complementary term and so may be negative; with "bernoulli" it is a true divergence.
     """
@@ -253,7 +255,7 @@ def agreement_loss(
     terms_BA = _relative(predicted_BA, tagged_BA)
     if form == "bernoulli":
         terms_BA = terms_BA + _relative(other_BA, 1 - tagged_BA)
-    terms_BA = terms_BA * agree_BA
+    terms_BA = terms_BA * agree_BA * mask_BT.any(1, keepdim=True)
     return terms_BA.sum(1) if reduction == "sum" else terms_BA.mean(1)
 
 

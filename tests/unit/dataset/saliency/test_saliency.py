@@ -202,3 +202,13 @@ def test_by_folds_every_known_facet_is_asked_about_once(shirts: list[Product]) -
     assert {slot.attribute: slot.questions for slot in found.slots} == {"Colour": 50, "Fabric": 50}
     with pytest.raises(DataError, match=rf"9 products: too few for {FOLDS} folds"):
         study_saliency(small.SALIENCY, shirts[:9], [0], lambda _: None)
+
+
+@pytest.mark.parametrize(("gain", "modality"), [(8, "text"), (9, "image"), (10, "image")])
+def test_a_difference_just_as_large_as_asked_for_is_enough(gain: int, modality: str) -> None:
+    """Of 100 questions the text tells 50 and the picture nine more: 0.59 - 0.5 is 0.09, but not as floats."""
+    text = np.array([1] * 50 + [0] * 50)
+    picture = np.array([1] * (50 + gain) + [0] * (50 - gain))
+    groups = [str(number) for number in range(100)]
+    [slot] = slots(Judged(1, ["Colour"] * 100, groups, text, picture, {}), min_dif=0.09)
+    assert slot.modality == modality
