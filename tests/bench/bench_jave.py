@@ -39,7 +39,7 @@ from facetmill.models.parts.joint import (
 from facetmill.params import JaveConfig, MJaveConfig, TrainingParams, load_params
 from facetmill.platform.environment import FAST
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
-from facetmill.training.loop import bucketed, fit
+from facetmill.training.fit import bucketed, fit
 
 ROUNDS, PASSES = 5, 3
 THREADS = 1  # with more, another process on the same cores makes every number noise
@@ -347,7 +347,7 @@ def loop_row(config: JaveConfig, training: TrainingParams) -> dict[str, Any]:
 
     def looped() -> float:
         result = fit(built(), products, products[:1], training)
-        return len(products) / result.epochs[0].products_per_second
+        return len(products) / result.epochs[0].items_per_second
 
     def built() -> Jave:
         seed_everything(0)

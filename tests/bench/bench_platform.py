@@ -84,7 +84,7 @@ def recipes(root: Path) -> list[dict[str, Any]]:
             "kind": run.data.tags["facetmill.kind"],
             "model": run.data.tags["facetmill.model"],
             "params": run.data.params,
-            "epochs": len(tracker.client.get_metric_history(run.info.run_id, "train/learning_rate")),
+            "epochs": len(tracker.client.get_metric_history(run.info.run_id, "train/products_per_second")),
         }
         for run in runs
         if run.data.tags.get("facetmill.kind") in ("trial", "training")
@@ -107,7 +107,8 @@ def plain(root: Path, wanted: list[dict[str, Any]]) -> None:
     from facetmill.sources import SOURCES
     from facetmill.sources.base import SourceOptions
     from facetmill.training.evaluate import evaluate
-    from facetmill.training.loop import EpochResult, fit
+    from facetmill.training.fit import fit
+    from facetmill.training.state import EpochResult
 
     class Enough(Exception):
         pass
@@ -132,7 +133,8 @@ def plain(root: Path, wanted: list[dict[str, Any]]) -> None:
         for name, text in run["params"].items():
             section, _, field = name.partition(".")
             target = raw["models"][key] if section == "model" else raw["training"]
-            target[field] = type(target[field])(text) if not isinstance(target[field], bool) else text == "True"
+            if text != str(target[field]):
+                target[field] = type(target[field])(text) if not isinstance(target[field], bool) else text == "True"
         recipe = parse_params(raw, "run")
 
         def stop(epoch: EpochResult, epochs: int = run["epochs"]) -> None:

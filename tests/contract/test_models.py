@@ -20,7 +20,7 @@ from facetmill.params import FIELDS_ADDED_LATER, load_params, model_config
 from facetmill.records import Attribute, AttributeSchema, Box, Facet, OcrToken, Product, Span
 from facetmill.training.checkpoint import load_model, save_model
 from facetmill.training.evaluate import evaluate
-from facetmill.training.loop import fit
+from facetmill.training.fit import fit
 from facetmill.training.predict import answer_all, predict
 
 SMALL = {
@@ -173,6 +173,13 @@ def test_it_finds_what_it_was_trained_on(model: Model, training: Any) -> None:
     assert fit(model, TRAIN, TRAIN[:6], training).value_f1 > 0.8
 
 
+def test_every_trainable_parameter_learns_in_some_phase_once(model: Model, training: Any) -> None:
+    trainable = {id(p) for p in model.parameters() if p.requires_grad}
+    learned = [[id(p) for p in phase.parameters] for phase in model.phases(training)]
+    assert {one for some in learned for one in some} == trainable
+    assert all(len(some) == len(set(some)) for some in learned)
+
+
 def test_its_loss_is_finite_and_reaches_every_trainable_parameter(model: Model) -> None:
     model.train()
     batch = model.collate([*TRAIN, *ODD])
@@ -181,11 +188,7 @@ def test_its_loss_is_finite_and_reaches_every_trainable_parameter(model: Model) 
     assert losses.total.shape == ()
     assert losses.total.isfinite()
     assert all(part.isfinite() and not part.requires_grad for part in losses.parts.values())
-    grouped = [p for group in model.parameter_groups().values() for p in group]
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    assert {id(p) for p in grouped} == {id(p) for p in trainable}
-    assert len(grouped) == len(trainable)
-    if trainable:
+    if any(parameter.requires_grad for parameter in model.parameters()):
         losses.total.backward()
         without = [n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
         assert without == []

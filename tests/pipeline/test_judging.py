@@ -20,6 +20,7 @@ import yaml
 from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, DataType, Schema
 
+from facetmill.compute.tensors import save_tensors
 from facetmill.dataset.labels.splitting import split_shards
 from facetmill.dataset.store.version import Dataset
 from facetmill.errors import PlatformError
@@ -34,7 +35,7 @@ from facetmill.registry import versions
 from facetmill.serving import ask
 from facetmill.serving import package as packaging
 from facetmill.tracking.tags import DICTIONARY_RUN, PACKAGE_SHA256, SEED_RUNS
-from facetmill.training.checkpoint import save_model, save_tensors
+from facetmill.training.checkpoint import save_model
 from facetmill.training.evaluate import evaluate
 from tests.small import PROMOTION
 

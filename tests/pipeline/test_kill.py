@@ -48,7 +48,7 @@ def test_a_training_killed_in_an_epoch_ends_as_if_nothing_had_happened(platform:
         training.kill()
     for process in psutil.wait_procs(family, timeout=30)[1]:
         process.kill()
-    rates = [epoch["products_per_second"] for epoch in read_json(found[0])["epochs"]]
+    rates = [epoch["items_per_second"] for epoch in read_json(found[0])["epochs"]]
     lost = [run for run in of_jave(tracker) if int(run.data.tags[PROCESS[1]]) == training.pid]
     assert [run.info.status for run in lost] == ["RUNNING"]
 

@@ -2,7 +2,7 @@
 
 The shared contract is facets, not logits, because some models tag, some classify and some generate. A model is
 built once from the train split (`fit_vocabulary` is the only place where it sees all of it), trained by the one loop
-in `training/loop.py`, and saved as JSON and safetensors, never as a pickle.
+in `training/loop.py` phase by phase (`compute/phase.py`), and saved as JSON and safetensors, never as a pickle.
 """
 
 from __future__ import annotations
@@ -16,17 +16,11 @@ from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from facetmill.compute.phase import Group, Losses, Optimizer, Phase, Schedule
+from facetmill.errors import ParamsError
 from facetmill.models.space import TRAINING_SPACE, Space
-from facetmill.params import ModelConfig
+from facetmill.params import ModelConfig, TrainingParams
 from facetmill.records import AttributeSchema, Facet, Product, Span
-
-
-@dataclass(frozen=True)
-class Losses:
-    """`total` is the scalar to differentiate; `parts` are its detached terms by name, for the log."""
-
-    total: Tensor
-    parts: Mapping[str, Tensor]
 
 
 class Batch(Protocol):
@@ -132,8 +126,22 @@ class Model(nn.Module, ABC):
         return dict(weights)
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
-        """Trainable parameters by learning rate: "encoder" (pretrained, gentle) and "fresh" (everything else)."""
-        return {"encoder": [], "fresh": [p for p in self.parameters() if p.requires_grad]}
+        """Trainable parameters by learning rate: "fresh", and any names for published weights: "text", "image"."""
+        return {"fresh": [p for p in self.parameters() if p.requires_grad]}
+
+    def phases(self, training: TrainingParams) -> Sequence[Phase]:
+        """How it is trained, phase by phase. By default one, in which everything learns from `loss`."""
+        optimizer = optimizer_of(self.parameter_groups(), training)
+        return [
+            Phase(
+                name="all",
+                epochs=training.epochs,
+                optimizers=[optimizer],
+                collate=self.collate,
+                loss=self.loss,
+                patience=training.patience,
+            )
+        ]
 
     def picture_maps(self, product: Product) -> PictureMaps | None:
         """The gates between text and picture, for a person to look at. None where the model has none, or the product
@@ -143,3 +151,28 @@ class Model(nn.Module, ABC):
     def report(self) -> Mapping[str, int]:
         """Counts a user must know of: windows made of long texts, spans that could not be tagged, and the like."""
         return {}
+
+
+def optimizer_of(groups: Mapping[str, Sequence[nn.Parameter]], training: TrainingParams) -> Optimizer:
+    """The optimizer that `training` asks for. A group has the rate that `learning_rates` gives its name, else `fresh`
+    has `learning_rate`, and any other, for it holds published weights, `encoder_learning_rate`.
+
+    Raises `ParamsError` where `learning_rates` names a group that there is not.
+    """
+    unknown = sorted(training.learning_rates.keys() - groups.keys())
+    if unknown and any(groups.values()):
+        raise ParamsError(f"training.learning_rates: {unknown[0]!r} is not a group of this model: {', '.join(groups)}")
+    rates = dict.fromkeys(groups, training.encoder_learning_rate) | {"fresh": training.learning_rate}
+    rates |= training.learning_rates
+    return Optimizer(
+        groups=[Group(name, list(parameters), rates[name]) for name, parameters in groups.items() if parameters],
+        kind=training.optimizer,
+        schedule=Schedule(
+            kind=training.schedule,
+            warmup_share=training.warmup_share,
+            warmup_from=training.warmup_from,
+            drop_at=training.drop_at,
+            drop_to=training.drop_to,
+        ),
+        weight_decay=training.weight_decay,
+    )

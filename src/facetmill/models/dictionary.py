@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 
+from facetmill.compute.phase import Losses
 from facetmill.encoders.tokens import CJK
 from facetmill.files import read_json, write_json
-from facetmill.models.base import Answers, Losses, Model, Reads
+from facetmill.models.base import Answers, Model, Reads
 from facetmill.models.space import Space
 from facetmill.params import DictionaryConfig, TrainingParams
 from facetmill.records import FIELDS, AttributeSchema, Facet, Product, Span

@@ -50,6 +50,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facetmill.compute.phase import Losses
 from facetmill.encoders.cache import FeatureCache, encoder_identity
 from facetmill.encoders.main_picture import PictureBatch, image_states
 from facetmill.encoders.text import (
@@ -71,7 +72,7 @@ from facetmill.encoders.windows import (
     with_stored_states,
 )
 from facetmill.files import read_json, write_json
-from facetmill.models.base import Answer, Answers, Losses, Model, Reads
+from facetmill.models.base import Answer, Answers, Model, Reads
 from facetmill.models.parts.joint import (
     AttributeHead,
     Gathered,
@@ -394,12 +395,17 @@ class JointTagger(Model):
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
         encoders = [module for module in self.modules() if isinstance(module, TextEncoder | ImageEncoder)]
-        published = {id(p) for encoder in encoders if encoder.pretrained for p in encoder.parameters()}
-        trainable = [p for p in self.parameters() if p.requires_grad]
-        return {
-            "encoder": [p for p in trainable if id(p) in published],
-            "fresh": [p for p in trainable if id(p) not in published],
+        published = {
+            id(p): "text" if isinstance(encoder, TextEncoder) else "image"
+            for encoder in encoders
+            if encoder.pretrained
+            for p in encoder.parameters()
         }
+        groups: dict[str, list[nn.Parameter]] = {"text": [], "image": [], "fresh": []}
+        for parameter in self.parameters():
+            if parameter.requires_grad:
+                groups[published.get(id(parameter), "fresh")].append(parameter)
+        return groups
 
     def report(self) -> Mapping[str, int]:
         return self._counts

@@ -16,13 +16,21 @@ class TrainingParams:
     epochs: Count
     min_epoch_steps: Count
     batch_size: Count
+    optimizer: Literal["adamw", "adam", "adamax"]
     learning_rate: Annotated[float, Field(gt=0)]
     encoder_learning_rate: Annotated[float, Field(gt=0)]
+    learning_rates: dict[str, Annotated[float, Field(gt=0)]]
+    schedule: Literal["linear", "cosine", "steps", "constant"]
     warmup_share: Share
+    warmup_from: Share
+    drop_at: list[Share]
+    drop_to: Share
     weight_decay: Annotated[float, Field(ge=0)]
     clip_norm: Annotated[float, Field(gt=0)]
     patience: Count
-    precision: Literal["fp32", "bf16"]
+    validate_every: Count
+    validate_products: Count | None
+    precision: Literal["fp32", "bf16", "auto"]
     threads: Count
     device: Literal["auto", "cpu", "cuda"]
 

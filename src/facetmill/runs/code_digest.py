@@ -16,7 +16,7 @@ from facetmill.files import hash_json
 from facetmill.models import module_of
 
 #: What trains and scores every model.
-ENTRIES = ("facetmill.training.loop", "facetmill.training.evaluate")
+ENTRIES = ("facetmill.training.fit", "facetmill.training.evaluate")
 
 #: Files that list every model. They decide nothing: the values of a run's own section are hashed by themselves.
 LISTS = ("facetmill.models", "facetmill.params")

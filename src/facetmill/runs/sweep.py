@@ -23,9 +23,10 @@ from facetmill.runs.recovery import close_lost_runs
 from facetmill.runs.train import Recipe, build_model, describe_run, log_epoch
 from facetmill.tracking.tags import STUDY
 from facetmill.tracking.tracker import Run
-from facetmill.training.loop import EpochResult, fit
+from facetmill.training.fit import fit
 from facetmill.training.search.study import Candidate, Study
 from facetmill.training.search.summary import best_so_far, summarize
+from facetmill.training.state import EpochResult
 
 SUMMARY, PAGE = "sweep.json", "sweep.html"  # artifacts of the sweep's run
 
@@ -174,12 +175,13 @@ class Trial:
 
             def on_epoch(epoch: EpochResult) -> None:
                 log_epoch(run, epoch)
-                candidate.report(epoch.epoch, epoch.value_f1)
+                if epoch.scores:
+                    candidate.report(epoch.epoch, epoch.scores["value_f1"])
 
             model = build_model(self.dataset, recipe, self.train)
             try:
                 features_dir = self.project.layout.features_dir
-                value = fit(
+                result = fit(
                     model,
                     self.train,
                     self.validation,
@@ -187,7 +189,9 @@ class Trial:
                     features_dir=features_dir,
                     on_epoch=on_epoch,
                     progress=alone,
-                ).value_f1
+                )
+                value = result.value_f1
+                run.log_params({"precision": result.precision})
                 run.log_metrics({"validation/best_value_f1": value})
             except optuna.TrialPruned as signal:
                 run.status = "KILLED"

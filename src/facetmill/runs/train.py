@@ -30,7 +30,8 @@ from facetmill.tracking.tags import DATASET, DATASET_VERSION, KIND, MODEL, STUDY
 from facetmill.tracking.tracker import Run
 from facetmill.training.checkpoint import save_model
 from facetmill.training.evaluate import evaluate
-from facetmill.training.loop import EpochResult, fit
+from facetmill.training.fit import fit
+from facetmill.training.state import EpochResult
 
 DICTIONARY = "dictionary"
 VALIDATION_VALUE_F1 = "validation/best_value_f1"
@@ -113,7 +114,6 @@ def train_anew(
     state_dir = project.layout.state_dir / "training" / f"{kind}-{training_id(dataset, recipe)[:16]}"
     with project.tracker.run(f"{key} seed {seed} {dataset.name}", tags=all_tags, params=params) as run:
         log_dataset(run, dataset)
-        run.log_json(RECIPE, {**to_mapping(recipe), "code": code_digest(key)})
         products = read_split(dataset, "train")
         model = build_model(dataset, recipe, products)
         result = fit(
@@ -126,6 +126,9 @@ def train_anew(
             on_epoch=lambda epoch: log_epoch(run, epoch),
             progress=True,
         )
+        trained = replace(recipe, training=replace(recipe.training, precision=result.precision))
+        run.log_params({"precision": result.precision})
+        run.log_json(RECIPE, {**to_mapping(trained), "code": code_digest(key)})
         test_products = read_split(dataset, "test")
         with compute_settings(recipe.training.threads):
             model.prepare(test_products, project.layout.features_dir)
@@ -165,10 +168,9 @@ def log_epoch(run: Run, epoch: EpochResult) -> None:
     run.log_metrics(
         {
             **{f"train/{name}": value for name, value in epoch.losses.items()},
-            "validation/value_f1": epoch.value_f1,
-            "validation/attribute_f1": epoch.attribute_f1,
-            "train/products_per_second": epoch.products_per_second,
-            "train/learning_rate": epoch.learning_rate,
+            **{f"validation/{name}": value for name, value in epoch.scores.items()},
+            **{f"train/learning_rate/{group}": rate for group, rate in epoch.learning_rates.items()},
+            "train/products_per_second": epoch.items_per_second,
         },
         step=epoch.epoch,
     )

@@ -33,7 +33,7 @@ from facetmill.models.parts.tagging import begin
 from facetmill.params import JaveConfig, Params
 from facetmill.records import Facet, Product, Span, to_batch
 from facetmill.studies.folds import FOLDS, folds
-from facetmill.training.loop import fit
+from facetmill.training.fit import fit
 
 RESAMPLES = 2000
 BATCH = 64

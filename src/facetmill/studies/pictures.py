@@ -39,7 +39,7 @@ from facetmill.records import AttributeSchema, Facet, Product, Split, read_produ
 from facetmill.sources import SOURCES
 from facetmill.sources.base import SourceOptions
 from facetmill.studies.backbone import learn_backbone
-from facetmill.training.loop import fit
+from facetmill.training.fit import fit
 from facetmill.training.predict import predict
 
 LEVEL = 0.95

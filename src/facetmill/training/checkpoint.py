@@ -12,11 +12,9 @@ import json
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import torch
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
+from facetmill.compute.tensors import load_tensors, save_tensors
 from facetmill.errors import DataError
 from facetmill.files import hash_file, read_json, replace_folder, write_json, write_text
 from facetmill.models import MODELS, model_class
@@ -73,19 +71,6 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
     except RuntimeError as error:
         raise DataError(f"{weights_path}: {error}") from error
     return model.to(device).eval()
-
-
-def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
-    """Write named tensors; those that share memory are written each on its own."""
-    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, path)
-
-
-def load_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Raises `DataError` where the file is not safetensors."""
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"{path}: {error}") from error
 
 
 def _read(path: Path) -> dict[str, Any]:

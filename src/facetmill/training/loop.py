@@ -1,12 +1,11 @@
-"""The one training loop.
+"""The one training loop: it takes a network through its phases.
 
-AdamW with two learning rates, linear warm-up and decay by step, clipping by global norm, one validation an epoch, the
-epoch with the best validation `value_f1` kept, early stopping. An epoch is one pass over the train products, or as many
-as it takes to `min_epoch_steps`: a catalogue of twenty products would otherwise be done after five steps.
+Learning rates go by step, gradients are clipped by their global norm, an epoch may end with a validation, and a phase
+ends with its best epoch or its last, or when patience runs out. An epoch is one pass over what is learned from, or as
+many as it takes to `min_epoch_steps`: a catalogue of twenty products would otherwise be done after five steps.
 
-With a `state_dir` a killed training goes on from the last epoch whose state was kept and ends exactly as it would have:
-shuffling and dropout of an epoch depend on the seed and the number of the epoch alone, so weights and optimizer moments
-are all there is to restore.
+With a `StateFolder` a killed training goes on in the phase and after the epoch that was last kept, and ends exactly as
+it would have. Started by torchrun, all its processes train one network together, see `distributed.py`.
 """
 
 from __future__ import annotations
@@ -15,307 +14,289 @@ import math
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from facetmill.compute.device import compute_settings, pick_device, require_bf16
+from facetmill.compute.phase import Losses, Movable, Phase
 from facetmill.compute.seeding import epoch_seed, seed_everything
-from facetmill.errors import FacetmillError
-from facetmill.files import hash_json, link_or_copy, read_json, replace_folder, write_json
-from facetmill.metrics.score import Scores, score
-from facetmill.models.base import Model
-from facetmill.params import TrainingParams, to_mapping
-from facetmill.records import Product, to_row
-from facetmill.training.checkpoint import load_tensors, save_tensors
-from facetmill.training.predict import predict, text_length
+from facetmill.errors import PlatformError
+from facetmill.records import Product
+from facetmill.training.distributed import Processes
+from facetmill.training.finite import LOOK_EVERY, FiniteCheck
+from facetmill.training.phases import Descent, only_learning
+from facetmill.training.progress import progress_bar
+from facetmill.training.state import EpochResult, Precision, State, StateFolder, as_kept
 
-PREPARED_AT_ONCE = 256  # products whose frozen features are kept in one go: what a kill can lose
-STORING_SHARE = 0.01  # of the time may go into keeping the state of a training; a kill loses at most 100 times a store
-STORED_AT_ONCE = 0.1  # seconds; what takes less is kept after every epoch
-BATCHES_SORTED = 16  # shuffled products of this many batches are sorted by length together, to compute less padding
+Batching = Callable[[Sequence[Any], int, random.Random], list[list[int]]]
+Validate = Callable[[], Mapping[str, float]]
 
 
-class Diverged(FacetmillError):
-    """The loss or its gradient is not finite; nothing later could be trusted."""
+@dataclass(frozen=True, kw_only=True)
+class LoopSettings:
+    """What all phases share. `batch_size` is that of all processes together. The best epoch has the highest validation
+    score of the name `chosen_by`. Every `validate_every`-th epoch of a phase is validated, and its last one."""
 
-
-@dataclass(frozen=True)
-class EpochResult:
-    """One epoch, counted from 1. Losses are means over train products, scores are of validation (0..1), the speed is of
-    training alone, the learning rate that of fresh parts at the last step."""
-
-    epoch: int
-    losses: dict[str, float]
-    value_f1: float
-    attribute_f1: float
-    products_per_second: float
-    learning_rate: float
+    seed: int
+    batch_size: int
+    clip_norm: float
+    min_epoch_steps: int = 1
+    validate_every: int = 1
+    chosen_by: str = ""
+    precision: Precision = "fp32"
 
 
 @dataclass(frozen=True)
-class FitResult:
-    """The epochs run, and the best one, whose weights the model now has (0: nothing to train)."""
+class Trained:
+    """All epochs that were run, and the number of the one whose weights the network now has."""
 
     epochs: tuple[EpochResult, ...]
-    best_epoch: int
-    value_f1: float
-    attribute_f1: float
+    kept: int
 
 
-def fit(
-    model: Model,
-    train: Sequence[Product],
-    validation: Sequence[Product],
-    params: TrainingParams,
+def shuffled(items: Sequence[Any], batch_size: int, draw: random.Random) -> list[list[int]]:
+    """The places of all items in random batches."""
+    order = list(range(len(items)))
+    draw.shuffle(order)
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def train_network(
+    network: nn.Module,
+    phases: Sequence[Phase],
+    items: Sequence[Any],
+    settings: LoopSettings,
+    processes: Processes,
     *,
-    state_dir: Path | None = None,
-    features_dir: Path | None = None,
+    batching: Batching = shuffled,
+    validate: Validate | None = None,
+    state: StateFolder | None = None,
     on_epoch: Callable[[EpochResult], None] | None = None,
     progress: bool = False,
-) -> FitResult:
-    """Train a model in place and leave it with its best weights.
+) -> Trained:
+    """Train a network in place, on the device of `processes`, and leave it in evaluation mode.
 
-    `on_epoch` hears of every epoch, those restored from `state_dir` too; what it raises ends the training and passes
-    through. `state_dir` is used only if it holds a training with the same model, products and params; otherwise it is
-    overwritten. What frozen encoders give is kept below `features_dir` and shared with every training that names the
-    same folder. A model without trainable parameters is only validated.
+    In each of the phases something learns, from at least one of the `items`: products, or whatever `collate` takes.
+    `validate` gives scores by name; it may leave the network in any mode. Without it a phase keeps its last weights.
+    `on_epoch` hears of every epoch, those restored from `state` too; what it raises ends the training and passes
+    through.
 
-    Raises `Diverged` when the loss or its gradient is not finite, naming epoch and step.
+    Raises `Diverged` when a loss or its gradient is not finite, naming epoch and step.
     """
-    with compute_settings(params.threads):
-        return _Fit(model, train, validation, params, state_dir, features_dir, on_epoch, progress).run()
+    training = _Training(network, settings, processes, batching, validate, state)
+    restored = None if state is None else state.read()
+    num_restored = 0 if restored is None else len(restored.epochs)
+    if processes.from_main(num_restored) != num_restored:
+        raise PlatformError("the processes of a training must share the folder of its state; they found different ones")
+    if restored is not None:
+        network.load_state_dict(restored.weights)
+        training.epochs.extend(restored.epochs)
+    hear = on_epoch or (lambda epoch: None)
+    for result in training.epochs:
+        hear(result)
+    kept = 0
+    for place, phase in enumerate(phases):
+        if restored is not None and place < restored.phase:
+            continue
+        here = restored if restored is not None and place == restored.phase else None
+        with only_learning(network, phase):
+            kept = _PhaseRun(training, phase, place, items, here).to_the_end(hear, progress)
+    network.eval()
+    return Trained(tuple(training.epochs), kept)
 
 
-class _Fit:
-    """What a running training knows."""
+@dataclass(frozen=True)
+class _Training:
+    """What all phases share; `epochs` are those run so far."""
+
+    network: nn.Module
+    settings: LoopSettings
+    processes: Processes
+    batching: Batching
+    validate: Validate | None
+    state: StateFolder | None
+    epochs: list[EpochResult] = field(default_factory=list)
+
+
+class _PhaseRun:
+    """A phase that is being run."""
 
     def __init__(
-        self,
-        model: Model,
-        train: Sequence[Product],
-        validation: Sequence[Product],
-        params: TrainingParams,
-        state_dir: Path | None,
-        features_dir: Path | None,
-        on_epoch: Callable[[EpochResult], None] | None,
-        progress: bool,
+        self, training: _Training, phase: Phase, place: int, items: Sequence[Any], restored: State | None
     ) -> None:
-        seed_everything(params.seed)
-        self.device = pick_device(params.device)
-        if params.precision == "bf16":
-            require_bf16(self.device)
-        self.dtype = torch.bfloat16 if params.precision == "bf16" else torch.float32
-        self.model = model.to(self.device)
-        self.train = train
-        self.validation = validation
-        self.params = params
-        self.state_dir = state_dir
-        self.features_dir = features_dir
-        self.on_epoch = on_epoch or (lambda epoch: None)
-        self.progress = progress
-        self.parameters = [p for group in model.parameter_groups().values() for p in group]
-        self.optimizer = _optimizer(model, params) if self.parameters else None
-        steps_per_pass = max(1, math.ceil(len(train) / params.batch_size))
-        self.passes = math.ceil(params.min_epoch_steps / steps_per_pass)
-        self.num_steps = params.epochs * self.passes * steps_per_pass
-        self.identity = "" if state_dir is None else _identity(model, train, validation, params)
-        self.epochs: list[EpochResult] = []
-        self.best: EpochResult | None = None
-        self.best_weights: dict[str, Tensor] = {}
-        self.last_store = (0.0, 0.0)  # when it ended, and the seconds it took
+        self.training = training
+        self.phase = phase
+        self.place = place
+        self.best = 0 if restored is None else restored.best
+        self.best_weights: Mapping[str, Tensor] = {} if restored is None else restored.best_weights
+        self.made = None if restored is None else restored.products
+        if restored is None:
+            self.made = self._begin(items)
+        self.items = items if self.made is None else self.made
+        settings = training.settings
+        steps_per_pass = math.ceil(len(self.items) / settings.batch_size)
+        self.passes = math.ceil(settings.min_epoch_steps / steps_per_pass)
+        self.num_steps = phase.epochs * self.passes * steps_per_pass
+        self.descent = Descent(phase, self.num_steps, settings.clip_norm)
+        if restored is not None:
+            self.descent.load_moments(restored.moments)
+        elif self.made is not None:
+            self._store()  # before the first epoch, for it may have taken long
+        self.loss = self._loss()
 
-    def run(self) -> FitResult:
-        if self.optimizer is None or not self.train:
-            scores = self.validate()
-            return FitResult((), 0, scores.value_f1, scores.attribute_f1)
-        self.prepare()
-        self.restore()
-        for result in self.epochs:
-            self.on_epoch(result)
-        while not self.done():
-            result = self.run_epoch(len(self.epochs) + 1)
-            self.epochs.append(result)
-            if self.best is None or result.value_f1 > self.best.value_f1 or self.best.value_f1 == 0:
-                self.best = result
-                self.best_weights = {name: t.detach().clone() for name, t in self.model.state_dict().items()}
-            self.store()
-            self.on_epoch(result)
-        assert self.best is not None
-        self.model.load_state_dict(self.best_weights)
-        self.model.eval()
-        return FitResult(tuple(self.epochs), self.best.epoch, self.best.value_f1, self.best.attribute_f1)
+    def _begin(self, items: Sequence[Any]) -> Sequence[Product] | None:
+        """What the phase's beginning makes; None where it learns from what there is."""
+        seed_everything(epoch_seed(self.training.settings.seed, len(self.training.epochs) + 1))
+        made = self.phase.begin(items)
+        return None if made is items else as_kept(made)
 
-    def prepare(self) -> None:
-        if self.features_dir is None:
-            return
-        products = [*self.train, *self.validation]
-        with _bar("frozen features", len(products), self.progress) as advance:
-            for start in range(0, len(products), PREPARED_AT_ONCE):
-                chunk = products[start : start + PREPARED_AT_ONCE]
-                self.model.prepare(chunk, self.features_dir, self.dtype)
-                advance(len(chunk))
+    def _loss(self) -> nn.Module:
+        """The phase's loss, whose gradients are the means over all processes."""
+        loss = _LossOf(self.training.network, self.phase)
+        if self.training.processes.world_size == 1:
+            return loss
+        # A batch without pictures, say, gives an image encoder no gradient.
+        return DistributedDataParallel(loss, find_unused_parameters=True)
 
-    def done(self) -> bool:
-        return len(self.epochs) >= self.params.epochs or self.out_of_patience()
+    def to_the_end(self, on_epoch: Callable[[EpochResult], None], progress: bool) -> int:
+        """Run what is left of the phase, and return the number of the epoch whose weights the network now has."""
+        network, epochs = self.training.network, self.training.epochs
+        while not self._is_done():
+            result = self._run_epoch(len(epochs) + 1, progress)
+            epochs.append(result)
+            if self.phase.keep == "best" and result.scores and self._is_better(result):
+                self.best = result.epoch
+                self.best_weights = {name: t.detach().clone() for name, t in network.state_dict().items()}
+            if self.training.state is not None and (self.training.state.is_due or self._is_done()):
+                self._store()
+            on_epoch(result)
+        if self.best:
+            network.load_state_dict(self.best_weights)
+        return self.best or len(epochs)
 
-    def out_of_patience(self) -> bool:
-        """Epochs count only once something is found: a tagger may say nothing at first."""
-        if self.best is None or self.best.value_f1 == 0:
+    def _score(self, result: EpochResult) -> float:
+        return result.scores[self.training.settings.chosen_by]
+
+    def _is_better(self, result: EpochResult) -> bool:
+        """While nothing is found, a later epoch is the better one."""
+        best = self._score(self.training.epochs[self.best - 1]) if self.best else 0.0
+        return best == 0 or self._score(result) > best
+
+    def _is_done(self) -> bool:
+        """Patience begins once something is found: a tagger may say nothing at first."""
+        epochs, patience = self.training.epochs, self.phase.patience
+        if self._num_epochs() >= self.phase.epochs:
+            return True
+        if patience is None or not self.best or self._score(epochs[self.best - 1]) == 0:
             return False
-        return len(self.epochs) - self.best.epoch >= self.params.patience
+        return len(epochs) - self.best >= patience
 
-    def run_epoch(self, epoch: int) -> EpochResult:
-        seed = epoch_seed(self.params.seed, epoch)
-        seed_everything(seed)
-        self.model.train()
-        draw = random.Random(seed)
-        batches = [batch for _ in range(self.passes) for batch in bucketed(self.train, self.params.batch_size, draw)]
-        num_products = self.passes * len(self.train)
-        sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
+    def _num_epochs(self) -> int:
+        """Those of this phase so far."""
+        return sum(result.phase == self.phase.name for result in self.training.epochs)
+
+    def _run_epoch(self, epoch: int, progress: bool) -> EpochResult:
+        settings, processes = self.training.settings, self.training.processes
+        draw = random.Random(epoch_seed(settings.seed, epoch))
+        batches = [
+            batch for _ in range(self.passes) for batch in self.training.batching(self.items, settings.batch_size, draw)
+        ]
+        seed_everything(epoch_seed(settings.seed + processes.rank, epoch))  # dropout differs between processes
         started = time.perf_counter()
-        with _bar(f"epoch {epoch}", num_products, self.progress) as advance:
-            for number, places in enumerate(batches):
-                step = (epoch - 1) * len(batches) + number
-                losses = self.step(step, [self.train[place] for place in places], f"epoch {epoch}, step {number + 1}")
-                for name, value in losses.items():
-                    sums[name] += value * len(places)
-                advance(len(places))
+        losses = self._run_batches(epoch, batches, progress and processes.is_main)
         seconds = time.perf_counter() - started
-        scores = self.validate()
+        number = self._num_epochs() + 1
+        last_step = number * len(batches) - 1
+        num_items = self.passes * len(self.items)
         return EpochResult(
             epoch=epoch,
-            losses={name: total.item() / num_products for name, total in sums.items()},
-            value_f1=scores.value_f1,
-            attribute_f1=scores.attribute_f1,
-            products_per_second=num_products / seconds,
-            learning_rate=self.params.learning_rate * self.rate(epoch * len(batches) - 1),
+            phase=self.phase.name,
+            losses={name: total / num_items for name, total in losses.items()},
+            scores=self._scores(number),
+            learning_rates=self.descent.learning_rates(last_step),
+            items_per_second=num_items / seconds,
         )
 
-    def step(self, step: int, products: Sequence[Product], where: str) -> dict[str, Tensor]:
-        """One update. Returns the detached losses, "total" among them."""
-        assert self.optimizer is not None
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["full_lr"] * self.rate(step)
-        batch = self.model.collate(products).to(self.device)
+    def _run_batches(self, epoch: int, batches: Sequence[Sequence[int]], progress: bool) -> dict[str, float]:
+        """The losses of an epoch by name, added up over items and processes."""
+        processes = self.training.processes
+        check = FiniteCheck(processes.device, 1 if processes.device.type == "cpu" else LOOK_EVERY)
+        where, first_step = f"epoch {epoch}", self._num_epochs() * len(batches)
+        advice = f"try a lower learning_rate (now {self.descent.learning_rates(first_step)})"
+        sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=processes.device))
+        self.training.network.train()
+        bar = progress_bar(where, self.passes * len(self.items), progress)
+        with ThreadPoolExecutor(1, "collate") as ahead, bar as advance:
+            coming = ahead.submit(self._collate, batches[0])
+            for number, places in enumerate(batches):
+                batch, weight = coming.result()
+                losses = self._losses(batch)
+                if number + 1 < len(batches):
+                    # Made while autograd computes, which needs no Python: at any other time the two threads would wait
+                    # for each other. Random numbers are drawn in the same order each time.
+                    coming = ahead.submit(self._collate, batches[number + 1])
+                self.descent.zero_grad()
+                (losses.total if processes.world_size == 1 else losses.total * weight).backward()
+                check.add(number + 1, losses.total.detach(), self.descent.clip())
+                if check.is_due or number + 1 == len(batches):
+                    check.require(where, advice)
+                self.descent.step(first_step + number)
+                for name, value in {"total": losses.total.detach(), **losses.parts}.items():
+                    sums[name] += value * (weight * len(places) / processes.world_size)
+                advance(len(places))
+        return processes.sums(sums)
+
+    def _collate(self, places: Sequence[int]) -> tuple[Movable, float]:
+        """This process's part of a batch, and its weight."""
+        part, weight = self.training.processes.part_of(places)
+        return self.phase.collate([self.items[place] for place in part]), weight
+
+    def _losses(self, batch: Movable) -> Losses:
         # Weights, moments and losses stay fp32; only large products of matrices are taken in bf16.
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            losses = self.model.loss(batch)
-        self.optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.params.clip_norm)
-        if not math.isfinite(losses.total.item()) or not math.isfinite(norm.item()):
-            raise Diverged(
-                f"{where}: loss {losses.total.item()}, gradient norm {norm.item()}; "
-                f"try a lower training.learning_rate (is {self.params.learning_rate})"
+        device, precision = self.training.processes.device, self.training.settings.precision
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            total, parts = self.loss(batch.to(device))
+        return Losses(total, parts)
+
+    def _scores(self, number: int) -> dict[str, float]:
+        """Of validation, after this many epochs of the phase; none where that is not due."""
+        validate, every = self.training.validate, self.training.settings.validate_every
+        if validate is None or (number % every and number < self.phase.epochs):
+            return {}
+        processes = self.training.processes
+        scores: dict[str, float] = processes.from_main(dict(validate()) if processes.is_main else None)
+        return scores
+
+    def _store(self) -> None:
+        training = self.training
+        if training.state is not None and training.processes.is_main:
+            training.state.write(
+                State(
+                    precision=training.settings.precision,
+                    phase=self.place,
+                    epochs=training.epochs,
+                    best=self.best,
+                    weights=training.network.state_dict(),
+                    best_weights=self.best_weights,
+                    moments=self.descent.moments(),
+                    products=self.made,
+                )
             )
-        self.optimizer.step()
-        return {"total": losses.total.detach(), **losses.parts}
-
-    def rate(self, step: int) -> float:
-        """Share of the full learning rate at a step: up to 1 over the warm-up, then down to 0 at the last step."""
-        warmup = math.ceil(self.params.warmup_share * self.num_steps)
-        if step < warmup:
-            return (step + 1) / warmup
-        return max(0.0, (self.num_steps - step) / max(1, self.num_steps - warmup))
-
-    def validate(self) -> Scores:
-        predicted = list(predict(self.model, self.validation, self.params.batch_size))
-        return score(self.validation, predicted)
-
-    def store(self) -> None:
-        started = time.perf_counter()
-        ended, took = self.last_store
-        too_soon = took > STORED_AT_ONCE and (started - ended) * STORING_SHARE < took
-        if self.state_dir is None or (too_soon and not self.done()):
-            return
-        assert self.optimizer is not None
-        assert self.best is not None
-        with replace_folder(self.state_dir) as folder:
-            save_tensors(self.model.state_dict(), folder / "weights.safetensors")
-            if self.best is self.epochs[-1]:
-                link_or_copy(folder / "weights.safetensors", folder / "best.safetensors")
-            else:
-                save_tensors(self.best_weights, folder / "best.safetensors")
-            moments = self.optimizer.state_dict()["state"]
-            named = {f"{number}.{name}": t for number, values in moments.items() for name, t in values.items()}
-            save_tensors(named, folder / "optimizer.safetensors")
-            epochs = [asdict(result) for result in self.epochs]
-            state = {"identity": self.identity, "best_epoch": self.best.epoch, "epochs": epochs}
-            write_json(folder / "state.json", state)
-        now = time.perf_counter()
-        self.last_store = now, now - started
-
-    def restore(self) -> None:
-        if self.state_dir is None or not (self.state_dir / "state.json").exists():
-            return
-        state = read_json(self.state_dir / "state.json")
-        if state["identity"] != self.identity:
-            return
-        assert self.optimizer is not None
-        self.model.load_state_dict(load_tensors(self.state_dir / "weights.safetensors"))
-        moments: dict[int, dict[str, Any]] = defaultdict(dict)
-        for key, tensor in load_tensors(self.state_dir / "optimizer.safetensors").items():
-            number, name = key.split(".", 1)
-            moments[int(number)][name] = tensor
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": dict(moments), "param_groups": groups})
-        self.epochs = [EpochResult(**result) for result in state["epochs"]]
-        self.best = self.epochs[state["best_epoch"] - 1]
-        self.best_weights = load_tensors(self.state_dir / "best.safetensors")
 
 
-def bucketed(products: Sequence[Product], batch_size: int, draw: random.Random) -> list[list[int]]:
-    """The places of all products in random batches of products of about the same length."""
-    order = list(range(len(products)))
-    draw.shuffle(order)
-    batches = []
-    for start in range(0, len(order), batch_size * BATCHES_SORTED):
-        near = sorted(order[start : start + batch_size * BATCHES_SORTED], key=lambda at: text_length(products[at]))
-        batches += [near[at : at + batch_size] for at in range(0, len(near), batch_size)]
-    draw.shuffle(batches)
-    return batches
+class _LossOf(nn.Module):
+    """A phase's loss as the forward pass of a module, which is what torch's DDP takes."""
 
+    def __init__(self, network: nn.Module, phase: Phase) -> None:
+        super().__init__()
+        self.network = network
+        self.phase = phase
 
-def _identity(model: Model, train: Sequence[Product], validation: Sequence[Product], params: TrainingParams) -> str:
-    """Hash of all that decides how a training goes."""
-    products = [hash_json([to_row(product) for product in split]) for split in (train, validation)]
-    return hash_json([model.key, to_mapping(model.config), to_mapping(params), *products])
-
-
-def _optimizer(model: Model, params: TrainingParams) -> torch.optim.AdamW:
-    """AdamW; weight decay acts on matrices, not on biases and norms."""
-    rates = {"encoder": params.encoder_learning_rate, "fresh": params.learning_rate}
-    groups = []
-    for name, parameters in model.parameter_groups().items():
-        for decay, chosen in (
-            (params.weight_decay, [p for p in parameters if p.ndim > 1]),
-            (0.0, [p for p in parameters if p.ndim <= 1]),
-        ):
-            if chosen:
-                groups.append({"params": chosen, "lr": rates[name], "full_lr": rates[name], "weight_decay": decay})
-    return torch.optim.AdamW(groups, fused=True)
-
-
-@contextmanager
-def _bar(what: str, num_products: int, shown: bool) -> Iterator[Callable[[int], None]]:
-    """A progress bar over some products; without `shown` it does nothing."""
-    speed = TextColumn("{task.fields[speed]:.0f} products/s")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
-    started = time.perf_counter()
-    # On stderr, since stdout may be JSON that another program reads.
-    with Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as bar:
-        task = bar.add_task(what, total=num_products, speed=0.0)
-
-        def advance(count: int) -> None:
-            done = bar.tasks[0].completed + count
-            bar.update(task, advance=count, speed=done / (time.perf_counter() - started))
-
-        yield advance
+    def forward(self, batch: Any) -> tuple[Tensor, Mapping[str, Tensor]]:
+        losses = self.phase.loss(batch)
+        return losses.total, losses.parts

@@ -28,7 +28,7 @@ from facetmill.models.parts.joint import (
 )
 from facetmill.params import DictionaryConfig, JaveConfig
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
-from facetmill.training.loop import fit
+from facetmill.training.fit import fit
 from tests import small
 
 CONFIG = small.JAVE

@@ -22,7 +22,7 @@ from facetmill.models.parts.joint import AttributeHead, Gathering, ImageTerms, V
 from facetmill.params import JaveConfig, MJaveConfig
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
 from facetmill.training.checkpoint import load_model, save_model
-from facetmill.training.loop import fit
+from facetmill.training.fit import fit
 from facetmill.training.predict import predict
 from tests import small
 from tests.unit.models.test_jave import MASK, STATES, TEXT, set_weight, sigmoid

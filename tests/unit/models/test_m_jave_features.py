@@ -18,7 +18,8 @@ from facetmill.encoders.text import TransformerEncoder
 from facetmill.encoders.vision import ImageEncoder
 from facetmill.models.m_jave import MJave
 from facetmill.params import MJaveConfig
-from facetmill.training.loop import EpochResult, FitResult, fit
+from facetmill.training.fit import FitResult, fit
+from facetmill.training.state import EpochResult
 from tests.unit.models.test_m_jave import SHOWN, TRAINING, ambiguous, built, clear, config, picture
 
 
@@ -153,7 +154,7 @@ def test_a_killed_training_with_a_cache_ends_as_an_uninterrupted_one(frozen: MJa
     with pytest.raises(Killed):
         run("killed", kill)
     resumed, result = run("killed")
-    assert [(e.losses, e.value_f1) for e in result.epochs] == [(e.losses, e.value_f1) for e in expected.epochs]
+    assert [(e.losses, e.scores) for e in result.epochs] == [(e.losses, e.scores) for e in expected.epochs]
     assert all(
         torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True)
     )

@@ -24,7 +24,7 @@ from facetmill.report.review_page import review_page
 from facetmill.serving.package import MODEL_FILE, SIGNATURE
 from facetmill.tracking.tags import MODEL
 from facetmill.training.checkpoint import save_model
-from facetmill.training.loop import FitResult, fit
+from facetmill.training.fit import FitResult, fit
 from facetmill.training.predict import predict
 from tests import small
 from tests.unit.models.test_m_jave import SCHEMA, TRAINING, ambiguous, built, clear, config, picture

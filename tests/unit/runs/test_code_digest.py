@@ -52,7 +52,9 @@ def test_the_copy_has_the_digests_of_the_package(package: Path) -> None:
         ("models/dictionary.py", {"dictionary"}),
         ("encoders/vision.py", {"jave", "m_jave"}),
         ("metrics/score.py", set(MODELS)),
+        ("training/fit.py", set(MODELS)),
         ("training/loop.py", set(MODELS)),
+        ("compute/phase.py", set(MODELS)),
         ("report/review_page.py", set()),
     ],
 )

@@ -21,7 +21,7 @@ from facetmill.records import Facet, Product, Span, to_batch
 from facetmill.studies import implicit
 from facetmill.studies.folds import FOLDS, folds
 from facetmill.studies.implicit import study_implicit
-from facetmill.training.loop import fit
+from facetmill.training.fit import fit
 from tests import small
 
 SHAPE = Facet("Shape", "Oval")

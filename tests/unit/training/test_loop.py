@@ -1,275 +1,265 @@
-"""The loop: what it promises a user who trusts its result, its resuming and its seeds."""
+"""The loop on a network of two phases: their order, who learns, what is kept, and going on after a kill."""
 
 from __future__ import annotations
 
 import dataclasses
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
-from facetmill.compute import device
-from facetmill.compute.device import choose_precision, compute_settings, fp32_precision, matmul_error, pick_device
-from facetmill.compute.seeding import epoch_seed, seed_everything
-from facetmill.errors import PlatformError
+from facetmill.compute.phase import Group, Losses, Optimizer, Phase
+from facetmill.compute.seeding import seed_everything
 from facetmill.files import read_json
-from facetmill.models.base import Losses
-from facetmill.models.dictionary import Dictionary
-from facetmill.models.jave import Jave
-from facetmill.params import DictionaryConfig
-from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
-from facetmill.training import loop
-from facetmill.training.loop import Diverged, EpochResult, FitResult, bucketed, fit
-from facetmill.training.predict import predict
-from tests import small
+from facetmill.records import Facet, Product
+from facetmill.training.distributed import Processes
+from facetmill.training.finite import LOOK_EVERY, Diverged, FiniteCheck
+from facetmill.training.loop import LoopSettings, Trained, train_network
+from facetmill.training.state import EpochResult, StateFolder
 
-SCHEMA = AttributeSchema((Attribute("Colour", {}),))
-JAVE = dataclasses.replace(small.JAVE, hidden_size=8, kl_weight=0.1, dropout=0.3)
-TRAINING = dataclasses.replace(
-    small.TRAINING,
-    epochs=4,
-    batch_size=4,
-    learning_rate=0.02,
-    encoder_learning_rate=0.001,
-    warmup_share=0.25,
-    patience=9,
-)
+CPU = torch.device("cpu")
+SETTINGS = LoopSettings(seed=3, batch_size=4, clip_norm=10.0, chosen_by="score")
+PRODUCTS = [Product(f"p{number}", "s", str(number / 10)) for number in range(10)]
 
 
-def products(count: int, seed: int = 0) -> list[Product]:
-    draw = random.Random(seed)
-    made = []
-    for number in range(count):
-        colour = draw.choice(["red", "blue", "green"])
-        title = f"{' '.join(['big'] * draw.randrange(4))} {colour} shoe".strip()
-        start = title.index(colour)
-        facet = Facet("Colour", colour, (Span("title", start, start + len(colour)),))
-        made.append(Product(f"p{number}", "s", title, facets=(facet,)))
-    return made
+@dataclass(frozen=True)
+class Numbers:
+    """x, and the confidence of the first facet, if there is one."""
+
+    x_B: Tensor
+    sure_B: Tensor
+
+    def to(self, device: torch.device) -> Numbers:
+        return self
 
 
-TRAIN, VALIDATION = products(18), products(6, seed=1)
+class TwoPhases(nn.Module):
+    """Learns y = 2x, then how sure that is, from products that its first half has written on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values = nn.Sequential(nn.Linear(1, 4), nn.Dropout(0.2), nn.Linear(4, 1))
+        self.sure = nn.Linear(1, 1)
+        self.begun: list[str] = []
+
+    def collate(self, products: Sequence[Product]) -> Numbers:
+        drawn = torch.rand(len(products)) / 100  # as a model does that chooses among several true answers
+        sure = [product.facets[0].confidence or 0.0 if product.facets else 0.0 for product in products]
+        return Numbers(torch.tensor([float(product.title) for product in products]) + drawn, torch.tensor(sure))
+
+    def value_loss(self, batch: Numbers) -> Losses:
+        total = (self.values(batch.x_B[:, None])[:, 0] - 2 * batch.x_B).square().mean()
+        return Losses(total, {"value": total.detach()})
+
+    def sure_loss(self, batch: Numbers) -> Losses:
+        return Losses((self.sure(batch.x_B[:, None])[:, 0] - batch.sure_B).square().mean(), {})
+
+    def write(self, products: Sequence[Product]) -> Sequence[Product]:
+        self.begun.append("sure")
+        self.eval()
+        with torch.no_grad():
+            written = self.values(self.collate(products).x_B[:, None])[:, 0].tolist()
+        facets = [(Facet("y", "v", provenance="predicted", confidence=value),) for value in written]
+        return [dataclasses.replace(p, facets=f) for p, f in zip(products, facets, strict=True)]
+
+    def phases(self, **changes: Any) -> list[Phase]:
+        def optimizer(name: str, kind: Any = "adamw") -> Optimizer:
+            parameters = list(getattr(self, name).parameters())
+            return Optimizer(groups=[Group(name, parameters, 0.05)], kind=kind)
+
+        described: dict[str, Any] = {"collate": self.collate, **changes}
+        return [
+            Phase(name="values", epochs=2, optimizers=[optimizer("values")], loss=self.value_loss, **described),
+            Phase(
+                name="sure",
+                epochs=3,
+                optimizers=[optimizer("sure", "adamax")],
+                loss=self.sure_loss,
+                begin=self.write,
+                **described,
+            ),
+        ]
 
 
-def built(seed: int = 0, **changes: object) -> Jave:
-    seed_everything(seed)
-    return Jave.fit_vocabulary(dataclasses.replace(JAVE, **changes), SCHEMA, TRAIN)
+def built() -> TwoPhases:
+    seed_everything(0)
+    return TwoPhases()
 
 
-def fitted(
-    model: Jave,
-    state_dir: Path | None = None,
-    on_epoch: Callable[[EpochResult], None] | None = None,
-    **changes: object,
-) -> FitResult:
-    params = dataclasses.replace(TRAINING, **changes)
-    return fit(model, TRAIN, VALIDATION, params, state_dir=state_dir, on_epoch=on_epoch, progress=False)
+def trained(
+    network: TwoPhases, settings: LoopSettings = SETTINGS, phases: Sequence[Phase] = (), **more: Any
+) -> Trained:
+    return train_network(network, phases or network.phases(), PRODUCTS, settings, Processes(CPU), **more)
 
 
-def without_speed(result: FitResult) -> list[EpochResult]:
-    return [dataclasses.replace(epoch, products_per_second=0.0) for epoch in result.epochs]
+def weights(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
-def same_weights(left: Jave, right: Jave) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(left.state_dict().values(), right.state_dict().values(), strict=True))
+def same(left: dict[str, Tensor], right: dict[str, Tensor], part: str = "") -> bool:
+    return all(torch.equal(left[name], right[name]) for name in left if name.startswith(part))
 
 
-def test_it_learns_and_leaves_the_best_weights() -> None:
-    model = built()
-    result = fitted(model, epochs=8)
-    assert result.value_f1 > 0.9
-    assert result.value_f1 == max(epoch.value_f1 for epoch in result.epochs)
-    found = list(predict(model, VALIDATION, 4))
-    right = sum({f.value for f in facets} == {p.facets[0].value} for p, facets in zip(VALIDATION, found, strict=True))
-    assert right >= 5
-    assert not model.training
-
-
-def test_bf16_where_the_cpu_has_none_is_told_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "cpu_has_bf16", lambda: False)
-    model = built()
-    with pytest.raises(PlatformError, match=r"training\.precision = 'bf16': this CPU has no AVX-512.*use fp32"):
-        fitted(model, precision="bf16", device="cpu")
-    assert same_weights(model, built())
-
-
-@pytest.mark.usefixtures("bf16")
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_bf16_learns_as_well_as_fp32_and_leaves_fp32_weights(seed: int) -> None:
-    model = built(seed)
-    fast = fitted(model, seed=seed, epochs=8, precision="bf16")
-    assert fast.value_f1 == fitted(built(seed), seed=seed, epochs=8).value_f1 == 1.0
-    assert {tensor.dtype for tensor in model.state_dict().values() if tensor.is_floating_point()} == {torch.float32}
-    assert not same_weights(model, built(seed))
-
-
-def test_a_small_catalogue_is_gone_over_until_it_is_learned() -> None:
-    """Eighteen products in one batch are one step an epoch, and four steps teach nothing."""
-    one_pass, several = built(), built()
-    assert fitted(one_pass, batch_size=32, learning_rate=0.002).value_f1 < 0.5
-    result = fitted(several, batch_size=32, learning_rate=0.002, min_epoch_steps=40)
-    assert result.value_f1 > 0.9
-    losses = [epoch.losses["total"] for epoch in result.epochs]
-    assert losses == sorted(losses, reverse=True), "means over all passes of an epoch"
-
-
-def test_the_same_seed_gives_the_same_weights_and_zero_is_a_seed() -> None:
-    first, second, other = built(), built(), built()
-    results = [fitted(first), fitted(second), fitted(other, seed=1)]
-    assert same_weights(first, second)
-    assert without_speed(results[0]) == without_speed(results[1])
-    assert not same_weights(first, other)
+def without_speed(result: Trained) -> list[EpochResult]:
+    return [dataclasses.replace(epoch, items_per_second=0.0) for epoch in result.epochs]
 
 
 class Killed(Exception):
     pass
 
 
-def test_a_killed_training_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
-    whole = built()
-    expected = fitted(whole)
-
+def kill_at(number: int) -> Callable[[EpochResult], None]:
     def kill(epoch: EpochResult) -> None:
-        if epoch.epoch == 2:
+        if epoch.epoch == number:
             raise Killed
 
+    return kill
+
+
+def test_phases_run_in_order_and_each_learns_its_own_part() -> None:
+    network, seen = built(), []
+    seen.append(weights(network))
+    result = trained(network, on_epoch=lambda epoch: seen.append(weights(network)))
+    assert [(epoch.epoch, epoch.phase) for epoch in result.epochs] == [
+        (1, "values"), (2, "values"), (3, "sure"), (4, "sure"), (5, "sure"),
+    ]  # fmt: skip
+    assert network.begun == ["sure"]
+    assert same(seen[0], seen[2], "sure")
+    assert not same(seen[1], seen[2], "values")
+    assert same(seen[2], seen[5], "values")
+    assert not same(seen[4], seen[5], "sure")
+    assert [list(epoch.losses) for epoch in result.epochs] == [["total", "value"]] * 2 + [["total"]] * 3
+    assert [list(epoch.learning_rates) for epoch in result.epochs] == [["values"]] * 2 + [["sure"]] * 3
+    assert result.kept == 5
+    assert not network.training
+
+
+def test_the_second_phase_learns_from_what_its_beginning_made() -> None:
+    """Its products are those that the first half, best at 2x, has written on: so "sure" comes to be 2x as well."""
+    network = built()
+    first, second = network.phases()
+    trained(network, phases=[dataclasses.replace(first, epochs=60), dataclasses.replace(second, epochs=200)])
+    with torch.no_grad():
+        assert network.sure(torch.tensor([[0.5]])).item() == pytest.approx(1.0, abs=0.15)
+
+
+@pytest.mark.parametrize("killed_after", [1, 2, 3, 4, 5])
+def test_a_training_killed_in_any_phase_ends_as_an_uninterrupted_one(tmp_path: Path, killed_after: int) -> None:
+    whole, state = built(), StateFolder(tmp_path / "state", "this one")
+    expected = trained(whole)
     with pytest.raises(Killed):
-        fitted(built(), tmp_path / "state", kill)
+        trained(built(), state=state, on_epoch=kill_at(killed_after))
     resumed, heard = built(), []
-    result = fitted(resumed, tmp_path / "state", heard.append)
-    assert same_weights(whole, resumed)
+    result = trained(resumed, state=state, on_epoch=heard.append)
+    assert same(weights(whole), weights(resumed))
     assert without_speed(result) == without_speed(expected)
-    assert [epoch.epoch for epoch in heard] == [1, 2, 3, 4]
-    again = built()
-    assert fitted(again, tmp_path / "state") == result  # nothing left to do
-    assert same_weights(whole, again)
-    assert {path.suffix for path in (tmp_path / "state").iterdir()} == {".json", ".safetensors"}
+    assert [epoch.epoch for epoch in heard] == [1, 2, 3, 4, 5]
+    assert resumed.begun == (["sure"] if killed_after < 3 else []), "what a phase began with is kept"
+    assert {path.suffix for path in (tmp_path / "state").rglob("*") if path.is_file()} == {
+        ".json", ".safetensors", *([".parquet"] if read_json(tmp_path / "state" / "state.json")["phase"] else []),
+    }  # fmt: skip
 
 
-def test_a_state_that_is_costly_to_keep_is_kept_seldom_and_at_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop, "STORED_AT_ONCE", 0.0)
-    monkeypatch.setattr(loop, "STORING_SHARE", 1e-9)
-    whole = built()
-    expected = fitted(whole)
+def test_what_a_phase_begins_with_is_kept_before_its_first_epoch(tmp_path: Path) -> None:
+    whole, interrupted = built(), built()
+    trained(whole)
+    state = StateFolder(tmp_path / "state", "this one")
+    first, second = interrupted.phases()
 
-    def kill(epoch: EpochResult) -> None:
-        if epoch.epoch == 3:
-            raise Killed
+    def fail(batch: Numbers) -> Losses:
+        raise Killed
 
     with pytest.raises(Killed):
-        fitted(built(), tmp_path / "state", kill)
-    assert len(read_json(tmp_path / "state" / "state.json")["epochs"]) == 1
+        trained(interrupted, phases=[first, dataclasses.replace(second, loss=fail)], state=state)
     resumed = built()
-    result = fitted(resumed, tmp_path / "state")
-    assert same_weights(whole, resumed)
-    assert without_speed(result) == without_speed(expected)
-    assert fitted(built(), tmp_path / "state") == result  # nothing left to do
+    trained(resumed, state=state)
+    assert resumed.begun == []
+    assert same(weights(whole), weights(resumed))
 
 
-def test_the_state_of_another_training_is_not_taken_over(tmp_path: Path) -> None:
-    fitted(built(), tmp_path / "state", learning_rate=0.001)
-    fresh, resumed = built(), built()
-    assert without_speed(fitted(fresh)) == without_speed(fitted(resumed, tmp_path / "state"))
-    assert same_weights(fresh, resumed)
+def test_the_state_of_another_training_is_not_read(tmp_path: Path) -> None:
+    trained(built(), state=StateFolder(tmp_path / "state", "another"))
+    whole, begun_anew = built(), built()
+    trained(whole)
+    trained(begun_anew, state=StateFolder(tmp_path / "state", "this one"))
+    assert begun_anew.begun == ["sure"]
+    assert same(weights(whole), weights(begun_anew))
 
 
-def test_it_stops_when_patience_runs_out_but_not_before_anything_is_found() -> None:
-    result = fitted(built(), epochs=30, patience=2)
-    assert len(result.epochs) == result.best_epoch + 2
-    silent = fitted(built(), epochs=5, patience=1, learning_rate=1e-7, encoder_learning_rate=1e-7)
-    assert all(epoch.value_f1 == 0 for epoch in silent.epochs)
-    assert len(silent.epochs) == 5
+def test_a_phase_keeps_its_best_epoch_or_its_last_and_the_next_begins_there() -> None:
+    scores = iter([0.5, 0.2, 0.1, 0.3, 0.2])
+    network, seen = built(), []
+    result = trained(
+        network, validate=lambda: {"score": next(scores)}, on_epoch=lambda epoch: seen.append(weights(network))
+    )
+    assert result.kept == 4
+    assert same(seen[2], seen[0], "values")
+    assert same(weights(network), seen[3])
+    scores = iter([0.5, 0.2, 0.1, 0.3, 0.2])
+    network, seen = built(), []
+    last = trained(
+        network,
+        phases=network.phases(keep="last"),
+        validate=lambda: {"score": next(scores)},
+        on_epoch=lambda epoch: seen.append(weights(network)),
+    )
+    assert last.kept == 5
+    assert same(seen[2], seen[1], "values")
+    assert same(weights(network), seen[4])
 
 
-def test_the_rate_warms_up_and_decays_to_nothing() -> None:
-    rates = [epoch.learning_rate for epoch in fitted(built()).epochs]
-    # 5 steps an epoch, 20 in all, 5 of warm-up: at the last steps 4, 9, 14, 19 it is 1, 11/15, 6/15, 1/15 of the full
-    assert rates == pytest.approx([0.02, 0.02 * 11 / 15, 0.02 * 6 / 15, 0.02 / 15])
+def test_patience_counts_within_a_phase() -> None:
+    scores = iter([0.5, 0.2, 0.1, 0.1, 0.1])
+    network = built()
+    result = trained(network, phases=network.phases(patience=1), validate=lambda: {"score": next(scores)})
+    assert [epoch.phase for epoch in result.epochs] == ["values", "values", "sure", "sure"]
 
 
-def test_a_loss_that_is_not_finite_is_told_with_its_place() -> None:
-    class Broken(Jave):
-        def loss(self, batch: object) -> Losses:
-            losses = super().loss(batch)  # type: ignore[arg-type]
-            return Losses(losses.total * float("nan"), losses.parts)
-
-    seed_everything(0)
-    model = Broken.fit_vocabulary(JAVE, SCHEMA, TRAIN)
-    with pytest.raises(Diverged, match=r"epoch 1, step 1: loss nan.*learning_rate"):
-        fitted(model)
+def test_only_every_nth_epoch_of_a_phase_is_validated_and_its_last() -> None:
+    network = built()
+    settings = dataclasses.replace(SETTINGS, validate_every=2)
+    result = trained(network, settings, validate=lambda: {"score": 0.5})
+    assert [bool(epoch.scores) for epoch in result.epochs] == [False, True, False, True, True]
 
 
-def test_a_model_with_nothing_to_learn_is_only_validated() -> None:
-    model = Dictionary.fit_vocabulary(DictionaryConfig(min_reliability=0.3, match="longest"), SCHEMA, TRAIN)
-    result = fit(model, TRAIN, VALIDATION, TRAINING)
-    assert (result.epochs, result.best_epoch, result.value_f1) == ((), 0, 1.0)
+def test_the_same_seed_gives_the_same_weights_though_batches_are_made_a_step_ahead() -> None:
+    first, second, other = built(), built(), built()
+    trained(first)
+    trained(second)
+    trained(other, dataclasses.replace(SETTINGS, seed=4))
+    assert same(weights(first), weights(second))
+    assert not same(weights(first), weights(other))
 
 
-def test_batches_hold_every_product_once_and_like_lengths_together() -> None:
-    many = products(200)
-    batches = bucketed(many, 8, random.Random(0))
-    assert sorted(place for batch in batches for place in batch) == list(range(200))
-    assert len(batches) == 25
-    spread = [max(lengths) - min(lengths) for b in batches if (lengths := [len(many[at].title) for at in b])]
-    assert sum(spread) / len(spread) < 4  # titles differ by up to 14 characters
-    assert batches != bucketed(many, 8, random.Random(1))
+def test_a_step_that_is_not_finite_is_told_by_its_number() -> None:
+    network = built()
+    steps = []
+
+    def broken(batch: Numbers) -> Losses:
+        steps.append(len(batch.x_B))
+        losses = network.value_loss(batch)
+        return Losses(losses.total * (float("inf") if len(steps) == 5 else 1.0), losses.parts)
+
+    first, second = network.phases()
+    with pytest.raises(Diverged, match=r"epoch 2, step 2: loss inf, .*learning_rate.*'values': 0\.0"):
+        trained(network, phases=[dataclasses.replace(first, loss=broken), second])
 
 
-def test_predictions_come_in_the_order_of_the_products() -> None:
-    model = Dictionary.fit_vocabulary(DictionaryConfig(min_reliability=0.0, match="longest"), SCHEMA, TRAIN)
-    asked = products(77, seed=5)
-    found = list(predict(model, iter(asked), 2))
-    assert [[f.value for f in facets] for facets in found] == [[p.facets[0].value] for p in asked]
-
-
-def test_prediction_streams() -> None:
-    taken = []
-
-    def stream() -> object:
-        for product in products(200):
-            taken.append(product)
-            yield product
-
-    model = Dictionary.fit_vocabulary(DictionaryConfig(min_reliability=0.0, match="longest"), SCHEMA, TRAIN)
-    next(predict(model, stream(), 2))  # type: ignore[arg-type]
-    assert len(taken) == 32
-
-
-def test_settings_of_a_block_are_undone() -> None:
-    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
-    with compute_settings(threads + 1):
-        assert torch.get_num_threads() == threads + 1
-    assert (torch.get_num_threads(), torch.get_float32_matmul_precision()) == (threads, precision)
-
-
-def test_the_fast_matmul_is_chosen_only_where_it_is_true_fp32() -> None:
-    assert choose_precision("vendor_id: AuthenticAMD flags: avx512_bf16", 1e-6) == "medium"
-    assert choose_precision("vendor_id: AuthenticAMD flags: avx512_bf16", 3e-3) == "highest"
-    assert choose_precision("vendor_id: AuthenticAMD flags: amx_tile", 1e-6) == "highest"
-    assert choose_precision("vendor_id: GenuineIntel", 1e-6) == "highest"
-    assert matmul_error(fp32_precision()) < 1e-5
-
-
-def test_a_missing_gpu_is_told() -> None:
-    assert pick_device("cpu") == torch.device("cpu")
-    if torch.cuda.is_available():
-        assert pick_device("cuda").type == "cuda"
-    else:
-        with pytest.raises(PlatformError, match=r"training\.device"):
-            pick_device("cuda")
-
-
-def test_epochs_have_seeds_of_their_own() -> None:
-    assert len({epoch_seed(seed, epoch) for seed in range(5) for epoch in range(50)}) == 250
-
-
-def test_progress_changes_nothing_but_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    shown, silent = built(), built()
-    fit(silent, TRAIN, VALIDATION, TRAINING, progress=False)
-    assert capsys.readouterr() == ("", "")
-    fit(shown, TRAIN, VALIDATION, TRAINING, progress=True)
-    assert same_weights(shown, silent)
+def test_the_first_step_that_is_not_finite_is_told_though_it_is_looked_at_later() -> None:
+    check = FiniteCheck(CPU, look_every=LOOK_EVERY)
+    good, bad = torch.tensor(1.5), torch.tensor(float("nan"))
+    for step, (loss, norm) in enumerate([(good, good), (good, bad), (bad, bad)], start=1):
+        check.add(step, loss, norm)
+    assert not check.is_due
+    with pytest.raises(Diverged, match=r"epoch 1, step 2: loss 1\.5, gradient norm nan; rest"):
+        check.require("epoch 1", "rest")
+    sound = FiniteCheck(CPU, look_every=2)
+    sound.add(1, good, good)
+    sound.add(2, good, good)
+    assert sound.is_due
+    sound.require("epoch 1", "rest")
+    assert not sound.is_due

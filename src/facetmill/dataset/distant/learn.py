@@ -7,23 +7,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from facetmill.compute.seeding import epoch_seed
+from facetmill.compute.phase import ONE_CYCLE, Group, Losses, Optimizer, Phase
 from facetmill.dataset.distant.classifier import PictureClassifier
 from facetmill.dataset.distant.samples import UNKNOWN, Samples
 from facetmill.encoders.augment import augment
 from facetmill.params import LabellerParams
 from facetmill.records import Split
+from facetmill.training.distributed import Processes
+from facetmill.training.loop import LoopSettings, train_network
+from facetmill.training.state import EpochResult
 
 BATCH_READ = 256  # pictures told at once, without gradients
+MACRO_ACCURACY = "macro_accuracy"
 TEMPERATURES = (0.05, 20.0)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A batch: pixels (0..255; float where they are altered, else uint8) and values, `UNKNOWN` without a label."""
+
+    pixels_P3SS: Tensor
+    value_PA: Tensor
+
+    def to(self, device: torch.device) -> Labelled:
+        return Labelled(self.pixels_P3SS.to(device), self.value_PA.to(device))
 
 
 def fit(
@@ -38,54 +54,53 @@ def fit(
     1, which is returned.
 
     The best has the highest validation macro accuracy, as a mean over the attributes `judged` (places in `columns`);
-    after `params.patience` epochs without a better one no more are tried. An epoch's order and augmentation depend on
-    the seed and its number alone.
+    after `params.patience` epochs without a better one no more are tried.
     """
     value_PA = samples.value_PA[:, list(columns)]
     train = _known(samples, value_PA, "train")
+    device = next(classifier.parameters()).device
     weights = [
-        _value_weights(value_PA[train, a], len(samples.values[column]), params.balance)
+        _value_weights(value_PA[train, a], len(samples.values[column]), params.balance).to(device)
         for a, column in enumerate(columns)
     ]
-    device = next(classifier.parameters()).device
-    weights = [weight_V.to(device) for weight_V in weights]
-    steps = math.ceil(len(train) / params.batch_size)
-    optimizer = torch.optim.AdamW(
-        [parameter for parameter in classifier.parameters() if parameter.requires_grad],
-        lr=params.learning_rate,
-        weight_decay=params.weight_decay,
+
+    def collate(places: Sequence[int]) -> Labelled:
+        batch = np.sort(places)  # as they lie on disk
+        pixels_P3SS = torch.from_numpy(samples.pixels_P3SS[batch])
+        if params.augment:
+            pixels_P3SS = augment(pixels_P3SS, torch.default_generator)  # which the loop seeds for each epoch
+        return Labelled(pixels_P3SS, torch.from_numpy(value_PA[batch]))
+
+    def loss(batch: Labelled) -> Losses:
+        return Losses(classifier.loss(batch.pixels_P3SS, batch.value_PA, weights), {})
+
+    def report(epoch: EpochResult) -> None:
+        of, score = f"epoch {epoch.epoch} of {params.epochs}", epoch.scores[MACRO_ACCURACY]
+        log(f"{of}: loss {epoch.losses['total']:.3f}, validation {score:.3f}")
+
+    learned = [parameter for parameter in classifier.parameters() if parameter.requires_grad]
+    optimizer = Optimizer(
+        groups=[Group("all", learned, params.learning_rate)], schedule=ONE_CYCLE, weight_decay=params.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, params.learning_rate, total_steps=steps * params.epochs)
-    best, best_score, best_weights = 0, -1.0, dict[str, Tensor]()
-    for epoch in range(1, params.epochs + 1):
-        seed = epoch_seed(params.seed, epoch)
-        generator = torch.Generator().manual_seed(seed)
-        classifier.train()
-        order = np.random.default_rng(seed).permutation(train)
-        total = 0.0
-        for start in range(0, len(order), params.batch_size):
-            batch = np.sort(order[start : start + params.batch_size])  # as they lie on disk
-            pixels_P3SS = torch.from_numpy(samples.pixels_P3SS[batch])
-            if params.augment:
-                pixels_P3SS = augment(pixels_P3SS, generator)
-            known_PA = torch.from_numpy(value_PA[batch])
-            loss = classifier.loss(pixels_P3SS.to(device), known_PA.to(device), weights)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(classifier.parameters(), params.clip_norm)
-            optimizer.step()
-            schedule.step()
-            total += float(loss.detach()) * len(batch)
-        score = _macro_accuracy(classifier, samples, value_PA, judged)
-        log(f"epoch {epoch} of {params.epochs}: loss {total / len(train):.3f}, validation {score:.3f}")
-        if score > best_score:
-            best, best_score = epoch, score
-            best_weights = {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
-        elif epoch - best >= params.patience:
-            break
-    classifier.load_state_dict(best_weights)
-    classifier.eval()
-    return best
+    phase = Phase(
+        name="all",
+        epochs=params.epochs,
+        optimizers=[optimizer],
+        collate=collate,
+        loss=loss,
+        patience=params.patience,
+    )
+    return train_network(
+        classifier,
+        [phase],
+        train.tolist(),
+        LoopSettings(
+            seed=params.seed, batch_size=params.batch_size, clip_norm=params.clip_norm, chosen_by=MACRO_ACCURACY
+        ),
+        Processes(device),
+        validate=lambda: {MACRO_ACCURACY: _macro_accuracy(classifier, samples, value_PA, judged)},
+        on_epoch=report,
+    ).kept
 
 
 @torch.inference_mode()

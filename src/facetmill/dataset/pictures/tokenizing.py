@@ -25,7 +25,7 @@ from torch import Tensor
 
 from facetmill.compute.device import compute_settings
 from facetmill.dataset.pictures.picture_cache import digest_of
-from facetmill.dataset.pictures.vq_training import train_network
+from facetmill.dataset.pictures.vq_training import train_codebook
 from facetmill.encoders.pictures import Fault, decode_picture, picture_bytes, picture_path
 from facetmill.errors import DataError
 from facetmill.files import replace_folder, write_json
@@ -140,7 +140,7 @@ def _codebook(
             raise DataError(f"{dataset_dir / 'train'}: visual_tokens.codebook = 'train', but no picture can be read")
         log(f"codebook: {len(pixels_P3SS)} pictures of train")
         mean_CSS = torch.from_numpy(pixels_P3SS.mean(axis=0, dtype=np.float64) / 255).float()
-        return VqCodebook(train_network(pixels_P3SS, params, log)), mean_CSS
+        return VqCodebook(train_codebook(pixels_P3SS, params, log)), mean_CSS
 
 
 def _train_pixels(dataset_dir: Path, params: VisualTokensParams, scratch: Path) -> NDArray[np.uint8]:

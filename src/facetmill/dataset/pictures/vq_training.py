@@ -5,44 +5,63 @@ Shapes: P pictures, S pixels a side.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from facetmill.compute.seeding import epoch_seed, seed_everything
+from facetmill.compute.phase import ONE_CYCLE, Group, Losses, Optimizer, Phase
+from facetmill.compute.seeding import seed_everything
 from facetmill.params import VisualTokensParams
 from facetmill.perception.vq_network import VqNetwork
+from facetmill.training.distributed import Processes
+from facetmill.training.loop import LoopSettings, train_network
+from facetmill.training.state import EpochResult
 
 CLIP_NORM = 1.0
 
 
-def train_network(pixels_P3SS: NDArray[np.uint8], params: VisualTokensParams, log: Callable[[str], None]) -> VqNetwork:
+@dataclass(frozen=True)
+class Pictures:
+    """A batch of RGB pixels (uint8, 0..255)."""
+
+    pixels_P3SS: Tensor
+
+    def to(self, device: torch.device) -> Pictures:
+        return Pictures(self.pixels_P3SS.to(device))
+
+
+def train_codebook(pixels_P3SS: NDArray[np.uint8], params: VisualTokensParams, log: Callable[[str], None]) -> VqNetwork:
     """A network that has seen each picture `params.epochs` times, in evaluation mode. `pixels_P3SS` are RGB (0..255).
 
-    An epoch's order, and what dead vectors become, depend on the seed and its number alone. Raises `ParamsError` where
-    `image_size` and `grid` do not fit.
+    Raises `ParamsError` where `image_size` and `grid` do not fit.
     """
     seed_everything(params.seed)
-    network = VqNetwork(params.image_size, params.grid, params.num_codes).train()
-    optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate)
-    steps = math.ceil(len(pixels_P3SS) / params.batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, params.learning_rate, total_steps=steps * params.epochs)
-    for epoch in range(1, params.epochs + 1):
-        seed = epoch_seed(params.seed, epoch)
-        generator = torch.Generator().manual_seed(seed)
-        order = np.random.default_rng(seed).permutation(len(pixels_P3SS))
-        total = 0.0
-        for start in range(0, len(order), params.batch_size):
-            batch = np.sort(order[start : start + params.batch_size])  # as they lie on disk
-            loss = network.loss(torch.from_numpy(pixels_P3SS[batch]), generator)
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
-            optimizer.step()
-            schedule.step()
-            total += float(loss.detach()) * len(batch)
-        log(f"codebook: epoch {epoch} of {params.epochs}: loss {total / len(order):.5f}")
-    return network.eval()
+    network = VqNetwork(params.image_size, params.grid, params.num_codes)
+
+    def collate(places: Sequence[int]) -> Pictures:
+        return Pictures(torch.from_numpy(pixels_P3SS[np.sort(places)]))  # as they lie on disk
+
+    def loss(batch: Pictures) -> Losses:
+        # The loop seeds this generator for each epoch; it says what dead vectors become.
+        return Losses(network.loss(batch.pixels_P3SS, torch.default_generator), {})
+
+    def report(epoch: EpochResult) -> None:
+        log(f"codebook: epoch {epoch.epoch} of {params.epochs}: loss {epoch.losses['total']:.5f}")
+
+    everything = Group("all", list(network.parameters()), params.learning_rate)
+    phase = Phase(
+        name="codebook",
+        epochs=params.epochs,
+        optimizers=[Optimizer(kind="adam", groups=[everything], schedule=ONE_CYCLE)],
+        collate=collate,
+        loss=loss,
+        keep="last",
+    )
+    settings = LoopSettings(seed=params.seed, batch_size=params.batch_size, clip_norm=CLIP_NORM)
+    here = Processes(torch.device("cpu"))
+    train_network(network, [phase], range(len(pixels_P3SS)), settings, here, on_epoch=report)
+    return network

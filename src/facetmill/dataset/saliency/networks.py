@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facetmill.compute.seeding import epoch_seed
+from facetmill.compute.phase import ONE_CYCLE, Group, Losses, Optimizer, Phase
 from facetmill.dataset.saliency.questions import Answer, Questions
 from facetmill.encoders.augment import augment
 from facetmill.encoders.text import TextEncoder
@@ -34,6 +33,8 @@ from facetmill.encoders.tokens import Tokenizer
 from facetmill.encoders.vision import ImageEncoder
 from facetmill.encoders.windows import TextBatch, text_batch, text_states
 from facetmill.params import SaliencyParams
+from facetmill.training.distributed import Processes
+from facetmill.training.loop import LoopSettings, train_network
 
 BATCH_READ = 128  # questions answered at once, without gradients
 UNKNOWN = -1  # an answer that training does not have
@@ -76,14 +77,21 @@ class Guesser(nn.Module):
         logits_XZ: Tensor = self.out(self.dropout(joint_XD))
         return logits_XZ
 
-    def parameter_groups(self, params: SaliencyParams) -> list[dict[str, Any]]:
-        """What is trained, with its learning rate: published weights are trained gently."""
+    def optimizer(self, params: SaliencyParams) -> Optimizer:
+        """What is trained, and how fast: published weights are trained gently."""
         gentle = [part for part in (self.encoder, self.image_encoder) if part is not None and part.pretrained]
-        slow = [each for part in gentle for each in part.parameters() if each.requires_grad]
-        known = {id(each) for each in slow}
-        fast = [each for each in self.parameters() if each.requires_grad and id(each) not in known]
-        groups = [(fast, params.learning_rate), (slow, params.encoder_learning_rate)]
-        return [{"params": some, "lr": rate} for some, rate in groups if some]
+        published = [each for part in gentle for each in part.parameters() if each.requires_grad]
+        known = {id(each) for each in published}
+        fresh = [each for each in self.parameters() if each.requires_grad and id(each) not in known]
+        groups = [
+            Group("fresh", fresh, params.learning_rate),
+            Group("published", published, params.encoder_learning_rate),
+        ]
+        return Optimizer(
+            groups=[group for group in groups if group.parameters],
+            schedule=ONE_CYCLE,
+            weight_decay=params.weight_decay,
+        )
 
 
 @dataclass(frozen=True)
@@ -99,66 +107,87 @@ class Task:
         return cls(questions, np.array([places.get(each, UNKNOWN) for each in questions.answers], np.int64))
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A batch: the texts of some questions, the places of their masks, each picture once, which of them a question is
+    about, and the place of its answer."""
+
+    text: TextBatch
+    masks: Sequence[Sequence[int]]
+    pixels_P3SS: Tensor
+    picture_X: Tensor
+    answer_X: Tensor
+
+    def to(self, device: torch.device) -> Asked:
+        return Asked(
+            self.text.to(device),
+            self.masks,
+            self.pixels_P3SS.to(device),
+            self.picture_X.to(device),
+            self.answer_X.to(device),
+        )
+
+    @classmethod
+    def of(cls, task: Task, chosen_X: NDArray[np.int64], tokenizer: Tokenizer, window: int) -> Asked:
+        questions = task.questions
+        text = text_batch([questions.readings[number] for number in chosen_X], tokenizer, window)
+        picture_P, picture_X = np.unique(questions.picture_X[chosen_X], return_inverse=True)
+        return cls(
+            text,
+            [questions.masks[number] for number in chosen_X],
+            torch.from_numpy(questions.pixels_P3SS[picture_P]),
+            torch.from_numpy(picture_X),
+            torch.from_numpy(task.answer_X[chosen_X]),
+        )
+
+
 def fit(guesser: Guesser, task: Task, tokenizer: Tokenizer, params: SaliencyParams, seed: int) -> None:
     """Train in place for all epochs: the last weights count, so that nothing that is judged by has chosen them.
 
-    A step is over all questions about some products, so that a picture is encoded once. An epoch's order and the
-    alterations of its pictures depend on the seed and its number alone.
+    A step is over all questions about some products, so that a picture is encoded once.
     """
     chosen_P = task.questions.by_picture
-    groups = guesser.parameter_groups(params)
-    optimizer = torch.optim.AdamW(groups, weight_decay=params.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        [group["lr"] for group in groups],
-        total_steps=math.ceil(len(chosen_P) / params.batch_size) * params.epochs,
+
+    def collate(pictures: Sequence[int]) -> Asked:
+        asked = Asked.of(task, np.concatenate([chosen_P[number] for number in pictures]), tokenizer, params.window)
+        if not params.augment or guesser.image_encoder is None:
+            return asked
+        # the loop seeds this generator for each epoch
+        return replace(asked, pixels_P3SS=augment(asked.pixels_P3SS, torch.default_generator))
+
+    def loss(asked: Asked) -> Losses:
+        return Losses(functional.cross_entropy(_answer(guesser, asked), asked.answer_X), {})
+
+    phase = Phase(
+        name="all",
+        epochs=params.epochs,
+        optimizers=[guesser.optimizer(params)],
+        collate=collate,
+        loss=loss,
+        keep="last",
     )
-    guesser.train()
-    for epoch in range(1, params.epochs + 1):
-        drawn = epoch_seed(seed, epoch)
-        generator = torch.Generator().manual_seed(drawn) if params.augment else None
-        order = np.random.default_rng(drawn).permutation(len(chosen_P))
-        for start in range(0, len(order), params.batch_size):
-            chosen_X = np.concatenate([chosen_P[number] for number in order[start : start + params.batch_size]])
-            logits_XZ = _answer(guesser, task.questions, chosen_X, tokenizer, params.window, generator)
-            target_X = torch.from_numpy(task.answer_X[chosen_X]).to(logits_XZ.device)
-            loss = functional.cross_entropy(logits_XZ, target_X)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(guesser.parameters(), params.clip_norm)
-            optimizer.step()
-            schedule.step()
+    settings = LoopSettings(seed=seed, batch_size=params.batch_size, clip_norm=params.clip_norm)
+    device = next(guesser.parameters()).device
+    train_network(guesser, [phase], range(len(chosen_P)), settings, Processes(device))
 
 
 @torch.inference_mode()
 def right(guesser: Guesser, task: Task, tokenizer: Tokenizer, params: SaliencyParams) -> NDArray[np.bool_]:
     """Which questions are answered rightly, bool [X]; an answer that training does not have never is."""
     guesser.eval()
+    device = next(guesser.parameters()).device
     predicted = []
     for start in range(0, len(task.questions), BATCH_READ):
-        chosen = np.arange(start, min(start + BATCH_READ, len(task.questions)))
-        predicted.append(_answer(guesser, task.questions, chosen, tokenizer, params.window).argmax(1).cpu().numpy())
+        chosen_X = np.arange(start, min(start + BATCH_READ, len(task.questions)))
+        asked = Asked.of(task, chosen_X, tokenizer, params.window).to(device)
+        predicted.append(_answer(guesser, asked).argmax(1).cpu().numpy())
     hits: NDArray[np.bool_] = np.concatenate(predicted) == task.answer_X if predicted else np.empty(0, np.bool_)
     return hits
 
 
-def _answer(
-    guesser: Guesser,
-    questions: Questions,
-    chosen_X: NDArray[np.int64],
-    tokenizer: Tokenizer,
-    window: int,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """Logits [X,Z] of some questions. With a generator their pictures are altered a little."""
-    device = next(guesser.parameters()).device
-    text = text_batch([questions.readings[number] for number in chosen_X], tokenizer, window)
-    picture_P, picture_X = np.unique(questions.picture_X[chosen_X], return_inverse=True)
-    pixels_P3SS = torch.from_numpy(questions.pixels_P3SS[picture_P])
-    if generator is not None and guesser.image_encoder is not None:
-        pixels_P3SS = augment(pixels_P3SS, generator)
-    masks = [questions.masks[number] for number in chosen_X]
-    logits_XZ: Tensor = guesser(text.to(device), masks, pixels_P3SS.to(device), torch.from_numpy(picture_X).to(device))
+def _answer(guesser: Guesser, asked: Asked) -> Tensor:
+    """Logits [X,Z]."""
+    logits_XZ: Tensor = guesser(asked.text, asked.masks, asked.pixels_P3SS, asked.picture_X)
     return logits_XZ
 
 
