@@ -14,16 +14,11 @@ from typing import Annotated
 import typer
 
 from facetmill.cli import dataset, distant, study
-from facetmill.cli.common import REF_HELP, AsJson, Data, ModelKey, Ref, Who, Why, layout, run_flow, show
+from facetmill.cli.common import REF_HELP, AsJson, Data, ModelKey, Ref, Who, Why, command_group, layout, run_flow, show
 from facetmill.errors import FacetmillError
 from facetmill.imports import unhindered_imports
 
-app = typer.Typer(
-    help="Extract product facets, and keep the models that do it fresh.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
+app = command_group("Extract product facets, and keep the models that do it fresh.")
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(study.app, name="study")
 app.add_typer(distant.app, name="distant")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from facetmill.imports import unhindered_imports
 from facetmill.platform import environment
@@ -23,6 +24,30 @@ Who = Annotated[str, typer.Option(default_factory=getpass.getuser, help="Who ask
 REF_HELP = "facets@champion, facets-candidates/VERSION, a run id, a model folder, or dictionary."
 Ref = Annotated[str, typer.Argument(help=REF_HELP)]
 DatasetVersion = Annotated[str, typer.Argument(help="A dataset version, or its first digits.")]
+
+LONGEST_SENTENCE = 1000  # characters of help; Click cuts the list of commands off at one line each
+
+
+class _Commands(TyperGroup):
+    """Lists its commands with the whole first sentence of each."""
+
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # Click's own types
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(LONGEST_SENTENCE)) for name, command in self.commands.items()]
+            )
+
+
+def command_group(help: str) -> typer.Typer:
+    """A group of commands whose help is plain text: importing Rich to draw it takes longer than all else."""
+    return typer.Typer(
+        help=help,
+        cls=_Commands,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
 
 
 def layout() -> Layout:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from facetmill.cli.common import AsJson, Data, DatasetVersion, layout, run_flow, say, show
+from facetmill.cli.common import AsJson, Data, DatasetVersion, command_group, layout, run_flow, say, show
 
-app = typer.Typer(help="Build and look at datasets.", no_args_is_help=True)
+app = command_group("Build and look at datasets.")
 
 
 @app.command("build")

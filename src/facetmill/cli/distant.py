@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from facetmill.cli.common import AsJson, Data, layout, say, show
+from facetmill.cli.common import AsJson, Data, command_group, layout, say, show
 
-app = typer.Typer(help="Learn from other picture sets what only pictures show.", no_args_is_help=True)
+app = command_group("Learn from other picture sets what only pictures show.")
 
 
 @app.command("train")

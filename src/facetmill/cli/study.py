@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from facetmill.cli.common import AsJson, Data, layout, say, show
+from facetmill.cli.common import AsJson, Data, command_group, layout, say, show
 
-app = typer.Typer(help="Experiments that answer with a table.", no_args_is_help=True)
+app = command_group("Experiments that answer with a table.")
 
 
 @app.command("pictures")
