@@ -246,8 +246,8 @@ def agreement_loss(
     reduction: Literal["sum", "mean"],
     form: Literal["printed", "bernoulli"] = "printed",
 ) -> Tensor:
-    """(13): KL(ya || q) of attribute logits, over the attributes to agree on; 0 of a window without tokens, which has no
-    tags to agree with. [B]
+    """(13): KL(ya || q) of attribute logits, over the attributes to agree on; 0 of a window without tokens, which has
+    no tags to agree with. [B]
 
     As printed it lacks the complementary term and so may be negative; with "bernoulli" it is a true divergence.
     """
