@@ -46,7 +46,9 @@ class Facet:
     """One attribute-value pair of one product.
 
     A facet without spans is *implicit*: its value is true but does not stand in the text. `modality` says where the
-    value can be seen and is None until the match stage has looked. `confidence` (0..1) is set on predictions.
+    value can be seen. It is None until the match stage has looked, and where that cannot tell: the product has no
+    picture, or the value's letters stand in the text, but only inside a longer word ("Print" in "Printed").
+    `confidence` (0..1) is set on predictions.
     """
 
     attribute: str

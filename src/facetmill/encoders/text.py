@@ -32,16 +32,16 @@ from facetmill.encoders.tokens import (
     PretrainedTokenizer,
     Tokenizer,
     VocabularyTokenizer,
-    cjk_share,
     coverage,
     load_tokenizer,
     save_tokenizer,
+    unspaced_share,
 )
 from facetmill.errors import DataError, ParamsError, PlatformError
 from facetmill.files import read_json, write_json
 
 EMBEDDING_SIZE = 300  # of bilstm encoders
-CHARACTERS_ABOVE = 0.3  # share of CJK letters above which `auto` reads character by character
+CHARACTERS_ABOVE = 0.3  # share of letters of scripts without spaces, above which `auto` reads character by character
 MIN_COVERAGE = 0.95  # of the characters of train, for a published encoder to be read character by character
 
 
@@ -158,14 +158,15 @@ class BiLstmEncoder(TextEncoder):
 def build_text_encoder(config: EncoderConfig, texts: Sequence[str]) -> tuple[TextEncoder, Tokenizer]:
     """A new encoder and its tokenizer for the texts of a train split.
 
-    Characters are read one by one when `tokenizer` says so, or on "auto" when more than 30 % of the letters are CJK. A
-    published encoder whose vocabulary has less than 95 % of those characters cannot read them: a bilstm is built
-    instead (`TextEncoder.pretrained` is False then), and the model reports it.
+    Characters are read one by one when `tokenizer` says so, or on "auto" when more than 30 % of the letters are of
+    scripts without spaces between words, such as Chinese and Thai. A published encoder whose vocabulary has less than
+    95 % of those characters cannot read them: a bilstm is built instead (`TextEncoder.pretrained` is False then), and
+    the model reports it.
 
     Raises `ParamsError` for an encoder that cannot be found or whose positions are fewer than the window needs.
     """
     characters = config.tokenizer == "characters" or (
-        config.tokenizer == "auto" and cjk_share(texts) > CHARACTERS_ABOVE
+        config.tokenizer == "auto" and unspaced_share(texts) > CHARACTERS_ABOVE
     )
     if is_pretrained(config):
         source = _packaged_dir() if config.encoder == "packaged" else config.encoder

@@ -17,15 +17,13 @@ from typing import Any, Literal, Protocol
 import tokenizers
 from transformers import PreTrainedTokenizerBase
 
+from facetmill.encoders.scripts import UNSPACED
 from facetmill.errors import DataError
 from facetmill.files import read_json, write_json
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
-#: Han, Kana and Hangul: scripts whose text is tagged character by character.
-CJK = re.compile(
-    "[\u1100-\u11ff\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc\U00020000-\U000323af]"
-)
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 _WORD = re.compile(r"\w+|[^\w\s]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -177,13 +175,13 @@ def load_tokenizer(path: Path) -> Tokenizer:
             raise DataError(f"{path}: kind {other!r} is not a tokenizer")
 
 
-def cjk_share(texts: Iterable[str]) -> float:
-    """Share (0..1) of letters that are Chinese, Japanese or Korean; 0 without letters."""
-    num_letters = num_cjk = 0
+def unspaced_share(texts: Iterable[str]) -> float:
+    """Share (0..1) of letters of scripts without spaces between words, such as Chinese and Thai; 0 without letters."""
+    num_letters = num_unspaced = 0
     for text in texts:
         num_letters += sum(map(str.isalpha, text))
-        num_cjk += len(CJK.findall(text))
-    return min(1.0, num_cjk / num_letters) if num_letters else 0.0
+        num_unspaced += sum(map(str.isalpha, _UNSPACED.findall(text)))
+    return num_unspaced / num_letters if num_letters else 0.0
 
 
 def coverage(vocabulary: Mapping[str, int], texts: Iterable[str]) -> float:

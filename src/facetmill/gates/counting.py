@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from facetmill.encoders.folding import fold_value
 from facetmill.gates.scripts import Characters, added, characters_of
 from facetmill.gates.verdict import MAX_EXAMPLES
 from facetmill.records import Modality, Provenance
@@ -29,7 +30,6 @@ _COUNTED = (
     *("products", "images", "facets", "explicit_facets", "spans", "missing_fields", "empty_values"),
     *("unknown_modalities", "unknown_provenances", "predicted_facets", "facets_outside_schema", "broken_spans"),
 )
-_SPACE = re.compile(r"\s")
 _WORD = re.compile(r"\w+")
 
 _Place = Callable[[int, str, object], str]
@@ -180,7 +180,8 @@ def _at_row(place: _Place, name: str, column: pa.Array) -> Callable[[int], str]:
 def _broken_spans(
     batch: pa.RecordBatch, spans: pa.Array, values: pa.Array, product_of: pa.Array
 ) -> Iterator[tuple[int, str]]:
-    """Row and description of each span outside its field, or whose characters are not its value (ignoring case)."""
+    """Row and description of each span outside its field, or whose characters are not its value, as the match stage
+    compares them (ignoring case)."""
     facet_of = pc.list_parent_indices(spans)
     names, starts, ends = (column.to_pylist() for column in pc.list_flatten(spans).flatten())
     rows, wanted = product_of.take(facet_of).to_pylist(), values.take(facet_of).to_pylist()
@@ -192,7 +193,7 @@ def _broken_spans(
         whole = texts[name][row] or ""
         if not 0 <= start < end <= len(whole):
             yield row, f"{name}[{start}:{end}] is not inside its {len(whole)} characters, value {value!r}"
-        elif whole[start:end] != value and _folded(whole[start:end]) != _folded(value.strip()):
+        elif whole[start:end] != value and fold_value(whole[start:end]) != fold_value(value):
             yield row, f"{name}[{start}:{end}] reads {whole[start:end]!r}, value {value!r}"
 
 
@@ -200,11 +201,6 @@ def _title_words(title: str) -> bytes:
     """The same for titles of the same words, whatever their order, case, punctuation and numbers."""
     words = sorted({word for word in _WORD.findall(title.casefold()) if not word.isdigit()})
     return blake2b(" ".join(words).encode(errors="replace"), digest_size=8).digest()
-
-
-def _folded(text: str) -> str:
-    """`text` without regard to case and to which space character it has; coarser than any rule of the match stage."""
-    return _SPACE.sub(" ", text).casefold()
 
 
 def _blank(column: pa.Array) -> pa.Array:

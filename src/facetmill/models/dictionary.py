@@ -6,16 +6,14 @@ attribute. Only values of at least `min_reliability` fire. A tagger that scores 
 
 Counts are kept per category, and over all categories for products whose category is unknown. Where several values of
 one attribute stand in a text, the longest (or most frequent in train) wins, and all its occurrences are its spans: one
-value per attribute, as in the paper. Values match as whole words in any case.
-
-A text is scanned once, along a trie of words, however many values there are.
+value per attribute, as in the paper. Values stand where `encoders.grounding` says, and a text is scanned once, however
+many values there are.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -23,7 +21,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 
 from facetmill.compute.phase import Losses
-from facetmill.encoders.tokens import CJK
+from facetmill.encoders.folding import fold, fold_value
+from facetmill.encoders.grounding import Scanner
 from facetmill.files import read_json, write_json
 from facetmill.models.base import Answers, Model, Reads
 from facetmill.models.space import Space
@@ -33,10 +32,7 @@ from facetmill.records import FIELDS, AttributeSchema, Facet, Product, Span
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
-_WORD = re.compile(rf"{CJK.pattern}|(?:(?!{CJK.pattern})\w)+|[^\w\s]")
 _ANY = ""  # stands for "all categories together"
-
-Words = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,31 +57,6 @@ class DictionaryBatch:
         return self
 
 
-class Trie:
-    """Word sequences to find in texts. Empty sequences stand nowhere."""
-
-    def __init__(self, values: Iterable[Words]) -> None:
-        self._root: dict[str, Any] = {}
-        for words in values:
-            node = self._root
-            for word in words:
-                node = node.setdefault(word, {})
-            node[""] = words  # no word is empty, so "" can mark an end
-
-    def scan(self, text: str) -> Iterator[tuple[Words, int, int]]:
-        """Every occurrence of every value in a text: the value, and its characters [start, end)."""
-        found = [(match.group().casefold(), *match.span()) for match in _WORD.finditer(text)]
-        for first, (_, start, _) in enumerate(found):
-            node = self._root
-            for place in range(first, len(found)):
-                word, _, end = found[place]
-                if word not in node:
-                    break
-                node = node[word]
-                if "" in node:
-                    yield node[""], start, end
-
-
 def _suggest(
     trial: BaseTrial, config: DictionaryConfig, training: TrainingParams
 ) -> tuple[DictionaryConfig, TrainingParams]:
@@ -102,33 +73,43 @@ class Dictionary(Model):
     space: ClassVar[Space] = Space(_suggest, ("min_reliability", "match"))
     config: DictionaryConfig
 
-    def __init__(self, config: DictionaryConfig, schema: AttributeSchema, entries: Mapping[Words, list[Entry]]) -> None:
+    def __init__(
+        self,
+        config: DictionaryConfig,
+        schema: AttributeSchema,
+        entries: Mapping[str, list[Entry]],
+        *,
+        loose: bool = False,
+    ) -> None:
+        """`entries` by value as `fold_value` gives it; `loose` as in `Scanner`."""
         super().__init__()
         self.config = config
         self.schema = schema
         self._entries = dict(entries)
-        self._trie = Trie(entries)
+        self._loose = loose
+        self._scanner = Scanner(entries, loose=loose)
         self._categories = {entry.category for found in entries.values() for entry in found}
 
     @classmethod
     def fit_vocabulary(cls, config: DictionaryConfig, schema: AttributeSchema, train: Iterable[Product]) -> Self:
         products = list(train)
         wanted = set(schema.names)
-        values = {_words(f.value) for product in products for f in product.facets if f.attribute in wanted}
-        trie = Trie(values - {()})
-        holds: Counter[tuple[str, Words]] = Counter()
-        labels: Counter[tuple[str, str, Words]] = Counter()
+        scanner = Scanner(
+            {fold_value(f.value) for product in products for f in product.facets if f.attribute in wanted}
+        )
+        holds: Counter[tuple[str, str]] = Counter()
+        labels: Counter[tuple[str, str, str]] = Counter()
         for product in products:
-            present = {words for field in FIELDS for words, _, _ in trie.scan(product.field(field))}
-            true = {(f.attribute, _words(f.value)) for f in product.facets if f.attribute in wanted}
+            present = {value for field in FIELDS for value in scanner.scan(fold(product.field(field)))}
+            true = {(f.attribute, fold_value(f.value)) for f in product.facets if f.attribute in wanted}
             for category in {product.category or _ANY, _ANY}:
-                holds.update((category, words) for words in present)
-                labels.update((category, attribute, words) for attribute, words in true if words in present)
-        entries: dict[Words, list[Entry]] = defaultdict(list)
-        for (category, attribute, words), count in sorted(labels.items()):
-            reliability = count / holds[category, words]
+                holds.update((category, value) for value in present)
+                labels.update((category, attribute, value) for attribute, value in true if value in present)
+        entries: dict[str, list[Entry]] = defaultdict(list)
+        for (category, attribute, value), count in sorted(labels.items()):
+            reliability = count / holds[category, value]
             if reliability >= config.min_reliability:
-                entries[words].append(Entry(category, attribute, count, reliability))
+                entries[value].append(Entry(category, attribute, count, reliability))
         return cls(config, schema, entries)
 
     def collate(self, products: Sequence[Product]) -> DictionaryBatch:
@@ -142,49 +123,50 @@ class Dictionary(Model):
 
     def _facets(self, product: Product) -> list[Facet]:
         category = product.category if product.category in self._categories else _ANY
-        spans: dict[Words, list[Span]] = defaultdict(list)
+        spans: dict[str, list[Span]] = defaultdict(list)
         for field in FIELDS:
-            for words, start, end in self._trie.scan(product.field(field)):
-                spans[words].append(Span(field, start, end))
-        best: dict[str, tuple[tuple[int, ...], Words, Entry]] = {}
-        for words, places in spans.items():
-            length = max(place.end - place.start for place in places)
-            for entry in self._entries[words]:
+            for value, places in self._scanner.scan(fold(product.field(field))).items():
+                spans[value] += [Span(field, *place) for place in places]
+        best: dict[str, tuple[tuple[int, ...], str, Entry]] = {}
+        for value, found in spans.items():
+            length = max(span.end - span.start for span in found)
+            for entry in self._entries[value]:
                 if entry.category == category:
                     rank = (length, entry.count) if self.config.match == "longest" else (entry.count, length)
                     if entry.attribute not in best or rank > best[entry.attribute][0]:
-                        best[entry.attribute] = (rank, words, entry)
+                        best[entry.attribute] = (rank, value, entry)
         return [
             Facet(
                 name,
-                product.surface(spans[words][0]),
-                tuple(spans[words]),
+                product.surface(spans[value][0]),
+                tuple(spans[value]),
                 "text",
                 "predicted",
                 entry.reliability,
             )
-            for name, (_, words, entry) in sorted(best.items(), key=lambda item: spans[item[1][1]][0].start)
+            for name, (_, value, entry) in sorted(best.items(), key=lambda item: spans[item[1][1]][0].start)
         ]
 
     def save_assets(self, folder: Path) -> None:
         rows = [
-            {"words": list(words), **{name: getattr(entry, name) for name in Entry.__slots__}}
-            for words, entries in self._entries.items()
+            ({"words": value.split(" ")} if self._loose else {"value": value})
+            | {name: getattr(entry, name) for name in Entry.__slots__}
+            for value, entries in self._entries.items()
             for entry in entries
         ]
         write_json(folder / "entries.json", rows)
 
     @classmethod
     def load_assets(cls, config: DictionaryConfig, schema: AttributeSchema, folder: Path) -> Self:
-        entries: dict[Words, list[Entry]] = defaultdict(list)
+        """Also what was saved before values kept their spaces: as words and signs, between which any may be or none."""
+        entries: dict[str, list[Entry]] = defaultdict(list)
+        loose = False
         for row in read_json(folder / "entries.json"):
-            words = tuple(row.pop("words"))
-            entries[words].append(Entry(**row))
-        return cls(config, schema, entries)
+            if "words" in row:
+                loose = True
+                row["value"] = fold_value(" ".join(row.pop("words")))
+            entries[row.pop("value")].append(Entry(**row))
+        return cls(config, schema, entries, loose=loose)
 
     def report(self) -> Mapping[str, int]:
         return {"entries": sum(map(len, self._entries.values()))}
-
-
-def _words(value: str) -> Words:
-    return tuple(match.casefold() for match in _WORD.findall(value))

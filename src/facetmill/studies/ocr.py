@@ -20,10 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facetmill.dataset.labels.match import find_all
-from facetmill.dataset.labels.match import fold as fold_text
 from facetmill.dataset.labels.schema import build_schema
 from facetmill.dataset.pictures.ocr_cache import MAX_ENLARGEMENT
+from facetmill.encoders.grounding import ground
 from facetmill.encoders.pictures import Fault, decode_unstretched, picture_bytes
 from facetmill.errors import DataError
 from facetmill.metrics.paired import PairedResult, paired_rows
@@ -246,8 +245,7 @@ def _standing(products: Sequence[Product]) -> Rows:
 
 
 def _stands(value: str, text: str) -> bool:
-    needle = fold_text(value, ignore_case=True).strip()
-    return bool(needle and find_all(fold_text(text, ignore_case=True) + "\n", needle, word_boundary=True))
+    return bool(ground(Product("", "", text), value))
 
 
 def _arm(name: str, counts: Rows, standing: Rows) -> Arm:

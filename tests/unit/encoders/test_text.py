@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from transformers import AutoModel
 
 from facetmill.encoders.text import BiLstmEncoder, build_text_encoder, load_text_encoder, save_text_encoder
-from facetmill.encoders.tokens import VocabularyTokenizer, cjk_share, coverage
+from facetmill.encoders.tokens import VocabularyTokenizer, coverage, unspaced_share
 from facetmill.errors import ParamsError
 from facetmill.params import JaveConfig
 from tests import small
@@ -59,8 +59,9 @@ def test_a_vocabulary_ignores_case_and_leaves_rare_tokens_unknown() -> None:
 
 
 def test_auto_reads_chinese_by_character_and_english_by_word() -> None:
-    assert cjk_share(CHINESE) == pytest.approx(9 / 13)
-    assert cjk_share(["", "12"]) == 0
+    assert unspaced_share(CHINESE) == pytest.approx(9 / 13)
+    assert unspaced_share(["", "12"]) == 0
+    assert unspaced_share(["เสื้อแดง"]) == 1
     _, chinese = build_text_encoder(CONFIG, CHINESE)
     assert [len(p.ids) for p in chinese.encode(CHINESE)] == [4, 10]
     _, english = build_text_encoder(CONFIG, ENGLISH)

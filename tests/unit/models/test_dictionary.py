@@ -93,9 +93,34 @@ def test_saved_entries_are_readable_json(tmp_path: Path) -> None:
     model = fitted(product("navy blue", "c", Colour="navy blue"))
     model.save_assets(tmp_path)
     rows = json.loads((tmp_path / "entries.json").read_text())
-    assert [row["words"] for row in rows] == [["navy", "blue"]] * 2
+    assert [row["value"] for row in rows] == ["navy blue"] * 2
     loaded = Dictionary.load_assets(model.config, SCHEMA, tmp_path)
     assert found(loaded, product("Navy Blue", "c")) == {"Colour": "Navy Blue"}
+
+
+def test_it_follows_the_rule_of_stage_match() -> None:
+    model = fitted(product("5 oz", Model="5 oz"), product("Café", Brand="Café"), product("ΟΔΟΣ", Colour="ΟΔΟΣ"))
+    assert found(model, product("12.5 oz")) == {}
+    assert found(model, product("5 oz cafe\u0301 <b>οδος</b>", text="a")) == {
+        "Model": "5 oz",
+        "Brand": "cafe\u0301",
+        "Colour": "οδος",
+    }
+
+
+def test_entries_saved_as_words_and_signs_are_still_read(tmp_path: Path) -> None:
+    """As version 1 wrote them, without the spaces between."""
+    entry = {"category": "", "attribute": "Colour", "count": 1, "reliability": 1.0}
+    rows = [{"words": words, **entry} for words in (["navy", "blue"], ["100", "%", "5ghz"], ["men", "'", "s"])]
+    (tmp_path / "entries.json").write_text(json.dumps(rows))
+    old = Dictionary.load_assets(DictionaryConfig(min_reliability=0.3, match="longest"), SCHEMA, tmp_path)
+    for title in ("Navy  Blue", "100% 5GHz", "100 % 5GHz", "MEN'S"):
+        assert found(old, product(title)) == {"Colour": title}
+    for title in ("navyblue", "100% 5 GHz"):
+        assert found(old, product(title)) == {}
+    old.save_assets(tmp_path)
+    again = Dictionary.load_assets(old.config, SCHEMA, tmp_path)
+    assert found(again, product("100 % 5GHz")) == {"Colour": "100 % 5GHz"}
 
 
 def test_it_scores_as_published_baselines_do_on_oa_mine(shared_data: Path) -> None:

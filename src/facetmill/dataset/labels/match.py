@@ -2,32 +2,26 @@
 
 The rules, for every facet of a product that has no spans yet (spans an annotator set are never touched):
 
-1. *Occurrences.* Every occurrence of the value in each of `rules.fields` counts, from left to right, and one value
-   does not overlap itself. Spaces around the value are ignored; an empty value stands nowhere.
-2. *Case.* With `ignore_case`, each character is compared in lower case, unless its lower case is longer than one
-   character. Nothing changes length and nothing is normalised, so a span always refers to the raw text.
-3. *Spaces.* Any space character (no-break, ideographic, tab, line break) equals any other, one for one: a value with
-   one space does not stand where the text has two.
-4. *Words.* With `word_boundary`, an occurrence neither starts nor ends inside a word. A word is letters, digits, "_"
-   and combining marks; Chinese, Japanese and Korean characters are words of their own.
-5. *Overlaps.* Annotated spans claim their characters first, then values from the longest to the shortest, then in the
+1. *Occurrences* of the value in each of `rules.fields` are those of `encoders.grounding`, in the raw text.
+2. *Overlaps.* Annotated spans claim their characters first, then values from the longest to the shortest, then in the
    order of the facets. An occurrence that overlaps claimed characters is dropped and counted (`num_overlaps`), unless
    it covers exactly a claimed span: then both facets have it (`num_shared`). A facet that would so lose every
    occurrence keeps them all, claiming nothing, because its value does stand in the text (`num_nested`).
-6. *Outcome.* A facet with new spans becomes "matched". Where the source said nothing of the modality it is "text" with
-   spans and "image" (implicit) without. Spans are sorted by field in the order of `rules.fields`, then by start.
+3. *Outcome.* A facet with new spans becomes "matched". Spans are sorted by field in the order of `rules.fields`, then
+   by start. Where the source said nothing of the modality it is "text" with spans. Without (the facet is implicit) it
+   is "image", unless the product has no picture, or the value's letters do stand in the text, if only inside a longer
+   word or number ("Print" in "Printed"): then nobody knows what shows the value, and the modality stays unknown.
 
 No `Product` is built: texts and values leave Arrow a column at a time, `str.find` looks in all fields of a product at
-once, joined by line breaks (which rule 3 leaves nowhere else), and the spans go back as whole columns.
+once, joined by line breaks (which no folded text holds), and the spans go back as whole columns.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import lru_cache, partial
+from functools import partial
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
 
@@ -39,6 +33,9 @@ import pyarrow.parquet as pq
 
 from facetmill import arrow
 from facetmill.compute.pieces import map_pieces
+from facetmill.dataset.labels.joined_texts import JoinedTexts
+from facetmill.encoders.folding import fold_value, one_for_one
+from facetmill.encoders.grounding import find_all
 from facetmill.files import replace_folder
 from facetmill.params import MatchParams
 from facetmill.records import FIELDS, PRODUCT_SCHEMA, require_schema, shards
@@ -49,18 +46,8 @@ _ROWS_WORTH_A_POOL = 20_000  # starting processes costs about as much as matchin
 _FACET = PRODUCT_SCHEMA.field("facets").type.value_type
 _SPAN = _FACET.field("spans").type.value_type
 
-# Han, Hiragana, Katakana and Hangul by Unicode block; these scripts put no spaces between words.
-_CJK = re.compile(
-    "[\u1100-\u11ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3038-\u303c\u3040-\u30ff\u3130-\u318f"
-    "\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc"
-    "\U0001b000-\U0001b16f\U00020000-\U000323af]"
-)
-_ASCII_SPACES = "\t\n\v\f\r"
-_SPACES = _ASCII_SPACES + "\u0085\u00a0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-
-_SEPARATOR = "\n"  # behind each field of a product: a folded text or value holds none
-
 _Ints = npt.NDArray[np.int64]
+_Flags = npt.NDArray[np.bool_]
 _Range = tuple[int, int]  # start and end in the joined text
 
 
@@ -76,12 +63,18 @@ class _Piece:
 @dataclass(frozen=True)
 class MatchCounts:
     """What matching found. Facets are explicit (in the text) or implicit; `num_products_text` counts products whose
-    facets are all explicit (MAE-text in the papers), `num_products_image` those with an implicit one (MAE-image)."""
+    facets are all explicit (MAE-text in the papers), `num_products_image` those with a picture and an implicit facet
+    (MAE-image). Of the implicit facets, the letters of `num_inside_words` do stand in the text, but only inside longer
+    words or numbers, those of `num_in_markup` only in tags of HTML; `num_without_picture` are of products without one.
+    """
 
     num_products: int = 0
     num_facets: int = 0
     num_explicit: int = 0
     num_implicit: int = 0
+    num_inside_words: int = 0
+    num_in_markup: int = 0
+    num_without_picture: int = 0
     num_spans: int = 0
     num_overlaps: int = 0
     num_shared: int = 0
@@ -100,9 +93,9 @@ def match_shards(source_dir: Path, target_dir: Path, rules: MatchParams) -> Matc
     """Match the shards of `source_dir` into `target_dir`, which is replaced as a whole.
 
     Each row group of the source becomes one shard, in the same order, and is a piece that any process may do (see
-    `engine.py`): of this machine `rules.workers`, of which this one is the first. The output depends on none of that.
-    Memory is that of one record batch a process, and of the row group it came from as it is stored (`ingest` writes
-    2,000 products).
+    `compute/pieces.py`): of this machine `rules.workers`, of which this one is the first. The output depends on none of
+    that. Memory is that of one record batch a process, and of the row group it came from as it is stored (`ingest`
+    writes 2,000 products).
     """
     groups: list[tuple[Path, int]] = []
     num_rows = 0
@@ -142,39 +135,46 @@ def match_batch(batch: pa.RecordBatch, rules: MatchParams) -> tuple[pa.RecordBat
     bounds = _bounds(facets)  # of the facets of each product
     product_of = np.repeat(np.arange(batch.num_rows), np.diff(bounds))
 
-    texts, field_starts = _joined([batch.column(name) for name in rules.fields], batch.num_rows, rules.ignore_case)
+    texts = JoinedTexts.of([batch.column(name) for name in rules.fields], batch.num_rows, rules.ignore_case)
     annotated = np.diff(_bounds(spans)) > 0
     needles = _needles(value, rules.ignore_case)
     for place in annotated.nonzero()[0].tolist():
         needles[place] = ""
-    claimed = _annotated_ranges(spans, product_of, field_starts, rules.fields)
-
     found = [
-        find_all(text, needle, rules.word_boundary) if needle else ()
-        for text, (begin, end) in zip(texts, pairwise(bounds.tolist()), strict=True)
+        find_all(text, needle, rules.word_boundary, view) if needle else None
+        for text, view, (begin, end) in zip(texts.folded, texts.views, pairwise(bounds.tolist()), strict=True)
         for needle in needles[begin:end]
     ]
-    lengths = np.fromiter(map(len, needles), np.int64, len(needles))
-    starts, facet_of = _flat(found)
+    inside = np.array([starts is not None and not starts for starts in found], np.bool_)
+    in_markup = _in_markup(texts, needles, found, bounds)
+
+    starts, ends, facet_of = _raw_ranges(texts, needles, found, product_of)
+    claimed = _annotated_ranges(spans, product_of, texts.field_starts, rules.fields)
     num_overlaps = num_shared = num_nested = 0
-    ranges = product_of[facet_of], starts, starts + lengths[facet_of]
+    kept = np.ones(len(starts), np.bool_)
+    ranges = product_of[facet_of], starts, ends
     for product in _overlapping(*map(np.concatenate, zip(ranges, claimed, strict=True))):  # few products have any
-        own = slice(*bounds[product : product + 2].tolist())
-        _, begins, ends = (column[claimed[0] == product].tolist() for column in claimed)
-        found[own], overlaps, shared, nested = judge_and_promote(
-            len(texts[product]), found[own], lengths[own].tolist(), list(zip(begins, ends, strict=True))
+        own = slice(*np.searchsorted(facet_of, bounds[product : product + 2]).tolist())
+        begins, stops = (column[claimed[0] == product].tolist() for column in claimed[1:])
+        kept[own], overlaps, shared, nested = without_overlaps(
+            facet_of[own].tolist(),
+            list(zip(starts[own].tolist(), ends[own].tolist(), strict=True)),
+            needles,
+            list(zip(begins, stops, strict=True)),
         )
         num_overlaps += overlaps
         num_shared += shared
         num_nested += nested
-    starts, facet_of = _flat(found)
-    new_spans = _spans(starts, lengths[facet_of], field_starts[product_of[facet_of]], rules.fields)
+    starts, ends, facet_of = starts[kept], ends[kept], facet_of[kept]
+    new_spans = _spans(starts, ends, texts.field_starts[product_of[facet_of]], rules.fields)
     spans = _with_new(spans, new_spans, facet_of)
 
-    matched = np.bincount(facet_of, minlength=len(found)) > 0
+    matched = np.bincount(facet_of, minlength=len(annotated)) > 0
     explicit = annotated | matched
-    modality = pc.coalesce(modality, arrow.strings(["image", "text"]).take(arrow.ints(explicit)))
-    provenance = pc.if_else(arrow.ints(matched).cast(pa.bool_()), arrow.strings(["matched"])[0], provenance)
+    pictured = (np.diff(_bounds(batch.column("images"))) > 0)[product_of]
+    only_pictured = ~explicit & ~inside & pictured
+    modality = pc.coalesce(modality, _where(explicit, "text"), _where(only_pictured, "image"))
+    provenance = pc.coalesce(_where(matched, "matched"), provenance)
     new_facets = pa.StructArray.from_arrays(
         [attribute, value, spans, modality, provenance, confidence], fields=list(_FACET)
     )
@@ -186,100 +186,96 @@ def match_batch(batch: pa.RecordBatch, rules: MatchParams) -> tuple[pa.RecordBat
         num_facets=len(explicit),
         num_explicit=int(explicit.sum()),
         num_implicit=int(num_implicit.sum()),
+        num_inside_words=int((~explicit & inside).sum()),
+        num_in_markup=int((~explicit & in_markup).sum()),
+        num_without_picture=int((~explicit & ~pictured).sum()),
         num_spans=len(spans.flatten()),
         num_overlaps=num_overlaps,
         num_shared=num_shared,
         num_nested=num_nested,
         num_products_text=int(((num_implicit == 0) & (np.diff(bounds) > 0)).sum()),
-        num_products_image=int((num_implicit > 0).sum()),
+        num_products_image=len(np.unique(product_of[~explicit & pictured])),
     )
     return batch.set_column(place, PRODUCT_SCHEMA.field(place), facet_column), counts
 
 
-def judge_and_promote(
-    text_length: int, found: Sequence[Sequence[int]], lengths: Sequence[int], annotated: Iterable[_Range]
-) -> tuple[list[Sequence[int]], int, int, int]:
-    """Rule 5 for one product: where in its joined text the value of each facet stands and how long it is, and which
-    ranges annotated spans have.
+def _where(flags: _Flags, text: str) -> pa.StringArray:
+    """`text` where a flag is set, null elsewhere."""
+    return pc.if_else(arrow.ints(flags).cast(pa.bool_()), arrow.strings([text])[0], arrow.empty(pa.string(), 1)[0])
 
-    Returns the starts that are left to each facet, and the numbers of overlaps, shared spans and nested facets.
+
+def without_overlaps(
+    facets: Sequence[int], ranges: Sequence[_Range], values: Sequence[str], annotated: Iterable[_Range]
+) -> tuple[list[bool], int, int, int]:
+    """Rule 2 for one product: `ranges` where values stand, in one coordinate for all fields, the facet of each, the
+    value of each facet, and which ranges annotated spans have.
+
+    Returns which of `ranges` are kept, and the numbers of overlaps, shared spans and nested facets.
     """
-    found = list(found)
     num_overlaps = num_shared = num_nested = 0
-    taken = bytearray(text_length)  # one byte a character: 1 = claimed
     claimed = set(annotated)
+    taken = bytearray(max(end for _, end in chain(claimed, ranges)))  # one byte a character: 1 = claimed
     for start, end in claimed:
         taken[start:end] = b"\1" * (end - start)
-    standing = [(-lengths[index], index) for index, starts in enumerate(found) if starts]
-    for minus_length, index in sorted(standing):  # from the longest to the shortest, then in the order of the facets
-        length = -minus_length
-        starts = found[index]
-        free = [start for start in starts if taken.find(1, start, start + length) < 0]
-        if len(free) < len(starts):
-            shared = [start for start in starts if (start, start + length) in claimed]
-            kept = sorted(free + shared)
-            if kept:
-                found[index] = kept
-                num_overlaps += len(starts) - len(kept)
-                num_shared += len(shared)
-            else:
-                num_nested += 1
-        for start in free:
-            taken[start : start + length] = b"\1" * length
-            claimed.add((start, start + length))
-    return found, num_overlaps, num_shared, num_nested
-
-
-def find_all(text: str, needle: str, word_boundary: bool) -> Sequence[int]:
-    """Starts of the occurrences of `needle` in the joined `text`, both folded, that do not overlap each other."""
-    start = text.find(needle)
-    if start < 0:
-        return ()
-    # At an edge of the value that is no letter of a word, no word is cut whatever stands beyond it.
-    word_left, word_right = word_boundary and _is_word(needle[0]), word_boundary and _is_word(needle[-1])
-    starts = []
-    while start >= 0:
-        end = start + len(needle)
-        # No limits to check: the text ends with a separator, which is also what stands at -1, before its start.
-        if (word_left and _is_word(text[start - 1])) or (word_right and _is_word(text[end])):
-            start = text.find(needle, start + 1)
+    places: defaultdict[int, list[int]] = defaultdict(list)
+    for place, facet in enumerate(facets):
+        places[facet].append(place)
+    kept = [True] * len(ranges)
+    for facet in sorted(places, key=lambda facet: (-len(values[facet]), facet)):
+        own = places[facet]
+        free = [place for place in own if taken.find(1, *ranges[place]) < 0]
+        shared = [place for place in own if ranges[place] in claimed]
+        if not free and not shared:
+            num_nested += 1
         else:
-            starts.append(start)
-            start = text.find(needle, end)
-    return starts
+            lost = set(own).difference(free, shared)
+            num_overlaps += len(lost)
+            for place in lost:
+                kept[place] = False
+        num_shared += len(shared)
+        for place in free:
+            start, end = ranges[place]
+            taken[start:end] = b"\1" * (end - start)
+            claimed.add((start, end))
+    return kept, num_overlaps, num_shared, num_nested
 
 
-def fold(text: str, ignore_case: bool) -> str:
-    """`text` as it is compared: of the same length, its spaces all " ", and in lower case with `ignore_case`."""
-    if ignore_case:
-        # In a string the one has two lower cases, as it ends a word or not, and the other's is two characters long.
-        text = "İ".join(map(str.lower, text.replace("Σ", "σ").split("İ")))
-    for space in _ASCII_SPACES if text.isascii() else _SPACES:
-        text = text.replace(space, " ")  # far faster than one pass of a regular expression or `str.translate`
-    return text
+def _raw_ranges(
+    texts: JoinedTexts, needles: Sequence[str], found: Sequence[Sequence[int] | None], product_of: _Ints
+) -> tuple[_Ints, _Ints, _Ints]:
+    """The start and end in the joined raw fields of every place that was found, one behind the other, and its facet."""
+    lengths = np.fromiter(map(len, needles), np.int64, len(needles))
+    facet_of = np.repeat(np.arange(len(found)), [len(starts) if starts else 0 for starts in found])
+    starts = np.fromiter(chain.from_iterable(filter(None, found)), np.int64, len(facet_of))
+    ends = starts + lengths[facet_of]
+    if any(texts.views):
+        for place, product in enumerate(product_of[facet_of].tolist()):
+            view = texts.views[product]
+            if view is not None:
+                starts[place], ends[place] = view.raw(starts[place], ends[place])
+    return starts, ends, facet_of
 
 
-@lru_cache(maxsize=4096)
-def _is_word(char: str) -> bool:
-    if _CJK.match(char):
-        return False
-    return char.isalnum() or char == "_" or unicodedata.category(char).startswith("M")
-
-
-def _joined(columns: Sequence[pa.StringArray], num_rows: int, ignore_case: bool) -> tuple[list[str], _Ints]:
-    """The folded fields of each product in one text, a separator behind each, and their starts in it
-    [product, field]."""
-    folded = [[fold(text, ignore_case) for text in column.to_pylist()] for column in columns]
-    widths = np.array([list(map(len, texts)) for texts in folded], np.int64).reshape(len(columns), num_rows).T
-    field_starts = np.cumsum(widths + len(_SEPARATOR), axis=1) - widths - len(_SEPARATOR)
-    nothing = [""] * num_rows  # joined as the last, so that the last field too has its separator
-    return list(map(_SEPARATOR.join, zip(*folded, nothing, strict=True))), field_starts
+def _in_markup(
+    texts: JoinedTexts, needles: Sequence[str], found: Sequence[Sequence[int] | None], bounds: _Ints
+) -> _Flags:
+    """Of each facet, whether its value stands in tags of HTML alone."""
+    flags = np.zeros(len(found), np.bool_)
+    for product, view in enumerate(texts.views):
+        with_markup = "" if view is None else texts.with_markup(product)
+        if with_markup:
+            for facet in range(*bounds[product : product + 2].tolist()):
+                flags[facet] = found[facet] is None and needles[facet] != "" and needles[facet] in with_markup
+    return flags
 
 
 def _needles(values: pa.StringArray, ignore_case: bool) -> list[str]:
-    """The values as they are looked up. They are folded as one string, since most are too short to be worth a call."""
+    """The values as they are looked up. Where it can be they are folded as one string, since most are too short to be
+    worth a call."""
     texts = values.to_pylist()
-    folded = fold("".join(texts), ignore_case)
+    folded = one_for_one("".join(texts), ignore_case)
+    if folded is None:
+        return [fold_value(text, ignore_case) for text in texts]
     return [folded[begin:end].strip(" ") for begin, end in pairwise(accumulate(map(len, texts), initial=0))]
 
 
@@ -288,12 +284,6 @@ def _bounds(lists: pa.ListArray) -> _Ints:
     offsets = np.from_dlpack(lists.offsets)
     bounds: _Ints = (offsets - offsets[0]).astype(np.int64)
     return bounds
-
-
-def _flat(found: Sequence[Sequence[int]]) -> tuple[_Ints, _Ints]:
-    """The starts of all facets, one behind the other, and the facet of each."""
-    facet_of = np.repeat(np.arange(len(found)), np.fromiter(map(len, found), np.int64, len(found)))
-    return np.fromiter(chain.from_iterable(found), np.int64, len(facet_of)), facet_of
 
 
 def _annotated_ranges(
@@ -321,14 +311,14 @@ def _overlapping(product: _Ints, start: _Ints, end: _Ints) -> list[int]:
     return products
 
 
-def _spans(starts: _Ints, lengths: _Ints, field_starts: _Ints, names: Sequence[str]) -> pa.StructArray:
-    """Spans of their fields from starts in joined texts, whose fields start at `field_starts` [span, field]."""
+def _spans(starts: _Ints, ends: _Ints, field_starts: _Ints, names: Sequence[str]) -> pa.StructArray:
+    """Spans of their fields from ranges in joined texts, whose fields start at `field_starts` [span, field]."""
     number = (field_starts <= starts[:, None]).sum(axis=1) - 1
-    starts = starts - field_starts[np.arange(len(starts)), number]
+    shift = field_starts[np.arange(len(starts)), number]
     columns = [
         arrow.strings(names).take(arrow.ints(number)),
-        arrow.ints(starts),
-        arrow.ints(starts + lengths),
+        arrow.ints(starts - shift),
+        arrow.ints(ends - shift),
     ]
     return pa.StructArray.from_arrays(columns, fields=list(_SPAN))
 

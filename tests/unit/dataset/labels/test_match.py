@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
-import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facetmill.dataset.labels import match
-from facetmill.dataset.labels.match import MatchCounts, fold, match_batch, match_shards
+from facetmill.dataset.labels.match import MatchCounts, match_batch, match_shards
+from facetmill.encoders.folding import fold_value
+from facetmill.encoders.grounding import ground
 from facetmill.errors import DataError
 from facetmill.params import MatchParams
 from facetmill.records import FIELDS, PRODUCT_SCHEMA, Facet, Product, Span, from_batch, read_products, to_batch
@@ -55,72 +55,33 @@ def test_only_the_fields_named_in_the_order_named() -> None:
     assert not product.facets[0].explicit
 
 
-def test_a_value_does_not_overlap_itself() -> None:
-    assert starts("a b a b a", "a b a") == [0]
-
-
-def test_spaces_around_a_value_do_not_count_and_an_empty_value_stands_nowhere() -> None:
-    assert surfaces("dark red", " red ") == ["red"]
-    assert surfaces("dark red", "") == []
-    assert surfaces("dark red", " \u00a0") == []
-
-
 @pytest.mark.parametrize(("ignore_case", "expected"), [(True, [0, 4]), (False, [4])])
 def test_case(ignore_case: bool, expected: list[int]) -> None:
     assert starts("RED red", "red", replace(RULES, ignore_case=ignore_case)) == expected
 
 
-def test_offsets_refer_to_the_raw_text_behind_letters_that_grow_in_lower_case() -> None:
-    assert surfaces("İİ ΣΑΣ Red", "rEd") == ["Red"]
-    assert surfaces("ΟΔΟΣ", "οδοσ") == ["ΟΔΟΣ"]  # per character: not the final sigma of a whole word
-    assert surfaces("STRASSE Straße", "straße") == ["Straße"]
-
-
-def test_folding_a_string_is_folding_its_characters() -> None:
-    """Only the two characters handled apart differ; a new Unicode version may bring others."""
-    chars = [chr(code) for code in range(sys.maxunicode + 1)]
-    expected = [
-        " " if char.isspace() and char not in "\x1c\x1d\x1e\x1f" else lower if len(lower := char.lower()) == 1 else char
-        for char in chars
-    ]
-    assert [fold(char, True) for char in chars] == expected
-    blocks = range(0, len(chars), 4096)
-    assert all(fold("".join(chars[i : i + 4096]), True) == "".join(expected[i : i + 4096]) for i in blocks)
-
-
-@pytest.mark.parametrize("space", ["\u00a0", "\u2009", "\u3000", "\t", "\n"])
-def test_any_space_equals_any_other_one_for_one(space: str) -> None:
-    assert surfaces(f"a dark{space}red shirt", "dark red") == [f"dark{space}red"]
-    assert surfaces("a dark red shirt", f"dark{space}red") == ["dark red"]
-    assert surfaces(f"a dark{space} red shirt", "dark red") == []
-
-
-@pytest.mark.parametrize(
-    ("title", "value", "expected"),
-    [
-        ("reddish red infrared", "red", [8]),
-        ("red_wine red", "red", [9]),
-        ("red-wine", "red", [0]),
-        ("5GHz", "5", []),
-        ("size 5.", "5", [5]),
-        ("c++ and c", "c++", [0]),
-        ("100% cotton", "100%", [0]),
-        ("100%cotton", "100%", [0]),  # "%" is no word character, so no word is cut
-        ("cafe\u0301 cafe", "cafe", [6]),
-        ("红色连衣裙", "红色", [0]),
-        ("纯棉T恤", "T", [2]),
-        ("XXL码", "XXL", [0]),
-        ("빨간색 셔츠", "빨간", [0]),
-        ("ワンピース red", "ピース", [2]),
-        ("größe", "gr", []),
-    ],
-)
-def test_a_match_does_not_cut_a_word(title: str, value: str, expected: list[int]) -> None:
-    assert starts(title, value) == expected
-
-
 def test_inside_words_where_asked() -> None:
     assert starts("reddish red", "red", replace(RULES, word_boundary=False)) == [0, 8]
+
+
+def test_an_empty_value_stands_nowhere() -> None:
+    assert surfaces("dark red", " red ") == ["red"]
+    assert surfaces("dark red", "") == []
+    assert surfaces("dark red", " \u00a0") == []
+
+
+def test_places_are_those_of_the_raw_fields() -> None:
+    """In the field behind one whose folded form is longer or shorter, and of one batch with plain products."""
+    facets = (Facet("a", "café"), Facet("b", "red"), Facet("c", "dark blue"))
+    odd = Product("odd", "s", "ß ﬂ Cafe\u0301, <b>Red</b>", "İ \u00ad½ RED dark<br>blue", facets=facets)
+    plain = Product("plain", "s", "a dark blue", "red", facets=facets)
+    found = from_batch(match_batch(to_batch([plain, odd, plain]), RULES)[0])
+    assert [[p.surface(span) for f in p.facets for span in f.spans] for p in found] == [
+        ["red", "dark blue"],
+        ["Cafe\u0301", "Red", "RED", "dark<br>blue"],
+        ["red", "dark blue"],
+    ]
+    assert found[1].facets[1].spans == (Span("title", 14, 17), Span("text", 5, 8))
 
 
 def test_longest_value_claims_first_and_the_overlap_is_counted() -> None:
@@ -169,13 +130,14 @@ def test_annotated_spans_of_a_field_that_is_not_matched_stay() -> None:
 
 
 def test_modality_and_provenance() -> None:
-    product, counts = matched(
-        "red shirt",
+    facets = (
         Facet("colour", "red"),
         Facet("neck", "round"),
         Facet("kind", "shirt", modality="both"),
         Facet("sleeve", "long", modality="text"),
     )
+    batch, counts = match_batch(to_batch([Product("p", "s", "red shirt", images=("p.jpg",), facets=facets)]), RULES)
+    (product,) = from_batch(batch)
     assert [(f.modality, f.provenance) for f in product.facets] == [
         ("text", "matched"),
         ("image", "annotated"),
@@ -184,6 +146,22 @@ def test_modality_and_provenance() -> None:
     ]
     assert (counts.num_explicit, counts.num_implicit) == (2, 2)
     assert (counts.num_products_text, counts.num_products_image) == (0, 1)
+
+
+def test_a_product_without_pictures_shows_nothing_in_one() -> None:
+    product, counts = matched("red shirt", Facet("colour", "red"), Facet("neck", "round"))
+    assert [f.modality for f in product.facets] == ["text", None]
+    assert (counts.num_implicit, counts.num_without_picture, counts.num_products_image) == (1, 1, 0)
+
+
+def test_what_stands_inside_a_word_or_in_markup_is_counted_apart() -> None:
+    facets = (Facet("a", "Print"), Facet("b", "500 ml"), Facet("c", "red"), Facet("d", "round"))
+    described = Product("p", "s", "Printed 1,500 ml", '<p class="red">x</p>', images=("p.jpg",), facets=facets)
+    batch, counts = match_batch(to_batch([described]), RULES)
+    (product,) = from_batch(batch)
+    assert [(f.spans, f.modality) for f in product.facets] == [((), None), ((), None), ((), "image"), ((), "image")]
+    assert (counts.num_implicit, counts.num_inside_words, counts.num_in_markup) == (4, 2, 1)
+    assert (counts.num_without_picture, counts.num_products_image) == (0, 1)
 
 
 def test_a_product_without_facets_is_neither_text_nor_image() -> None:
@@ -203,8 +181,8 @@ def test_a_slice_of_a_batch_and_an_empty_one() -> None:
     assert (empty.num_rows, counts) == (0, MatchCounts())
 
 
-# Letters that change length or have two lower cases (ß ŉ İ Σ), scripts without spaces, marks, and all kinds of spaces.
-LETTERS = "aAbB é5_\u0301İΣσςßŉǅ红カ한😀 \u00a0\u3000\t\n-"
+# Letters that change length, a letter of two characters, scripts without spaces, and all kinds of spaces.
+LETTERS = "aAbB é5_\u0301İΣσςßﬂǅ红カ한😀 \u00a0\u3000\t\n-"
 words = st.text(alphabet=LETTERS, max_size=12)
 
 
@@ -240,7 +218,7 @@ ALL_RULES = st.builds(
 @settings(max_examples=500, deadline=None)
 @given(batch=st.lists(listings(), max_size=3), rules=ALL_RULES)
 def test_matching_is_what_the_rules_say(batch: list[Product], rules: MatchParams) -> None:
-    """Against the rules written down once more, a character at a time."""
+    """Against the rules written down once more: every pair of places compared."""
     found, counts = match_batch(to_batch(batch), rules)
     found.validate(full=True)
     expected = [by_the_rules(product, rules) for product in batch]
@@ -252,27 +230,16 @@ def test_matching_is_what_the_rules_say(batch: list[Product], rules: MatchParams
 
 
 def by_the_rules(product: Product, rules: MatchParams) -> tuple[list[tuple[Span, ...]], int, int, int]:
-    texts = {name: [same(char, rules) for char in product.field(name)] for name in rules.fields}
     claimed = {span for facet in product.facets for span in facet.spans if span.field in rules.fields}
     result = [facet.spans for facet in product.facets]
     num_overlaps = num_shared = num_nested = 0
-
-    def wanted(place: int) -> list[str]:
-        return list("".join(same(char, rules) for char in product.facets[place].value).strip(" "))
-
-    for place in sorted(range(len(result)), key=lambda place: -len(wanted(place))):
-        value = wanted(place)
-        if result[place] or not value:
+    how = {"ignore_case": rules.ignore_case, "word_boundary": rules.word_boundary}
+    for place in sorted(
+        range(len(result)), key=lambda place: -len(fold_value(product.facets[place].value, rules.ignore_case))
+    ):
+        if result[place]:
             continue
-        standing = []
-        for name, text in texts.items():
-            start = 0
-            while start <= len(text) - len(value):
-                end = start + len(value)
-                cut = rules.word_boundary and (cuts_a_word(text, start) or cuts_a_word(text, end))
-                if text[start:end] == value and not cut:
-                    standing.append(Span(name, start, end))
-                start = end if standing and standing[-1] == Span(name, start, end) else start + 1
+        standing = ground(product, product.facets[place].value, rules.fields, **how)
         shared = [span for span in standing if span in claimed]
         free = [
             s for s in standing if not any(s.field == c.field and s.start < c.end and c.start < s.end for c in claimed)
@@ -284,18 +251,6 @@ def by_the_rules(product: Product, rules: MatchParams) -> tuple[list[tuple[Span,
         claimed.update(free)
         result[place] = tuple(kept or standing)
     return result, num_overlaps, num_shared, num_nested
-
-
-def same(char: str, rules: MatchParams) -> str:
-    lower = char.lower()
-    return " " if char.isspace() else lower if rules.ignore_case and len(lower) == 1 else char
-
-
-def cuts_a_word(text: list[str], i: int) -> bool:
-    def word(char: str) -> bool:
-        return char not in "红カ한" and (char == "_" or unicodedata.category(char)[0] in "LNM")
-
-    return 0 < i < len(text) and word(text[i - 1]) and word(text[i])
 
 
 def write(folder: Path, num_shards: int, num_groups: int = 1) -> None:

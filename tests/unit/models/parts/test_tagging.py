@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Literal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,6 +99,55 @@ def test_a_value_is_whole_words_but_a_chinese_character_is_a_word() -> None:
     ]
     (twice,) = decode(product, tokens, [begin(COLOUR), begin(COLOUR), 0, 0, 0, 0], [1.0] * 6, ["Colour", "Brand"])
     assert twice.spans == (Span("title", 0, 8),)
+
+
+@pytest.mark.parametrize(
+    ("title", "value"),
+    [
+        ("un cafe\u0301 noir", "cafe\u0301"),
+        ("यह नीला है", "नीला"),
+        ("قميص أَحْمَرُ جديد", "أَحْمَرُ"),
+        ("เสื้อยืดสีแดงคอกลม", "แดง"),
+        ("น้ำ หอม", "น้ำ"),
+        ("ក្រហមអាវ", "ក្រហម"),
+        ("a ❤\ufe0f pillow", "❤\ufe0f"),
+        ("in 👩🏽\u200d💻 print", "👩🏽\u200d💻"),
+        ("Hemd Baum\u00adwolle", "Baum\u00adwolle"),
+        ("a 10.5 oz pack", "10.5 oz"),
+    ],
+)
+@pytest.mark.parametrize("unit", ["words", "characters"])
+def test_a_value_comes_back_whole_in_any_script(title: str, value: str, unit: Literal["words", "characters"]) -> None:
+    start = title.index(value)
+    gold = facet("Colour", (start, start + len(value)))
+    product = Product("p", "s", title)
+    (reading,) = read([product], VocabularyTokenizer.fit(unit, [title]))
+    tags, _ = tag_tokens(reading.tokens, [gold], NAMES)
+    (found,) = decode(product, reading.tokens, tags, [1.0] * len(tags), ["Colour", "Brand"])
+    if unit == "words" and title in ("เสื้อยืดสีแดงคอกลม", "ក្រហមអាវ"):  # more of them than the value is one token
+        assert value in found.value
+    else:
+        assert (found.value, found.spans) == (value, gold.spans)
+
+
+def test_no_tag_cuts_a_cluster_a_word_or_a_number() -> None:
+    def decoded(title: str, start: int, end: int) -> str:
+        (found,) = decode(Product("p", "s", title), title_tokens((start, end)), [begin(COLOUR)], [1.0], ["Colour"])
+        return found.value
+
+    assert decoded("cafe\u0301s", 1, 3) == "cafe\u0301s"
+    assert decoded("Baum\u00adwolle", 5, 10) == "Baum\u00adwolle"
+    assert decoded("นีล้ำ", 0, 1) == "นี"
+    assert decoded("12.5 oz", 3, 7) == "12.5 oz"
+    assert decoded("10x20 cm", 3, 8) == "20 cm"
+    assert decoded("a <b>red</b> hat", 4, 8) == "red"  # "b>re"
+
+
+def test_values_that_are_one_to_a_reader_are_one_facet() -> None:
+    product = Product("p", "s", "Café Cafe\u0301")
+    tags = [begin(COLOUR), begin(COLOUR)]
+    (found,) = decode(product, title_tokens((0, 4), (5, 10)), tags, [1.0, 1.0], ["Colour"])
+    assert (found.value, found.spans) == ("Café", (Span("title", 0, 4), Span("title", 5, 10)))
 
 
 @given(st.lists(st.sampled_from([0, 1, 2, 3, 4]), max_size=12))
