@@ -55,6 +55,15 @@ def fake_comparison(
         "examples": _examples(gold, first, second)[: num_examples // 2]
         + _examples(gold, first, second)[-(num_examples - num_examples // 2) :],
         "curves": {"first": _curves(0.93, 14), "second": _curves(0.88, 11)},
+        "left_out": {
+            "num_products": 14,
+            "first": {"title": 2},
+            "second": {"group": 9, "title": 4, "picture": 1},
+            "paired": {
+                name: asdict(paired_test(gold[:14], first[:14], second[:14], name, resamples=RESAMPLES))
+                for name in METRICS
+            },
+        },
         "dataset_diff": {
             "name": "demo",
             "rows": [

@@ -38,6 +38,7 @@ JAVE = JaveConfig(
 PROMOTION = PromotionParams(
     min_gain=0.0,
     significance=0.05,
+    min_unseen_products=10,
     bootstrap=200,
     protected=["attribute", "category", "image"],
     max_slice_loss=0.02,

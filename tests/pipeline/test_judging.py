@@ -22,9 +22,11 @@ from mlflow.types.schema import ColSpec, DataType, Schema
 
 from facetmill.compute.tensors import save_tensors
 from facetmill.dataset.labels.splitting import split_shards
+from facetmill.dataset.store.fingerprints import FINGERPRINTS, Fingerprints
 from facetmill.dataset.store.version import Dataset
 from facetmill.errors import PlatformError
 from facetmill.files import hash_file, hash_folder, read_json, write_json
+from facetmill.gates.pictures import LookCache
 from facetmill.judging.claims import GATES
 from facetmill.judging.judge import COMPARISON, Outcome, judge, judge_and_promote
 from facetmill.models import model_class
@@ -32,8 +34,8 @@ from facetmill.params import DictionaryConfig, SplitParams, load_params
 from facetmill.project import Project
 from facetmill.records import Facet, Product, Span, to_batch
 from facetmill.registry import versions
-from facetmill.serving import ask
 from facetmill.serving import package as packaging
+from facetmill.serving import query
 from facetmill.tracking.tags import DICTIONARY_RUN, PACKAGE_SHA256, SEED_RUNS
 from facetmill.training.checkpoint import save_model
 from facetmill.training.evaluate import evaluate
@@ -186,7 +188,9 @@ def test_every_gate_is_asked_and_the_comparison_is_kept(world: World, champion: 
     said = world.comparison(version, tmp_path)
     assert said["dataset"] == {"name": "things", "version": world.dataset.version}
     assert (said["second"]["ref"], said["second"]["version"]) == (f"facets/{champion}", champion)
-    assert said["num_products"] == 48
+    assert said["num_products"] == len(list(world.dataset.read("test")))
+    assert said["left_out"] == {"num_products": 0, "first": {}, "second": {}, "paired": {}}  # packages say nothing, so
+    # what they were trained on is read from their dataset
     assert said["paired"]["value_f1"]["low"] > 0
     assert {(each["kind"], each["name"]) for each in said["slices"]} >= {
         ("attribute", "Color"), ("attribute", "Material"), ("category", "Things"), ("image", "missing"),
@@ -195,6 +199,49 @@ def test_every_gate_is_asked_and_the_comparison_is_kept(world: World, champion: 
     assert [example["change"] > 0 for example in said["examples"]] == [True] * 12
     assert said["curves"]["first"]["validation/value_f1"][0][0] == 0
     assert 0 < said["first"]["latency"]["p50"] <= said["first"]["latency"]["p95"]
+
+
+def knows(monkeypatch: pytest.MonkeyPatch, ref: str, products: Sequence[Product]) -> None:
+    """Have the package of a version say that its model was trained on these."""
+    fetched = versions.fetch_package
+
+    def with_fingerprints(tracker: Any, model: versions.Resolved, target: Path) -> Path:
+        folder = fetched(tracker, model, target)
+        if model.ref == ref:
+            Fingerprints.of(products, LookCache(None)).write(packaging.weights_dir(folder) / FINGERPRINTS)
+        return folder
+
+    monkeypatch.setattr(versions, "fetch_package", with_fingerprints)
+
+
+def test_what_the_champion_was_trained_on_decides_nothing(
+    world: World, champion: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was trained on 20 test rows under other ids. The seeds are asked again: what their runs logged is of all."""
+    version = world.candidate(tmp_path / "m", world.save(tmp_path / "m", (*COLORS, "oak", "wool")), seeds=2)
+    test = list(world.dataset.read("test"))
+    own = versions.resolve(world.project.tracker, f"{versions.CANDIDATES}/{version}").trained_in
+    world.project.tracker.client.log_metric(own or "", "test/value_f1", 0.0)
+    knows(monkeypatch, f"{versions.LIVE}/{champion}", [replace(p, product_id="x", source="y") for p in test[:20]])
+    outcome = world.judge_and_promote(version, dry_run=True)
+    assert outcome.outcome == "dry_run", failed(outcome)
+    said = world.comparison(version, tmp_path)
+    assert said["num_products"] == len(test) - 20
+    assert said["left_out"]["num_products"] == 20
+    assert (said["left_out"]["first"], said["left_out"]["second"]) == ({}, {"title": 20})
+    reasons = {verdict["gate"]: verdict["reason"] for verdict in outcome.verdicts}
+    assert f"champion {champion} was trained on 20" in reasons["enough_unseen_products"]
+
+
+def test_too_few_new_products_are_a_verdict(
+    world: World, champion: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = world.candidate(tmp_path / "m", world.save(tmp_path / "m", (*COLORS, "oak", "steel")))
+    knows(monkeypatch, f"{versions.LIVE}/{champion}", list(world.dataset.read("test")))
+    found = failed(world.judge_and_promote(version))
+    assert "0 of " in found["enough_unseen_products"]
+    assert found["beats_champion"] == "beats_champion: could not be measured"
+    assert world.champion() == champion
 
 
 def test_a_candidate_without_its_seeds_is_not_promoted(world: World, champion: int, tmp_path: Path) -> None:
@@ -266,7 +313,7 @@ def test_a_poisoned_candidate_never_goes_live(
         write_json(folder / "model.json", described)
     elif poison == "sleeps":
         other_code(monkeypatch, tmp_path, "import time; time.sleep(3600)")
-        monkeypatch.setattr(ask, "SECONDS_PER_PRODUCT", 0.0)
+        monkeypatch.setattr(query, "SECONDS_PER_PRODUCT", 0.0)
         limits = replace(world.project.params.promotion, max_load_seconds=10.0)
         world = replace(world, project=Project(world.project.layout, replace(world.project.params, promotion=limits)))
     elif poison == "dies":

@@ -218,7 +218,8 @@ def compare(
         dataset = Dataset.open(workspace_dir(paths.root, project.params))
     comparison = compare_references(project, first, second, dataset).to_json()
     write_review(comparison, out)
-    show({"page": str(out.resolve()), "paired": comparison["paired"]} if not as_json else comparison, as_json)
+    brief = {"page": str(out.resolve()), **{name: comparison[name] for name in ("num_products", "left_out", "paired")}}
+    show(comparison if as_json else brief, as_json)
 
 
 @app.command()

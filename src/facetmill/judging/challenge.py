@@ -15,7 +15,7 @@ from facetmill.judging.comparison import Answered, Comparison, Curves, Latency
 from facetmill.metrics.awareness import Awareness, image_awareness, with_other_pictures
 from facetmill.models import MODELS, model_class
 from facetmill.project import Project
-from facetmill.records import Product
+from facetmill.records import Facet, Product
 from facetmill.registry import versions
 from facetmill.serving.package import weights_dir
 from facetmill.serving.query import NUM_TIMED, Answers, query, query_picture_maps
@@ -67,6 +67,11 @@ def answered(project: Project, served: Served, products: Sequence[Product], *, n
         curves=_curves(project.tracker, served.model.trained_in),
         awareness=_awareness(project, served, products, answers, needed),
     )
+
+
+def facets_of(project: Project, served: Served, products: Sequence[Product]) -> Sequence[Sequence[Facet]]:
+    """What a package answers about products, and no more. Raises `NoAnswer`."""
+    return _query(project, served, products, None, num_timed=0).facets
 
 
 def timed_again(

@@ -30,6 +30,9 @@ class Evidence:
     `no_answer` says why the candidate could not be asked; nothing else was measured then. `against_dictionary` and
     `against_champion` compare value_f1, the candidate first. `seed_scores` are test value_f1 of every run of the
     candidate's training, one a seed. `champion_version` is None, and so is what belongs to it, when nothing is live.
+
+    All but latency is measured on the `num_unseen` test products that neither was trained on. `candidate_trained_on`
+    and `champion_trained_on` count the test products that each was trained on, None where that is not known.
     """
 
     candidate_version: int | None
@@ -45,6 +48,9 @@ class Evidence:
     latency: Latency | None = None
     champion_latency: Latency | None = None
     seed_scores: tuple[float, ...] = ()
+    num_unseen: int | None = None
+    candidate_trained_on: int | None = None
+    champion_trained_on: int | None = None
 
 
 Gate: TypeAlias = Callable[[Evidence, PromotionParams], Verdict]
@@ -74,6 +80,25 @@ def signature_as_published(evidence: Evidence, params: PromotionParams) -> Verdi
     answer = "the published signature" if passed else "another signature, or none"
     reason = f"the package of candidate {evidence.candidate_version} has {answer}"
     return _verdict("signature_as_published", passed, answer, "the published signature", reason)
+
+
+def enough_unseen_products(evidence: Evidence, params: PromotionParams) -> Verdict:
+    """At least `promotion.min_unseen_products` test products are new to both models; the others decide nothing.
+
+    It must be known what the candidate was trained on. Where it is not of the champion, that is said and no more: what
+    a champion remembers can only keep a candidate out.
+    """
+    gate, required = "enough_unseen_products", f"at least {params.min_unseen_products} unseen test products"
+    if evidence.num_unseen is None or evidence.candidate_trained_on is None:
+        return _not_measured(gate, required)
+    known: dict[str, int | None] = {"the candidate": evidence.candidate_trained_on}
+    if evidence.champion_version is not None:
+        known[f"champion {evidence.champion_version}"] = evidence.champion_trained_on
+    said = [f"{name} was trained on {number}" for name, number in known.items() if number]
+    said += [f"what {name} was trained on is not known" for name, number in known.items() if number is None]
+    reason = f"{evidence.num_unseen} of {evidence.num_products} test products are new to {' and '.join(known)}"
+    passed = evidence.num_unseen >= params.min_unseen_products
+    return _verdict(gate, passed, evidence.num_unseen, required, "; ".join([reason, *said]))
 
 
 def beats_dictionary(evidence: Evidence, params: PromotionParams) -> Verdict:
@@ -163,6 +188,7 @@ GATES: tuple[Gate, ...] = (
     answers,
     data_gate_passed,
     signature_as_published,
+    enough_unseen_products,
     beats_dictionary,
     beats_champion,
     no_slice_worse,

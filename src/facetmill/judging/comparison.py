@@ -7,7 +7,7 @@ review page is written from it. `first` is always the challenger.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,11 @@ class Answered:
     curves: Curves = field(default_factory=dict)
     awareness: Awareness | None = None
     attributes: Sequence[Mapping[str, float] | None] | None = None
+
+    def at(self, places: Sequence[int]) -> Answered:
+        """What it answered for the products at some places."""
+        attributes = None if self.attributes is None else [self.attributes[place] for place in places]
+        return replace(self, facets=[self.facets[place] for place in places], attributes=attributes)
 
     @property
     def attributes_of_each(self) -> Sequence[Mapping[str, float] | None]:
@@ -113,10 +118,22 @@ class Example:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """Test products that a model was trained on, and that decide nothing. `first` and `second` count those that each
+    knew, by the sign that told them (`group`, `title`, `picture`); None where it is not known what it was trained on.
+    `paired` compares the models on all that are left out, by metric; empty where none is."""
+
+    num_products: int
+    first: Mapping[str, int] | None
+    second: Mapping[str, int] | None
+    paired: Mapping[Metric, PairedResult]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Two models on one frozen split. `metric` is the one to decide by: slices and examples go by it. `paired` is by
     metric; `examples` are the worst regressions, worst first, then the best improvements, best first; `dataset_diff`
-    says how the data they were trained on differ, if it does."""
+    says how the data they were trained on differ, if it does; nothing here is about what is `left_out`."""
 
     metric: Metric
     dataset: str
@@ -130,6 +147,7 @@ class Comparison:
     examples: tuple[Example, ...]
     curves: Mapping[str, Curves] = field(default_factory=dict)
     dataset_diff: Mapping[str, Any] | None = None
+    left_out: LeftOut | None = None
     verdicts: tuple[Verdict, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -142,6 +160,7 @@ class Comparison:
             "first": _side_json(self.first),
             "second": _side_json(self.second),
             "paired": {metric: asdict(result) for metric, result in self.paired.items()},
+            "left_out": None if self.left_out is None else asdict(self.left_out),
             "slices": [asdict(each) for each in self.slices],
             "verdicts": [asdict(verdict) | {"examples": list(verdict.examples)} for verdict in self.verdicts],
             "examples": [_example_json(example) for example in self.examples],
@@ -180,10 +199,6 @@ def compare(
             f"{second.ref}"
         )
     scorers = [_scored(products, model, seen) for model in (first, second)]
-    paired = {
-        each: paired_rows(scorers[0].rows(each), scorers[1].rows(each), resamples=resamples, seed=seed, level=level)
-        for each in METRICS
-    }
     return Comparison(
         metric=metric,
         dataset=dataset,
@@ -192,12 +207,35 @@ def compare(
         num_products=len(products),
         first=_side(first, scorers[0].result(bootstrap=resamples, seed=seed)),
         second=_side(second, scorers[1].result(bootstrap=resamples, seed=seed)),
-        paired=paired,
+        paired=_paired(scorers, resamples, seed, level),
         slices=_slices(products, first, second, metric, seen, resamples, seed, level),
         examples=_examples(products, first, second, metric),
         curves={"first": first.curves, "second": second.curves},
         dataset_diff=dataset_diff,
     )
+
+
+def compare_left_out(
+    products: Sequence[Product],
+    first: Answered,
+    second: Answered,
+    known: Sequence[Mapping[str, int] | None],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> LeftOut:
+    """Compare two models' answers for products that one of them was trained on; `known` counts those of each."""
+    scorers = [_scored(products, model, None) for model in (first, second)]
+    return LeftOut(len(products), known[0], known[1], _paired(scorers, resamples, seed, level) if products else {})
+
+
+def _paired(scorers: Sequence[Scorer], resamples: int, seed: int, level: float) -> dict[Metric, PairedResult]:
+    first, second = scorers
+    return {
+        each: paired_rows(first.rows(each), second.rows(each), resamples=resamples, seed=seed, level=level)
+        for each in METRICS
+    }
 
 
 def _scored(products: Sequence[Product], model: Answered, seen: Mapping[str, Collection[str]] | None) -> Scorer:

@@ -18,10 +18,12 @@ from mlflow.models import ModelSignature
 from facetmill.dataset.store.version import Dataset
 from facetmill.dataset.store.workspace import read_split
 from facetmill.errors import DataError, GateFailed, NoAnswer, PlatformError
-from facetmill.judging.challenge import answered, fetch, timed_again, with_gates
+from facetmill.judging.challenge import answered, facets_of, fetch, timed_again, with_gates
 from facetmill.judging.claims import Evidence
-from facetmill.judging.comparison import Answered, Comparison, compare
+from facetmill.judging.comparison import Answered, Comparison, compare, compare_left_out
+from facetmill.judging.unseen import Unseen, unseen
 from facetmill.metrics.resampling import LEVEL
+from facetmill.metrics.score import score
 from facetmill.params import PromotionParams
 from facetmill.project import Project
 from facetmill.records import Product
@@ -67,24 +69,35 @@ def measure(project: Project, candidate: versions.Resolved, champion: versions.R
             dataset_passed=_passed(dataset),
             num_products=len(products),
             signature_as_published=_signature(challenger.package) in PUBLISHED,
-            seed_scores=_seed_scores(project.tracker, candidate),
         )
         try:
             _require_plain(challenger.package)
             first = answered(project, challenger, products)
             words = fetch(project, dictionary, packages / "dictionary")
             baseline = answered(project, words, products, needed="the dictionary")
-            second = baseline
+            other, second = words, baseline
             if champion is not None:
-                live = fetch(project, champion, packages / "champion")
-                second = answered(project, live, products, needed=f"champion {champion.version}")
-                first, second = timed_again(project, (challenger, first), (live, second), products)
+                other = fetch(project, champion, packages / "champion")
+                second = answered(project, other, products, needed=f"champion {champion.version}")
+                first, second = timed_again(project, (challenger, first), (other, second), products)
         except NoAnswer as error:  # of the candidate: the others raise what no one here catches
             return Measured(replace(evidence, no_answer=challenger.without_path(error)), None)
+        split = unseen(project, products, (challenger, other))
+        evidence = replace(
+            evidence,
+            num_unseen=len(split.new),
+            candidate_trained_on=split.num_trained_on(0),
+            champion_trained_on=split.num_trained_on(1) if champion else None,
+            latency=first.latency,
+            champion_latency=second.latency if champion else None,
+        )
+        if not split.new:
+            return Measured(evidence, None)
         limits = project.params.promotion
-        with_dictionary = _compare(dataset, products, first, baseline, limits)
-        comparison = with_dictionary if champion is None else _compare(dataset, products, first, second, limits)
+        with_dictionary = _compare(dataset, products, split, first, baseline, limits)
+        comparison = with_dictionary if champion is None else _compare(dataset, products, split, first, second, limits)
         comparison = with_gates(challenger, comparison)
+        seed_scores = _seed_scores(project, candidate, products, split, first, packages / "seeds")
 
     comparison = replace(comparison, dataset_diff=_dataset_diff(project.tracker, candidate, champion or dictionary))
     evidence = replace(
@@ -92,23 +105,26 @@ def measure(project: Project, candidate: versions.Resolved, champion: versions.R
         against_dictionary=with_dictionary.paired["value_f1"],
         against_champion=comparison.paired["value_f1"] if champion else None,
         slices=comparison.slices if champion else (),
-        latency=first.latency,
-        champion_latency=second.latency if champion else None,
+        seed_scores=seed_scores,
     )
     return Measured(evidence, comparison)
 
 
 def compare_references(project: Project, first: str, second: str, dataset: Dataset) -> Comparison:
-    """Two models of the registry on the test split of a dataset; no gate is asked, nothing is kept.
+    """Two models of the registry on the test products of a dataset that are new to both; no gate is asked, nothing is
+    kept.
 
-    Raises `PlatformError` when either does not answer.
+    Raises `PlatformError` when either does not answer, and `DataError` when no product is new to both.
     """
     products = _test_products(dataset)
     with tempfile.TemporaryDirectory() as folder:
         resolved = [versions.resolve(project.tracker, ref) for ref in (first, second)]
         served = [fetch(project, model, Path(folder) / str(number)) for number, model in enumerate(resolved)]
         one, other = (answered(project, each, products, needed=each.model.ref) for each in served)
-        return with_gates(served[0], _compare(dataset, products, one, other, project.params.promotion))
+        split = unseen(project, products, served)
+        if not split.new:
+            raise DataError(f"{dataset.dir}: no test product is new to both {first} and {second}")
+        return with_gates(served[0], _compare(dataset, products, split, one, other, project.params.promotion))
 
 
 def _test_products(dataset: Dataset) -> list[Product]:
@@ -128,27 +144,59 @@ def _passed(dataset: Dataset) -> bool:
 
 
 def _compare(
-    dataset: Dataset, products: Sequence[Product], first: Answered, second: Answered, limits: PromotionParams
+    dataset: Dataset,
+    products: Sequence[Product],
+    split: Unseen,
+    first: Answered,
+    second: Answered,
+    limits: PromotionParams,
 ) -> Comparison:
-    return compare(
-        products,
-        first,
-        second,
+    """On the products that are new to both models, with the others apart."""
+    level = LEVEL if limits.significance is None else 1 - limits.significance
+    new, left_out = ([products[place] for place in places] for places in (split.new, split.left_out))
+    comparison = compare(
+        new,
+        first.at(split.new),
+        second.at(split.new),
         metric="value_f1",
         dataset=dataset.name,
         dataset_version=dataset.version,
         seen=seen_values(dataset.schema),
         resamples=limits.bootstrap,
-        level=LEVEL if limits.significance is None else 1 - limits.significance,
+        level=level,
     )
+    apart = compare_left_out(
+        left_out,
+        first.at(split.left_out),
+        second.at(split.left_out),
+        split.sides,
+        resamples=limits.bootstrap,
+        level=level,
+    )
+    return replace(comparison, left_out=apart)
 
 
-def _seed_scores(tracker: Tracker, candidate: versions.Resolved) -> tuple[float, ...]:
-    """Test value_f1 of each run of the candidate's training; empty where a run is gone or logged none."""
+def _seed_scores(
+    project: Project,
+    candidate: versions.Resolved,
+    products: Sequence[Product],
+    split: Unseen,
+    own: Answered,
+    folder: Path,
+) -> tuple[float, ...]:
+    """value_f1 on the new test products of each run of the candidate's training; empty where a run is gone or does not
+    answer. Where all products are new the run has logged it; else its model is asked."""
     run_ids = [run_id for run_id in candidate.tags.get(SEED_RUNS, "").split(",") if run_id]
     try:
-        return tuple(tracker.run_info(run_id).metrics[TEST_METRIC] for run_id in run_ids)
-    except (KeyError, PlatformError):
+        if not split.left_out:
+            return tuple(project.tracker.run_info(run_id).metrics[TEST_METRIC] for run_id in run_ids)
+        new = [products[place] for place in split.new]
+        facets = {candidate.trained_in: own.at(split.new).facets}
+        for run_id in set(run_ids) - facets.keys():
+            served = fetch(project, versions.resolve(project.tracker, run_id), folder / run_id)
+            facets[run_id] = facets_of(project, served, new)
+        return tuple(score(new, facets[run_id]).value_f1 for run_id in run_ids)
+    except (KeyError, NoAnswer, PlatformError):
         return ()
 
 

@@ -51,6 +51,7 @@ class SweepParams:
 class PromotionParams:
     min_gain: Share
     significance: Annotated[float, Field(gt=0, lt=1)] | None
+    min_unseen_products: Annotated[int, Field(ge=1)]
     bootstrap: Annotated[int, Field(ge=100)]  # with fewer no small p-value exists, and nothing could be shown
     protected: list[Literal["attribute", "category", "image", "place", "values"]]
     max_slice_loss: Share

@@ -53,6 +53,11 @@ class Layout:
         return self.state_dir / "features"
 
     @property
+    def looks_path(self) -> Path:
+        """How pictures look, by their digests; it may be removed at any time, and is made again."""
+        return self.state_dir / "looks.db"
+
+    @property
     def ledger_url(self) -> str:
         """SQLAlchemy URL of the promotion ledger."""
         return _shared_storage() or f"sqlite:///{self.state_dir / 'ledger.db'}"

@@ -15,6 +15,7 @@ from typing import Any
 from facetmill.files import write_text
 from facetmill.gates.verdict import shown
 from facetmill.report.examples import examples_html
+from facetmill.report.left_out import left_out_html
 from facetmill.report.marked_text import shortened
 from facetmill.report.numbers import (
     A_MINUS_B,
@@ -79,9 +80,11 @@ def review_page(comparison: Json, *, pictures_dir: Path = Path()) -> str:
     """
     a, b = _names(comparison)
     kind, headline, why = _decision(comparison, a, b)
+    titles = {name: title for name, (title, _) in METRICS.items()}
     sections = {
         "scores": ("Scores", _scores(comparison)),
         "gates": ("Gates", _gates(comparison["verdicts"])),
+        "left_out": ("Left out", left_out_html(comparison.get("left_out"), titles)),
         "slices": ("Where they differ", slices_html(comparison["slices"], METRICS[_metric(comparison)][0])),
         "pictures": ("Pictures", _pictures(comparison["first"]["awareness"], comparison["second"]["awareness"])),
         "data": ("Data", _data(comparison)),

@@ -14,9 +14,11 @@ from pathlib import Path
 
 from facetmill.compute.device import compute_settings
 from facetmill.compute.seeding import seed_everything
+from facetmill.dataset.store.fingerprints import FINGERPRINTS, Fingerprints
 from facetmill.dataset.store.version import Dataset
 from facetmill.dataset.store.workspace import DVC_FILES, read_split
 from facetmill.files import hash_json
+from facetmill.gates.pictures import LookCache
 from facetmill.models import model_class
 from facetmill.models.base import Model
 from facetmill.params import ModelConfig, Params, TrainingParams, model_config, to_mapping
@@ -141,6 +143,8 @@ def train_anew(
         with tempfile.TemporaryDirectory() as folder:
             saved = Path(folder) / "model"
             save_model(model, saved)
+            with LookCache(project.layout.looks_path) as looks:
+                Fingerprints.of_dataset(dataset, looks).write(saved / FINGERPRINTS)
             package(saved, run, project.tracker, tags=all_tags)
     shutil.rmtree(state_dir, ignore_errors=True)  # only an unfinished training needs it
     return TrainedRun(run.run_id, key, seed, result.value_f1, test.value_f1, new=True)

@@ -14,6 +14,7 @@ from facetmill.judging.claims import (
     beats_champion,
     beats_dictionary,
     decide,
+    enough_unseen_products,
     fast_enough,
     no_slice_worse,
     seeds_agree,
@@ -39,6 +40,9 @@ GOOD = Evidence(
     latency=Latency(0.010, 0.020, 3.0),
     champion_latency=Latency(0.010, 0.020, 3.0),
     seed_scores=(0.79, 0.81),
+    num_unseen=90,
+    candidate_trained_on=0,
+    champion_trained_on=10,
 )
 FIRST_EVER = replace(GOOD, champion_version=None, against_champion=None, slices=(), champion_latency=None)
 
@@ -79,6 +83,33 @@ def test_a_person_is_told_both_numbers_the_interval_and_p() -> None:
     verdict = beats_champion(GOOD, params(min_gain=0.01))
     assert verdict.reason.endswith("+0.050 [+0.020, +0.080], p 0.002, shown to be better by more than 0.01")
     assert verdict.required == "95 % interval of the gain above 0.01"
+
+
+@pytest.mark.parametrize(
+    ("num_unseen", "candidate", "champion", "passes", "said"),
+    [
+        (
+            90,
+            0,
+            10,
+            True,
+            "90 of 100 test products are new to the candidate and champion 3; champion 3 was trained on 10",
+        ),
+        (10, 1, 90, True, "; the candidate was trained on 1; champion 3 was trained on 90"),
+        (9, 0, 91, False, "9 of 100 test products are new"),
+        (0, 0, 100, False, "0 of 100 test products are new"),
+        (100, 0, None, True, "; what champion 3 was trained on is not known"),  # it can only gain by that
+        (100, None, 0, False, "could not be measured"),
+        (None, None, None, False, "could not be measured"),
+    ],
+)
+def test_enough_unseen_products(
+    num_unseen: int | None, candidate: int | None, champion: int | None, passes: bool, said: str
+) -> None:
+    changes = {"num_unseen": num_unseen, "candidate_trained_on": candidate, "champion_trained_on": champion}
+    verdict = enough_unseen_products(replace(GOOD, **changes), PROMOTION)  # type: ignore[arg-type]
+    assert verdict.blocks is not passes
+    assert said in verdict.reason
 
 
 def test_without_a_champion_the_dictionary_is_the_bar() -> None:
@@ -177,7 +208,7 @@ def test_a_good_candidate_is_accepted_and_the_decision_says_what_was_compared() 
     assert decision.accepted
     assert (decision.candidate_version, decision.champion_version) == (7, 3)
     assert decision.limits["min_gain"] == 0.0
-    assert len(decision.verdicts) == len(GATES) == 8
+    assert len(decision.verdicts) == len(GATES) == 9
 
 
 def test_a_candidate_that_does_not_answer_fails_everything_that_needs_an_answer() -> None:

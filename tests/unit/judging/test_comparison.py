@@ -70,7 +70,7 @@ def test_json_has_the_agreed_shape() -> None:
     said = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert said.keys() == {
         "metric", "dataset", "split", "num_products", "first", "second", "paired", "slices", "verdicts", "examples",
-        "curves", "dataset_diff",
+        "curves", "dataset_diff", "left_out",
     }  # fmt: skip
     assert said["dataset"] == {"name": "demo", "version": "d" * 64}
     assert said["first"].keys() == {"ref", "model", "version", "run_id", "scores", "latency", "awareness"}

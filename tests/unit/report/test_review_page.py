@@ -78,8 +78,8 @@ def answer(page: str) -> str:
 def test_every_part_is_there_and_headings_step_down_one_at_a_time(comparison: dict[str, Any]) -> None:
     page = Outline(review_page(comparison))
     assert [text for level, text in page.headings if level == 2] == [
-        "Promote A jave 4", "Scores", "Gates", "Where they differ", "Pictures", "Data", "Training", "Latency",
-        "Example products",
+        "Promote A jave 4", "Scores", "Gates", "Left out", "Where they differ", "Pictures", "Data", "Training",
+        "Latency", "Example products",
     ]  # fmt: skip
     levels = [level for level, _ in page.headings]
     assert levels[0] == 1
@@ -148,6 +148,7 @@ def test_a_comparison_made_before_there_was_a_choice_of_metrics_still_reads(comp
     """It has no pair F1, no name of a metric and no attributes: value F1 decided."""
     comparison.pop("metric", None)
     comparison["paired"].pop("pair_f1")
+    del comparison["left_out"]
     for side in ("first", "second"):
         for name in [name for name in comparison[side]["scores"] if "pair_f1" in name or "predicted" in name]:
             del comparison[side]["scores"][name]
@@ -156,6 +157,16 @@ def test_a_comparison_made_before_there_was_a_choice_of_metrics_still_reads(comp
     said = Outline(review_page(comparison)).text
     assert "Value F1 is " in said
     assert "Pair F1" not in said
+
+
+def test_what_a_model_was_trained_on_is_shown_apart(comparison: dict[str, Any]) -> None:
+    text = Outline(review_page(comparison)).text
+    assert "14 test products left out of all else on this page" in text
+    assert "Same product by its id09Same title24Same picture01" in text
+    comparison["left_out"] |= {"num_products": 0, "second": None, "paired": {}}
+    text = Outline(review_page(comparison)).text
+    assert "What B was trained on is not known." in text
+    assert "No test product is known to be one that a model was trained on." in text
 
 
 def test_a_slice_is_muted_unless_its_interval_leaves_out_zero(comparison: dict[str, Any]) -> None:
