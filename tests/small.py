@@ -6,12 +6,17 @@ import dataclasses
 
 from facetmill.params import (
     DemoParams,
+    DictionaryConfig,
     JaveConfig,
     LabellerParams,
     MJaveConfig,
     PromotionParams,
     SaliencyParams,
     TrainingParams,
+)
+
+DICTIONARY = DictionaryConfig(
+    min_reliability=0.3, match="longest", negatives="known", places="shared", values="one", ocr=False, distractors=[]
 )
 
 JAVE = JaveConfig(

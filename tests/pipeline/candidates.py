@@ -7,16 +7,16 @@ from pathlib import Path
 from facetmill.errors import PlatformError
 from facetmill.gates.verdict import Decision, Verdict
 from facetmill.models import model_class
-from facetmill.params import DictionaryConfig
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
 from facetmill.registry import promotion, versions
 from facetmill.registry.ledger import Entry
 from facetmill.serving.package import package
 from facetmill.training.checkpoint import save_model
+from tests import small
 
 from .conftest import Platform
 
-CONFIG = DictionaryConfig(min_reliability=0.3, match="longest")
+CONFIG = small.DICTIONARY
 SCHEMA = AttributeSchema((Attribute("colour", {"dark blue": 1, "red": 1}),))
 TRAIN = [
     Product("1", "t", "jacket, dark blue", facets=(Facet("colour", "dark blue", (Span("title", 8, 17),)),)),

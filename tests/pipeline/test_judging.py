@@ -30,7 +30,7 @@ from facetmill.gates.pictures import LookCache
 from facetmill.judging.claims import GATES
 from facetmill.judging.judge import COMPARISON, Outcome, judge, judge_and_promote
 from facetmill.models import model_class
-from facetmill.params import DictionaryConfig, SplitParams, load_params
+from facetmill.params import SplitParams, load_params
 from facetmill.project import Project
 from facetmill.records import Facet, Product, Span, to_batch
 from facetmill.registry import versions
@@ -39,6 +39,7 @@ from facetmill.serving import query
 from facetmill.tracking.tags import DICTIONARY_RUN, PACKAGE_SHA256, SEED_RUNS
 from facetmill.training.checkpoint import save_model
 from facetmill.training.evaluate import evaluate
+from tests import small
 from tests.small import PROMOTION
 
 from .conftest import Platform
@@ -47,7 +48,7 @@ pytestmark = pytest.mark.pipeline
 
 COLORS, MATERIALS = ("red", "blue", "green", "grey"), ("oak", "wool", "steel", "linen")
 VALUES = {"Color": COLORS, "Material": MATERIALS}
-CONFIG = DictionaryConfig(min_reliability=0.1, match="longest")
+CONFIG = replace(small.DICTIONARY, min_reliability=0.1)
 
 
 def listing(number: int, color: str, material: str) -> Product:

@@ -61,12 +61,12 @@ class Model(nn.Module, ABC):
     """Base of every entry of `MODELS`.
 
     `key` is the file, the `MODELS` entry, the params section, the run name and the test id. `space` is what a sweep may
-    vary of it. `answers` says how it answers, `reads` what it looks at of a product.
+    vary of it. `answers` says how it answers, `reads` what it looks at of a product, which a config may add to.
     """
 
     key: ClassVar[str]
     answers: ClassVar[Answers]
-    reads: ClassVar[frozenset[Reads]]
+    reads: frozenset[Reads]
     space: ClassVar[Space] = TRAINING_SPACE
     config: ModelConfig
     schema: AttributeSchema

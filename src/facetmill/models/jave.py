@@ -208,7 +208,7 @@ class JointTagger(Model):
     """
 
     answers: ClassVar[Answers] = "tags"
-    reads: ClassVar[frozenset[Reads]] = frozenset({"title", "text", "category"})
+    reads: frozenset[Reads] = frozenset({"title", "text", "category"})
     space: ClassVar[Space] = Space(
         suggest, ("attention_size", "dropout", "kl_weight"), ("batch_size", "learning_rate", "encoder_learning_rate")
     )

@@ -73,7 +73,7 @@ def suggest_m_jave(
 
 class MJave(JointTagger):
     key: ClassVar[str] = "m_jave"
-    reads: ClassVar[frozenset[Reads]] = JointTagger.reads | {"images"}
+    reads: frozenset[Reads] = JointTagger.reads | {"images"}
     space: ClassVar[Space] = replace(JointTagger.space, suggest=suggest_m_jave)
     config: MJaveConfig
 

@@ -8,5 +8,6 @@ from typing import Any
 #: By model, what a config field means to a model saved before there was one: an old champion must still load. A field
 #: added to a config gets its entry here.
 FIELDS_ADDED_LATER: Mapping[str, Mapping[str, Any]] = {
-    "jave": {"category_attributes": False, "kl_tags": "both", "kl_form": "printed", "tasks": "joint"}
+    "dictionary": {"negatives": "all", "places": "shared", "values": "one", "ocr": False, "distractors": []},
+    "jave": {"category_attributes": False, "kl_tags": "both", "kl_form": "printed", "tasks": "joint"},
 }

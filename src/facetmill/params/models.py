@@ -13,7 +13,12 @@ from facetmill.params.fields import STRICT, Count, Share
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class DictionaryConfig:
     min_reliability: Share
-    match: Literal["longest", "most_frequent"]
+    match: Literal["longest", "most_frequent", "rarest"]
+    negatives: Literal["known", "all"]
+    places: Literal["shared", "claimed"]
+    values: Literal["one", "all"]
+    ocr: bool
+    distractors: list[str]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from facetmill.models.dictionary import Dictionary
-from facetmill.params import DictionaryConfig
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
+from tests import small
 
 SCHEMA = AttributeSchema((Attribute("Brand", {}), Attribute("Colour", {}), Attribute("Model", {})))
 
@@ -21,7 +22,7 @@ def product(title: str, category: str | None = None, text: str = "", **values: s
 
 
 def fitted(*train: Product, min_reliability: float = 0.3, match: str = "longest") -> Dictionary:
-    config = DictionaryConfig(min_reliability=min_reliability, match=match)  # type: ignore[arg-type]
+    config = replace(small.DICTIONARY, min_reliability=min_reliability, match=match, negatives="all")  # type: ignore[arg-type]
     return Dictionary.fit_vocabulary(config, SCHEMA, train)
 
 
@@ -113,7 +114,7 @@ def test_entries_saved_as_words_and_signs_are_still_read(tmp_path: Path) -> None
     entry = {"category": "", "attribute": "Colour", "count": 1, "reliability": 1.0}
     rows = [{"words": words, **entry} for words in (["navy", "blue"], ["100", "%", "5ghz"], ["men", "'", "s"])]
     (tmp_path / "entries.json").write_text(json.dumps(rows))
-    old = Dictionary.load_assets(DictionaryConfig(min_reliability=0.3, match="longest"), SCHEMA, tmp_path)
+    old = Dictionary.load_assets(small.DICTIONARY, SCHEMA, tmp_path)
     for title in ("Navy  Blue", "100% 5GHz", "100 % 5GHz", "MEN'S"):
         assert found(old, product(title)) == {"Colour": title}
     for title in ("navyblue", "100% 5 GHz"):
@@ -133,7 +134,7 @@ def test_it_scores_as_published_baselines_do_on_oa_mine(shared_data: Path) -> No
     schema = AttributeSchema(tuple(Attribute(n, {}) for n in sorted({f.attribute for p in products for f in p.facets})))
     test = products[::5]
     train = [p for number, p in enumerate(products) if number % 5]
-    model = Dictionary.fit_vocabulary(DictionaryConfig(min_reliability=0.3, match="longest"), schema, train)
+    model = Dictionary.fit_vocabulary(small.DICTIONARY, schema, train)
     right = answered = asked = 0
     for gold, facets in zip(test, model.predict(model.collate(test)), strict=True):
         wanted = {f.attribute: f.value for f in gold.facets}

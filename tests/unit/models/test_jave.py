@@ -26,7 +26,7 @@ from facetmill.models.parts.joint import (
     tagged_attributes,
     value_loss,
 )
-from facetmill.params import DictionaryConfig, JaveConfig
+from facetmill.params import JaveConfig
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
 from facetmill.training.fit import fit
 from tests import small
@@ -444,7 +444,7 @@ def test_it_learns_from_context_what_a_dictionary_cannot() -> None:
     training = small.TRAINING
     seed_everything(0)
     jave = fit(Jave.fit_vocabulary(settings, SCHEMA, train), train, validation, training)
-    words = DictionaryConfig(min_reliability=0.3, match="longest")
+    words = small.DICTIONARY
     dictionary = fit(Dictionary.fit_vocabulary(words, SCHEMA, train), train, validation, training)
     assert dictionary.value_f1 < 0.1
     assert jave.value_f1 > 0.9

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,6 @@ from facetmill.errors import ParamsError, PlatformError
 from facetmill.files import read_json
 from facetmill.models.dictionary import Dictionary
 from facetmill.models.jave import Jave
-from facetmill.params import DictionaryConfig
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
 from facetmill.training import fit as fitting
 from facetmill.training import state
@@ -241,7 +241,7 @@ def test_a_loss_that_is_not_finite_is_told_with_its_place() -> None:
 
 
 def test_a_model_with_nothing_to_learn_is_only_validated() -> None:
-    model = Dictionary.fit_vocabulary(DictionaryConfig(min_reliability=0.3, match="longest"), SCHEMA, TRAIN)
+    model = Dictionary.fit_vocabulary(small.DICTIONARY, SCHEMA, TRAIN)
     result = fit(model, TRAIN, VALIDATION, TRAINING)
     assert (result.epochs, result.best_epoch, result.value_f1) == ((), 0, 1.0)
 
@@ -257,7 +257,7 @@ def test_batches_hold_every_product_once_and_like_lengths_together() -> None:
 
 
 def test_predictions_come_in_the_order_of_the_products() -> None:
-    model = Dictionary.fit_vocabulary(DictionaryConfig(min_reliability=0.0, match="longest"), SCHEMA, TRAIN)
+    model = Dictionary.fit_vocabulary(replace(small.DICTIONARY, min_reliability=0.0), SCHEMA, TRAIN)
     asked = products(77, seed=5)
     found = list(predict(model, iter(asked), 2))
     assert [[f.value for f in facets] for facets in found] == [[p.facets[0].value] for p in asked]
@@ -271,7 +271,7 @@ def test_prediction_streams() -> None:
             taken.append(product)
             yield product
 
-    model = Dictionary.fit_vocabulary(DictionaryConfig(min_reliability=0.0, match="longest"), SCHEMA, TRAIN)
+    model = Dictionary.fit_vocabulary(replace(small.DICTIONARY, min_reliability=0.0), SCHEMA, TRAIN)
     next(predict(model, stream(), 2))  # type: ignore[arg-type]
     assert len(taken) == 32
 
