@@ -18,45 +18,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from dataclasses import replace
 from typing import Any
-from unicodedata import category
 
+from facetmill.encoders.edges import is_letter, is_word, is_word_before, may_end, may_start
 from facetmill.encoders.folding import fold, fold_value
 from facetmill.encoders.scripts import UNSPACED
 from facetmill.encoders.view import View
-from facetmill.records import FIELDS, Field, Product, Span
+from facetmill.records import FIELDS, Facet, Field, Product, Span
 
 Range = tuple[int, int]
 
-_UNSPACED = re.compile(f"[{UNSPACED}]")
-_FIRST_MARK = "\u0300"
-_DIGITS = frozenset("0123456789")
 _ASCII_TOKEN = re.compile(r" ?([0-9]+|[a-zA-Z_]+|[^ ])")
 _TOKEN = re.compile(rf" ?([0-9]+|(?:(?![{UNSPACED}])[^\W0-9])+|[^ ])")
-_IN_NUMBERS = frozenset("0123456789.,'/ -")
-_NUMBER = re.compile(
-    r"""
-      (?<![\d.,/])\d+[ -]\d{1,2}/\d{1,2}(?![\d/])                       # 1 1/2  1-1/2
-    | (?<![\d/])\d{1,2}/\d{1,2}(?![\d/])                                # 1/2
-    | (?<![\d])(?<!\d[.,])                                              # 1,500  1,500.25  1.500,25  1'500  1,00,000
-        (?: \d{1,3}(?:,\d{3})+(?:\.\d+)? | \d{1,3}(?:\.\d{3})+(?:,\d+)? | \d{1,3}(?:'\d{3})+(?:\.\d+)?
-          | \d{1,2}(?:,\d{2})+,\d{3} | \d+,\d+ )
-        (?![.,]?\d)
-    | (?<![\d])(?<!\d\.)\d+(?:\.\d+)+                                   # 12.5  1.2.3
-    | (?<![\w.])\.\d+                                                   # .5
-    """,
-    re.VERBOSE | re.ASCII,
-)
 _LONGEST_WORD = 40  # so that a text without spaces costs no more
-_LONGEST_NUMBER = 40  # characters to either side by which it is decided whether a place is inside a number
-
-# Thai and Lao write some vowels before the consonant they belong to, and others behind it; a Burmese consonant under
-# an asat ends the syllable before it.
-_BEFORE_ITS_CONSONANT = frozenset("เแโใไເແໂໃໄ")
-_BEHIND_ITS_CONSONANT = frozenset("ะาๅํະາໍ")
-_ENDS_ITS_SYLLABLE = re.compile("[\u1000-\u102a\u103f]\u1037?\u103a")
-
 _END = "\n"  # behind a folded text, and by index -1 before it too: no fold holds one
 
 
@@ -75,6 +50,20 @@ def ground(
         view = fold(product.field(field), ignore_case)
         found += [Span(field, *place) for place in places(view, wanted, word_boundary) or ()]
     return tuple(found)
+
+
+def with_places(product: Product, facets: Iterable[Facet]) -> list[Facet]:
+    """The facets, those without a place with every one that their value has: what a model that chooses or writes values
+    answers becomes comparable with what a tagger does. One that stands nowhere stays as it is."""
+    views = {field: fold(product.field(field)) for field in FIELDS}
+    placed = []
+    for facet in facets:
+        if not facet.spans:
+            wanted = fold_value(facet.value)
+            spans = [Span(field, *place) for field, view in views.items() for place in places(view, wanted) or ()]
+            facet = replace(facet, spans=tuple(spans), modality="text") if spans else facet
+        placed.append(facet)
+    return placed
 
 
 def places(view: View, wanted: str, word_boundary: bool = True) -> list[Range] | None:
@@ -112,81 +101,19 @@ def find_all(text: str, wanted: str, word_boundary: bool, view: View | None = No
     if start < 0:
         return None
     # Most values begin and end with a letter, for which the whole rule comes down to whether a word goes on beyond it.
-    from_letter, to_letter = word_boundary and _is_letter(wanted[0]), word_boundary and _is_letter(wanted[-1])
+    from_letter, to_letter = word_boundary and is_letter(wanted[0]), word_boundary and is_letter(wanted[-1])
     starts = []
     while start >= 0:
         end = start + len(wanted)
-        if from_letter:
-            char = text[start - 1]
-            cut = _is_word(char) if char < _FIRST_MARK else _is_word_before(text, start)
-        else:
-            cut = word_boundary and not may_start(text, start)
+        cut = is_word_before(text, start) if from_letter else word_boundary and not may_start(text, start)
         if not cut:
-            cut = _is_word(text[end]) if to_letter else word_boundary and not may_end(text, end)
+            cut = is_word(text[end]) if to_letter else word_boundary and not may_end(text, end)
         if cut or (view is not None and (view.cuts_unit(start) or view.cuts_unit(end))):
             start = text.find(wanted, start + 1)
         else:
             starts.append(start)
             start = text.find(wanted, end)
     return starts
-
-
-def may_start(text: str, at: int) -> bool:
-    """Whether a value may start at `text[at]` without cutting a word or a number. `text` ends with a line break."""
-    left, right = text[at - 1], text[at]
-    if _is_word(right) and _is_word_before(text, at):
-        return left in "xX" and right in _DIGITS and text[at - 2] in _DIGITS
-    return not _is_joined(text, at, left, right)
-
-
-def may_end(text: str, at: int) -> bool:
-    """Whether a value may end before `text[at]`, likewise."""
-    left, right = text[at - 1], text[at]
-    if _is_word(right) and _is_word_before(text, at):
-        return left in _DIGITS and right in "xX" and text[at + 1] in _DIGITS
-    return not _is_joined(text, at, left, right)
-
-
-@lru_cache(maxsize=4096)
-def _is_word(char: str) -> bool:
-    if category(char).startswith("M"):
-        return True
-    return (char.isalnum() or char == "_") and not _UNSPACED.match(char)
-
-
-def _is_word_before(text: str, at: int) -> bool:
-    """Whether a word may end before `text[at]`; a mark is what the character under it is."""
-    char = text[at - 1]
-    while char >= _FIRST_MARK and category(char).startswith("M") and at > 1:
-        at -= 1
-        char = text[at - 1]
-    return _is_word(char)
-
-
-@lru_cache(maxsize=4096)
-def _is_letter(char: str) -> bool:
-    return _is_word(char) and char.isalpha()
-
-
-def _is_joined(text: str, at: int, left: str, right: str) -> bool:
-    """Whether two characters that are not both of one word belong together: in a number, or in a syllable."""
-    if right in _DIGITS or left in _DIGITS:
-        return left in _IN_NUMBERS and right in _IN_NUMBERS and _is_in_number(text, at)
-    if not (_UNSPACED.match(left) and _UNSPACED.match(right)):
-        return False
-    in_syllable = left in _BEFORE_ITS_CONSONANT or right in _BEHIND_ITS_CONSONANT
-    return in_syllable or _ENDS_ITS_SYLLABLE.match(text, at) is not None
-
-
-def _is_in_number(text: str, at: int) -> bool:
-    sign = text[at] if text[at - 1] in _DIGITS else text[at - 1]
-    if sign in " -":
-        if "/" not in text[at : at + 5]:
-            return False
-    elif sign == text[at] and text[at + 1] not in _DIGITS:  # a full stop, or a comma before a space
-        return False
-    found = _NUMBER.finditer(text, max(0, at - _LONGEST_NUMBER), at + _LONGEST_NUMBER)
-    return any(number.start() < at < number.end() for number in found)
 
 
 class Scanner:

@@ -14,130 +14,24 @@ from html.entities import html5
 
 from facetmill.encoders.view import View, ViewWriter
 
-_IN_LINE = frozenset(
-    [
-        "a",
-        "abbr",
-        "acronym",
-        "b",
-        "bdi",
-        "bdo",
-        "big",
-        "cite",
-        "code",
-        "data",
-        "del",
-        "dfn",
-        "em",
-        "font",
-        "i",
-        "ins",
-        "kbd",
-        "mark",
-        "q",
-        "s",
-        "samp",
-        "small",
-        "span",
-        "strike",
-        "strong",
-        "sub",
-        "sup",
-        "time",
-        "tt",
-        "u",
-        "var",
-        "wbr",
-    ]
+_IN_LINE = (
+    "a|abbr|acronym|b|bdi|bdo|big|cite|code|data|del|dfn|em|font|i|ins|kbd|mark|q|s|samp|small|span|strike|strong|sub"
+    "|sup|time|tt|u|var|wbr"
 )
-_OTHERS = [
-    "address",
-    "area",
-    "article",
-    "aside",
-    "audio",
-    "base",
-    "blockquote",
-    "body",
-    "br",
-    "button",
-    "canvas",
-    "caption",
-    "center",
-    "col",
-    "colgroup",
-    "dd",
-    "details",
-    "dir",
-    "div",
-    "dl",
-    "dt",
-    "embed",
-    "fieldset",
-    "figcaption",
-    "figure",
-    "footer",
-    "form",
-    "frame",
-    "frameset",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "head",
-    "header",
-    "hr",
-    "html",
-    "iframe",
-    "img",
-    "input",
-    "label",
-    "legend",
-    "li",
-    "link",
-    "main",
-    "map",
-    "meta",
-    "nav",
-    "noscript",
-    "object",
-    "ol",
-    "optgroup",
-    "option",
-    "p",
-    "param",
-    "picture",
-    "pre",
-    "section",
-    "select",
-    "source",
-    "summary",
-    "svg",
-    "table",
-    "tbody",
-    "td",
-    "template",
-    "textarea",
-    "tfoot",
-    "th",
-    "thead",
-    "title",
-    "tr",
-    "track",
-    "ul",
-    "video",
-]
-
-_NAME = rf"(?:{'|'.join(sorted([*_IN_LINE, *_OTHERS, 'script', 'style'], key=len, reverse=True))})"
+_OTHERS = (
+    "address|area|article|aside|audio|base|blockquote|body|br|button|canvas|caption|center|col|colgroup|dd|details|dir"
+    "|div|dl|dt|embed|fieldset|figcaption|figure|footer|form|frame|frameset|h1|h2|h3|h4|h5|h6|head|header|hr|html"
+    "|iframe|img|input|label|legend|li|link|main|map|meta|nav|noscript|object|ol|optgroup|option|p|param|picture|pre"
+    "|script|section|select|source|style|summary|svg|table|tbody|td|template|textarea|tfoot|th|thead|title|tr|track|ul"
+    "|video"
+)
 _MARKUP = re.compile(
     rf"""
       <!--.*?-->
-    | <(script|style)\b[^>]*>.*?</\1\s*>
+    | <(?P<unread>script|style)\b[^>]*>.*?</(?P=unread)\s*>
     | <!doctype\b[^>]*>
-    | </?(?P<name>{_NAME})(?:[\s/](?:[^<>"']|"[^"]*"|'[^']*')*+)?>
-    | <{_NAME}\s[^<>]*=[^<>]*\Z
+    | </?(?:(?P<in_line>{_IN_LINE})|{_OTHERS})(?=[\s/>])(?:[^<>"']|"[^"]*"|'[^']*')*+>
+    | <(?:{_IN_LINE}|{_OTHERS})\s[^<>]*=[^<>]*\Z
     | &(?P<reference>\#[0-9]{{1,7}}|\#x[0-9a-f]{{1,6}}|[a-z][a-z0-9]{{1,31}});
     """,
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
@@ -151,14 +45,14 @@ def seen(text: str) -> View | None:
     writer = ViewWriter()
     at = 0
     for match in _MARKUP.finditer(text):
-        reference, name = match["reference"], match["name"]
+        reference = match["reference"]
         if reference and not reference.startswith("#") and f"{reference};" not in html5:
             continue
         start, end = match.span()
         writer.copy(text[at:start], at)
         if reference:
             writer.unit(unescape(match.group()), start, end)
-        elif name is None or name.lower() not in _IN_LINE:
+        elif not match["in_line"]:
             writer.unit(" ", start, end)
         at = end
     if at == 0:

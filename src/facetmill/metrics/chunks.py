@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from facetmill.encoders.folding import fold_value
 from facetmill.records import Facet
 
 #: (attribute, field, start, end) of a chunk, or (attribute, folded value) of an implicit facet.
 Unit = tuple[str, str, int, int] | tuple[str, str]
-
-
-def fold(value: str) -> str:
-    """A value without case and with single spaces, as implicit values are compared."""
-    return " ".join(value.lower().split())
 
 
 def units(facets: Iterable[Facet]) -> dict[Unit, Facet]:
@@ -26,5 +22,5 @@ def units(facets: Iterable[Facet]) -> dict[Unit, Facet]:
             for span in facet.spans:
                 found.setdefault((facet.attribute, span.field, span.start, span.end), facet)
         else:
-            found.setdefault((facet.attribute, fold(facet.value)), facet)
+            found.setdefault((facet.attribute, fold_value(facet.value)), facet)
     return found

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from facetmill.encoders.folding import fold_value
 from facetmill.metrics.attributes import tally_attributes
-from facetmill.metrics.chunks import fold
 from facetmill.metrics.counted import METRICS, Counted, Metric, counted
 from facetmill.metrics.pair_accuracy import tally_pairs
 from facetmill.metrics.resampling import Rows, interval
@@ -146,12 +146,14 @@ class _Tallies:
 class Scorer:
     """Scores products one at a time; of each it keeps a few small numbers, so a catalogue need not fit in memory.
 
-    `seen` maps an attribute to its values in training (compared without case); it splits recall into values seen and
+    `seen` maps an attribute to its values in training (compared folded); it splits recall into values seen and
     not seen there.
     """
 
     def __init__(self, seen: Mapping[str, Collection[str]] | None = None) -> None:
-        self._seen = None if seen is None else {name: frozenset(map(fold, values)) for name, values in seen.items()}
+        self._seen = (
+            None if seen is None else {name: frozenset(map(fold_value, values)) for name, values in seen.items()}
+        )
         self._products = 0
         self._rows = array("I")
         self._groups: dict[int, int] = {}  # hash of the group's id -> its row in `rows`
@@ -188,7 +190,7 @@ class Scorer:
     def _kinds_of(self, facet: Facet) -> list[str]:
         kinds = ["explicit" if facet.explicit else "implicit"]
         if self._seen is not None:
-            kinds.append("seen" if fold(facet.value) in self._seen.get(facet.attribute, ()) else "unseen")
+            kinds.append("seen" if fold_value(facet.value) in self._seen.get(facet.attribute, ()) else "unseen")
         return kinds
 
     def _kind(self, kind: str) -> Tally:

@@ -20,7 +20,7 @@ from typing import Literal, get_args
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
-from facetmill.metrics.chunks import fold
+from facetmill.encoders.folding import fold_value
 from facetmill.metrics.counted import Counted, Item, Metric, counted
 from facetmill.metrics.resampling import Rows
 from facetmill.metrics.score import NO_CATEGORY
@@ -64,10 +64,10 @@ def count_slices(
 ) -> SliceCounts:
     """Count every slice that has gold items of a metric, in the order of `SLICE_KINDS` and by name.
 
-    `seen` maps an attribute to its values in training (compared without case); without it there are no `values`
+    `seen` maps an attribute to its values in training (compared folded); without it there are no `values`
     slices. Raises `ValueError` if the lengths differ.
     """
-    folded = None if seen is None else {name: frozenset(map(fold, values)) for name, values in seen.items()}
+    folded = None if seen is None else {name: frozenset(map(fold_value, values)) for name, values in seen.items()}
     by_slice: dict[_Slice, dict[int, _Pair]] = {}
     members: Counter[_Slice] = Counter()
     groups: dict[str, int] = {}
@@ -101,7 +101,7 @@ def _count(
         yield ("place", name), (first.placed(explicit).tally, second.placed(explicit).tally)
     if seen is not None:
         true = first.gold  # of the second too
-        known = {item for item, facet in true.items() if fold(facet.value) in seen.get(facet.attribute, ())}
+        known = {item for item, facet in true.items() if fold_value(facet.value) in seen.get(facet.attribute, ())}
         for name, gold in (("seen", known), ("unseen", true.keys() - known)):
             yield ("values", name), (_recall(gold, first), _recall(gold, second))
 

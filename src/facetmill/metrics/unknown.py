@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
-from facetmill.metrics.chunks import fold
+from facetmill.encoders.folding import fold_value
 from facetmill.metrics.tally import Tally
 from facetmill.records import Facet, Product
 
@@ -38,4 +38,4 @@ def tally_answer(product: Product, predicted: Iterable[Facet], attribute: str, *
 
 def words(value: str) -> tuple[str, ...]:
     """The words of a value without case and punctuation, in their order: how answers are compared."""
-    return tuple("".join(" " if unicodedata.category(char)[0] == "P" else char for char in fold(value)).split())
+    return tuple("".join(" " if unicodedata.category(char)[0] == "P" else char for char in fold_value(value)).split())

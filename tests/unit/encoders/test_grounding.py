@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from facetmill.encoders.folding import fold, fold_value
-from facetmill.encoders.grounding import Scanner, ground, places
-from facetmill.records import Product, Span
+from facetmill.encoders.grounding import Scanner, ground, places, with_places
+from facetmill.records import Facet, Product, Span
 
 
 def grounded(text: str, value: str, **rules: bool) -> list[str]:
@@ -156,6 +156,18 @@ def test_scripts_without_spaces(text: str, value: str, stands: bool) -> None:
 )
 def test_numbers(text: str, value: str, stands: bool) -> None:
     assert bool(grounded(text, value)) is stands
+
+
+def test_answers_without_a_place_are_given_theirs() -> None:
+    product = Product("p", "s", "Cafe\u0301 noir", "café")
+    tagged = Facet("b", "noir", (Span("title", 6, 10),), "text", "predicted", 0.5)
+    written = Facet("a", "Café", provenance="predicted", confidence=0.9)
+    nowhere = Facet("c", "noi", provenance="predicted")
+    assert with_places(product, [tagged, written, nowhere]) == [
+        tagged,
+        Facet("a", "Café", (Span("title", 0, 5), Span("text", 0, 4)), "text", "predicted", 0.9),
+        nowhere,
+    ]
 
 
 def test_what_stands_inside_a_word_is_told_from_what_does_not_stand_at_all() -> None:

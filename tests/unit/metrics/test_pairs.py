@@ -19,6 +19,7 @@ GOLD = Product("p", "test", "red oak chair", facets=(Facet("Color", "red", HERE)
     [
         ([Facet("Color", "red", HERE), Facet("Material", "oak")], 1.0),
         ([Facet("Color", "Red"), Facet("Material", " OAK ")], 1.0),  # no place, other case, spaces
+        ([Facet("Color", "ｒｅｄ"), Facet("Material", "o\u00adak")], 1.0),  # other code points
         ([Facet("Color", "red", (Span("title", 4, 7),))], 2 / 3),  # another place: value F1 would have it wrong
         ([Facet("Color", "red"), Facet("Color", "RED", HERE)], 2 / 3),  # said twice, counted once
         ([Facet("Material", "red")], 0.0),  # the value of another attribute

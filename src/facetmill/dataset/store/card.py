@@ -36,7 +36,7 @@ def card(dataset: Dataset, source: Source) -> str:
         f"# Dataset {cell(dataset.name)}",
         f"Version `{dataset.version}`. Source: {source.summary}. Licence: {source.licence}.",
         "## What is in it",
-        _table(("split", "products", "groups", "facets", "in the text", "only in the picture"), _splits(dataset)),
+        _table(("split", "products", "groups", "facets", "in the text", "not in the text"), _splits(dataset)),
         "Where facets come from: "
         + (", ".join(f"{n:,} {name}" for name, n in sorted(provenances.items())) or "none")
         + ".",

@@ -38,7 +38,7 @@ def _facets(dataset_dir: Path) -> _Rows:
     splits = read_json(dataset_dir / "manifest.json")["splits"]
     for split in SPLITS:
         yield {"where": f"{split}, in the text", "facets": int(splits[split]["num_explicit"])}
-        yield {"where": f"{split}, only in the picture", "facets": int(splits[split]["num_implicit"])}
+        yield {"where": f"{split}, not in the text", "facets": int(splits[split]["num_implicit"])}
 
 
 def _attributes(dataset_dir: Path) -> _Rows:
