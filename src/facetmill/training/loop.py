@@ -88,6 +88,8 @@ def train_network(
 
     Raises `Diverged` when a loss or its gradient is not finite, naming epoch and step.
     """
+    if len({phase.name for phase in phases}) < len(phases):
+        raise ValueError(f"two phases have the same name: {', '.join(phase.name for phase in phases)}")
     training = _Training(network, settings, processes, batching, validate, state)
     restored = None if state is None else state.read()
     num_restored = 0 if restored is None else len(restored.epochs)

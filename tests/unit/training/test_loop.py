@@ -212,6 +212,13 @@ def test_a_phase_keeps_its_best_epoch_or_its_last_and_the_next_begins_there() ->
     assert same(weights(network), seen[4])
 
 
+def test_two_phases_of_one_name_are_refused() -> None:
+    network = built()
+    first, second = network.phases()
+    with pytest.raises(ValueError, match="same name: values, values"):
+        trained(network, phases=[first, dataclasses.replace(second, name="values")])
+
+
 def test_patience_counts_within_a_phase() -> None:
     scores = iter([0.5, 0.2, 0.1, 0.1, 0.1])
     network = built()

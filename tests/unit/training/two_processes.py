@@ -28,6 +28,7 @@ def trained(state_dir: Path | None = None) -> tuple[Jave, FitResult]:
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
+    trained()  # a study trains one model after the other
     model, result = trained(folder / "state")
     write_json(folder / f"{os.environ['RANK']}.json", [dataclasses.asdict(epoch) for epoch in result.epochs])
     save_tensors(model.state_dict(), folder / f"{os.environ['RANK']}.safetensors")
