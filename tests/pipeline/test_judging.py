@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -122,6 +123,7 @@ def world(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> World
     pairs = list(cross(COLORS, MATERIALS)) * 6
     listings = [listing(number, *pair) for number, pair in enumerate(pairs)]
     pq.write_table(pa.Table.from_batches([to_batch(listings)]), workspace / "matched" / "part-00000.parquet")
+    shutil.copy(platform.layout.root / "params.yaml", workspace)
     split_shards(workspace / "matched", workspace / "dataset", SplitParams(seed=0, validation=0.1, test=0.5, workers=1))
     version = Dataset.open(workspace).version
     write_json(workspace / "checked" / "verdict.json", {"passed": True, "dataset_version": version})
@@ -255,7 +257,7 @@ MODEL_FILE = packaging.MODEL_FILE.read_text()
 
 def other_code(monkeypatch: pytest.MonkeyPatch, folder: Path, line: str) -> None:
     """Package a model file in which `predict` begins with a line of an attacker, or of a fool."""
-    start = "        products = [to_product(row)"
+    start = "        products = self._products("
     assert start in MODEL_FILE
     path = folder / "model_file.py"
     path.write_text(MODEL_FILE.replace(start, f"        if len(model_input) > 2: {line}\n{start}"))

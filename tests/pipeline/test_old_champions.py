@@ -15,7 +15,8 @@ from mlflow.types.schema import Array, ColSpec, DataType, Object, Property, Sche
 
 from facetmill.files import hash_folder
 from facetmill.registry import promotion, versions
-from facetmill.serving.package import PUBLISHED, requirements
+from facetmill.serving.package import requirements
+from facetmill.serving.signature import PUBLISHED
 from facetmill.serving.smoke import smoke_test
 from facetmill.tracking.tags import PACKAGE_SHA256
 from facetmill.training.checkpoint import load_model, save_model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from facetmill.serving.request import to_products
+from facetmill.serving.signature import SIGNATURE
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +61,14 @@ def test_every_params_key_of_the_readme_exists(root: Path) -> None:
         r"`(dataset|training|sweep|split|match|ocr|regions|distant|visual_tokens)\.([a-z_]+)`", readme
     ):
         assert key in params[section], f"{section}.{key}"
+
+
+def test_the_request_of_the_readme_is_one(root: Path) -> None:
+    section = (root / "README.md").read_text().split("## A served model")[1].split("\n## ")[0]
+    [request] = re.findall(r"```json\n(.*?)```", section, re.S)
+    first, second = to_products(json.loads(request)["dataframe_records"])
+    assert [word.text for word in first.ocr] == ["SENCHA", "100g"]
+    assert (len(first.regions), second.images) == (1, ("/shop/a2.jpg",))
+    told = {name for row in re.findall(r"^\| (`.*?) \|", section, re.M) for name in re.findall(r"`(\w+)`", row)}
+    assert told == set(SIGNATURE.inputs.input_names())
+    assert all(f"`{name}`" in section for name in SIGNATURE.outputs.input_names())

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from facetmill.errors import NoAnswer, PlatformError
+from facetmill.errors import DataError, NoAnswer, PlatformError
 from facetmill.judging.comparison import Answered, Comparison, Curves, Latency
 from facetmill.metrics.awareness import Awareness, image_awareness, with_other_pictures
 from facetmill.models import MODELS, model_class
+from facetmill.perception.reader import Reader, load_reader
 from facetmill.project import Project
 from facetmill.records import Facet, Product
 from facetmill.registry import versions
@@ -40,6 +41,14 @@ class Served:
     def key(self) -> str:
         return self.model.tags[MODEL]
 
+    @property
+    def reader(self) -> Reader | None:
+        """How it reads pictures. Raises `NoAnswer` for a package that does not say it as `save_model` does."""
+        try:
+            return load_reader(weights_dir(self.package))
+        except DataError as error:
+            raise NoAnswer(str(error)) from error
+
     def without_path(self, error: NoAnswer) -> str:
         """The message by the version's name: where its copy lay for a moment tells nobody anything."""
         return str(error).replace(str(self.package), self.model.ref)
@@ -50,12 +59,21 @@ def fetch(project: Project, model: versions.Resolved, folder: Path) -> Served:
     return Served(model, versions.fetch_package(project.tracker, model, folder))
 
 
-def answered(project: Project, served: Served, products: Sequence[Product], *, needed: str | None = None) -> Answered:
+def answered(
+    project: Project,
+    served: Served,
+    products: Sequence[Product],
+    *,
+    timed: Sequence[Product] | None = None,
+    needed: str | None = None,
+) -> Answered:
     """What a package answers about products, and whether it looks at their pictures.
 
-    Raises `NoAnswer`; for one that is `needed`, a `PlatformError` that says what to do.
+    The products have the words and boxes that the model would see in service; the time is taken of requests for the
+    `timed` ones (by default the first of them), for which it looks for itself where they have none. Raises `NoAnswer`;
+    for one that is `needed`, a `PlatformError` that says what to do.
     """
-    answers = _query(project, served, products, needed)
+    answers = _query(project, served, products, needed, products[:NUM_TIMED] if timed is None else timed)
     return Answered(
         ref=served.model.ref,
         model=served.key,
@@ -70,15 +88,16 @@ def answered(project: Project, served: Served, products: Sequence[Product], *, n
 
 
 def facets_of(project: Project, served: Served, products: Sequence[Product]) -> Sequence[Sequence[Facet]]:
-    """What a package answers about products, and no more. Raises `NoAnswer`."""
-    return _query(project, served, products, None, num_timed=0).facets
+    """What a package answers about products that have the words and boxes it would see, and no more. Raises
+    `NoAnswer`."""
+    return _query(project, served, products, None, timed=()).facets
 
 
 def timed_again(
     project: Project,
     candidate: tuple[Served, Answered],
     champion: tuple[Served, Answered],
-    products: Sequence[Product],
+    timed: Sequence[Product],
 ) -> tuple[Answered, Answered]:
     """Both answers, with new latencies where the candidate seems too slow for the champion.
 
@@ -87,12 +106,12 @@ def timed_again(
     can make a model slower, never faster.
     """
     (served_1, first), (served_2, second) = candidate, champion
-    ratio, timed = project.params.promotion.max_latency_ratio, products[:NUM_TIMED]
+    ratio = project.params.promotion.max_latency_ratio
     for _ in range(_TIMING_ROUNDS):
         if ratio is None or first.latency.p95 <= ratio * second.latency.p95:
             break
-        second = _faster(second, _query(project, served_2, timed, needed=second.ref))
-        first = _faster(first, _query(project, served_1, timed, needed=None))
+        second = _faster(second, _query(project, served_2, (), second.ref, timed))
+        first = _faster(first, _query(project, served_1, (), None, timed))
     return first, second
 
 
@@ -113,12 +132,17 @@ def with_gates(served: Served, comparison: Comparison) -> Comparison:
 
 
 def _query(
-    project: Project, served: Served, products: Sequence[Product], needed: str | None, num_timed: int = NUM_TIMED
+    project: Project, served: Served, products: Sequence[Product], needed: str | None, timed: Sequence[Product]
 ) -> Answers:
     seconds = project.params.promotion.max_load_seconds
     try:
         return query(
-            str(served.package), products, tracking_uri=project.tracker.uri, load_seconds=seconds, num_timed=num_timed
+            str(served.package),
+            products,
+            tracking_uri=project.tracker.uri,
+            load_seconds=seconds,
+            looked=True,
+            timed=timed,
         )
     except NoAnswer as error:
         if needed is None:
@@ -140,7 +164,7 @@ def _awareness(
     if not _looks_at_pictures(served) or len({product.group_id for product in sample}) < 2:
         return None
     asked = [product for others in with_other_pictures(sample) for product in others]
-    exchanged = _query(project, served, asked, needed, num_timed=0).facets
+    exchanged = _query(project, served, asked, needed, timed=()).facets
     incongruent = [exchanged[start : start + len(sample)] for start in range(0, len(exchanged), len(sample))]
     return image_awareness(sample, [answers.facets[number] for number in chosen], incongruent)
 

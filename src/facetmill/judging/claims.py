@@ -75,7 +75,7 @@ def data_gate_passed(evidence: Evidence, params: PromotionParams) -> Verdict:
 
 
 def signature_as_published(evidence: Evidence, params: PromotionParams) -> Verdict:
-    """What goes in and what comes out is exactly what every client of the live model relies on."""
+    """What goes in and what comes out is all that clients of the live model rely on."""
     passed = evidence.signature_as_published
     answer = "the published signature" if passed else "another signature, or none"
     reason = f"the package of candidate {evidence.candidate_version} has {answer}"

@@ -15,10 +15,11 @@ from typing import Any
 import yaml
 from mlflow.models import ModelSignature
 
+from facetmill.dataset.store.readers import as_read_by, as_sent
 from facetmill.dataset.store.version import Dataset
 from facetmill.dataset.store.workspace import read_split
 from facetmill.errors import DataError, GateFailed, NoAnswer, PlatformError
-from facetmill.judging.challenge import answered, facets_of, fetch, timed_again, with_gates
+from facetmill.judging.challenge import Served, answered, facets_of, fetch, timed_again, with_gates
 from facetmill.judging.claims import Evidence
 from facetmill.judging.comparison import Answered, Comparison, compare, compare_left_out
 from facetmill.judging.unseen import Unseen, unseen
@@ -29,7 +30,9 @@ from facetmill.project import Project
 from facetmill.records import Product
 from facetmill.registry import versions
 from facetmill.registry.lineage import bring_back
-from facetmill.serving.package import PACKAGE_FILES, PUBLISHED, refuse_pickles
+from facetmill.serving.package import PACKAGE_FILES, refuse_pickles
+from facetmill.serving.query import NUM_TIMED
+from facetmill.serving.signature import serves_clients_of
 from facetmill.tracking.tags import DATASET, DATASET_VERSION, DICTIONARY_RUN, MODEL, SEED_RUNS
 from facetmill.tracking.tracker import Tracker
 from facetmill.training.evaluate import seen_values
@@ -68,18 +71,21 @@ def measure(project: Project, candidate: versions.Resolved, champion: versions.R
             dataset_version=dataset.version,
             dataset_passed=_passed(dataset),
             num_products=len(products),
-            signature_as_published=_signature(challenger.package) in PUBLISHED,
+            signature_as_published=serves_clients_of(_signature(challenger.package), None),
         )
         try:
             _require_plain(challenger.package)
-            first = answered(project, challenger, products)
+            first = asked_about(project, dataset, challenger, products)
             words = fetch(project, dictionary, packages / "dictionary")
-            baseline = answered(project, words, products, needed="the dictionary")
+            baseline = asked_about(project, dataset, words, products, needed="the dictionary")
             other, second = words, baseline
             if champion is not None:
                 other = fetch(project, champion, packages / "champion")
-                second = answered(project, other, products, needed=f"champion {champion.version}")
-                first, second = timed_again(project, (challenger, first), (other, second), products)
+                serves = serves_clients_of(_signature(challenger.package), _signature(other.package))
+                evidence = replace(evidence, signature_as_published=serves)
+                second = asked_about(project, dataset, other, products, needed=f"champion {champion.version}")
+                timed = as_sent(dataset, products[:NUM_TIMED])
+                first, second = timed_again(project, (challenger, first), (other, second), timed)
         except NoAnswer as error:  # of the candidate: the others raise what no one here catches
             return Measured(replace(evidence, no_answer=challenger.without_path(error)), None)
         split = unseen(project, products, (challenger, other))
@@ -97,7 +103,7 @@ def measure(project: Project, candidate: versions.Resolved, champion: versions.R
         with_dictionary = _compare(dataset, products, split, first, baseline, limits)
         comparison = with_dictionary if champion is None else _compare(dataset, products, split, first, second, limits)
         comparison = with_gates(challenger, comparison)
-        seed_scores = _seed_scores(project, candidate, products, split, first, packages / "seeds")
+        seed_scores = _seed_scores(project, dataset, candidate, products, split, first, packages / "seeds")
 
     comparison = replace(comparison, dataset_diff=_dataset_diff(project.tracker, candidate, champion or dictionary))
     evidence = replace(
@@ -120,7 +126,7 @@ def compare_references(project: Project, first: str, second: str, dataset: Datas
     with tempfile.TemporaryDirectory() as folder:
         resolved = [versions.resolve(project.tracker, ref) for ref in (first, second)]
         served = [fetch(project, model, Path(folder) / str(number)) for number, model in enumerate(resolved)]
-        one, other = (answered(project, each, products, needed=each.model.ref) for each in served)
+        one, other = (asked_about(project, dataset, each, products, needed=each.model.ref) for each in served)
         split = unseen(project, products, served)
         if not split.new:
             raise DataError(f"{dataset.dir}: no test product is new to both {first} and {second}")
@@ -133,6 +139,20 @@ def _test_products(dataset: Dataset) -> list[Product]:
     if not products:
         raise DataError(f"{dataset.dir}: the test split has no product, so no model can be judged on it")
     return products
+
+
+def asked_about(
+    project: Project, dataset: Dataset, served: Served, products: Sequence[Product], *, needed: str | None = None
+) -> Answered:
+    """What a package answers about products of a dataset, with the words and boxes that it would see in service. They
+    are read beforehand; the time of a request is that of one which has only what the source gave."""
+    read = _as_read_by(project, dataset, served, products)
+    return answered(project, served, read, timed=as_sent(dataset, products[:NUM_TIMED]), needed=needed)
+
+
+def _as_read_by(project: Project, dataset: Dataset, served: Served, products: Sequence[Product]) -> list[Product]:
+    workers, cache_dir = project.params.dataset.workers, project.layout.state_dir
+    return list(as_read_by(served.reader, dataset, products, cache_dir, workers))
 
 
 def _passed(dataset: Dataset) -> bool:
@@ -178,6 +198,7 @@ def _compare(
 
 def _seed_scores(
     project: Project,
+    dataset: Dataset,
     candidate: versions.Resolved,
     products: Sequence[Product],
     split: Unseen,
@@ -194,7 +215,7 @@ def _seed_scores(
         facets = {candidate.trained_in: own.at(split.new).facets}
         for run_id in set(run_ids) - facets.keys():
             served = fetch(project, versions.resolve(project.tracker, run_id), folder / run_id)
-            facets[run_id] = facets_of(project, served, new)
+            facets[run_id] = facets_of(project, served, _as_read_by(project, dataset, served, new))
         return tuple(score(new, facets[run_id]).value_f1 for run_id in run_ids)
     except (KeyError, NoAnswer, PlatformError):
         return ()

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy import stats
@@ -100,16 +100,18 @@ def image_awareness(
 def with_other_pictures(
     products: Sequence[Product], *, permutations: int = NUM_PERMUTATIONS, seed: int = 0
 ) -> list[list[Product]]:
-    """K copies of some products in which each that has pictures has those of a product of another group.
+    """K copies of some products in which each that has pictures has those of a product of another group, and with them
+    the words and boxes that are on them.
 
     Each is a derangement of the groups with pictures, drawn evenly; a group gives the pictures of its first product
     that has any. Products without pictures are left as they are. Raises `ValueError` where fewer than two groups have
     pictures.
     """
-    pictures: dict[str, tuple[str, ...]] = {}
+    pictures: dict[str, dict[str, Any]] = {}
     for product in products:
         if product.images:
-            pictures.setdefault(product.group_id, product.images)
+            seen = {"images": product.images, "ocr": product.ocr, "regions": product.regions}
+            pictures.setdefault(product.group_id, seen)
     groups = list(pictures)
     if len(groups) < 2:
         raise ValueError(f"{len(groups)} groups of products with pictures; exchanging them needs two")
@@ -117,7 +119,7 @@ def with_other_pictures(
     changed = []
     for _ in range(permutations):
         givers = dict(zip(groups, _derangement(len(groups), generator), strict=True))
-        changed.append([replace(p, images=pictures[groups[givers[p.group_id]]]) if p.images else p for p in products])
+        changed.append([replace(p, **pictures[groups[givers[p.group_id]]]) if p.images else p for p in products])
     return changed
 
 

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,9 @@ from facetmill.errors import ParamsError
 from facetmill.models.space import TRAINING_SPACE, Space
 from facetmill.params import ModelConfig, TrainingParams
 from facetmill.records import AttributeSchema, Facet, Product, Span
+
+if TYPE_CHECKING:
+    from facetmill.perception.reader import Reader
 
 
 class Batch(Protocol):
@@ -62,6 +65,7 @@ class Model(nn.Module, ABC):
 
     `key` is the file, the `MODELS` entry, the params section, the run name and the test id. `space` is what a sweep may
     vary of it. `answers` says how it answers, `reads` what it looks at of a product, which a config may add to.
+    `reader` reads pictures as those of its training data were read; None where it needs nothing of them.
     """
 
     key: ClassVar[str]
@@ -70,6 +74,7 @@ class Model(nn.Module, ABC):
     space: ClassVar[Space] = TRAINING_SPACE
     config: ModelConfig
     schema: AttributeSchema
+    reader: Reader | None = None
 
     @classmethod
     @abstractmethod

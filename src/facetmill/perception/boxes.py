@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from struct import pack, unpack
 
 from facetmill.records import Box
 
@@ -28,6 +29,12 @@ def best_apart(candidates: Iterable[Candidate], *, min_score: float, max_overlap
         if all(overlap(candidate.box, better) <= max_overlap for better in kept):
             kept.append(candidate.box)
     return kept
+
+
+def as_recorded(box: Box) -> Box:
+    """A box as a dataset keeps it, in single precision: a model is asked about exactly what it has learned from."""
+    left, top, right, bottom = (unpack("f", pack("f", edge))[0] for edge in astuple(box))
+    return Box(left, top, right, bottom)
 
 
 def overlap(a: Box, b: Box) -> float:

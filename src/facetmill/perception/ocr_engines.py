@@ -25,9 +25,19 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from facetmill.encoders.pictures import Fault, decode_unstretched
 from facetmill.errors import PlatformError
 from facetmill.files import hash_file
 from facetmill.records import Box, OcrToken
+
+#: Small print is read better in a picture of twice the size; more adds nothing that was not there.
+MAX_ENLARGEMENT = 2.0
+
+#: By engine, the Python packages whose versions decide what it reads.
+LIBRARIES: Mapping[str, tuple[str, ...]] = {
+    "rapidocr": ("rapidocr", "onnxruntime", "opencv-python-headless"),
+    "tesseract": (),
+}
 
 _DIGITS = 5  # of a share of the picture and of a confidence: finer than a pixel, and the same when read back from text
 
@@ -77,7 +87,7 @@ class RapidOcr:
 
     @property
     def identity(self) -> str:
-        libraries = [f"{name} {version(name)}" for name in ("rapidocr", "onnxruntime", "opencv-python-headless")]
+        libraries = [f"{name} {version(name)}" for name in LIBRARIES[self.name]]
         return " ".join([*libraries, *(hash_file(path)[:16] for path in self._models.values())])
 
     def read(self, pixels: NDArray[np.uint8]) -> list[ReadWord]:
@@ -158,6 +168,18 @@ class Tesseract:
 
 
 ENGINES: Mapping[str, Callable[[], Engine]] = {"rapidocr": RapidOcr, "tesseract": Tesseract}
+
+
+def read_picture(engine: Engine, data: bytes, longest_side: int) -> list[ReadWord] | Fault:
+    """The words of the picture whose bytes these are, read with its longer side `longest_side` pixels, but enlarged at
+    most twice; `Fault.BROKEN` where it has no pixels."""
+    pixels = decode_unstretched(data, longest_side, max_enlargement=MAX_ENLARGEMENT)
+    return pixels if isinstance(pixels, Fault) else engine.read(pixels)
+
+
+def sure_words(words: Iterable[ReadWord], min_confidence: float) -> list[OcrToken]:
+    """The words that the engine is sure enough of (0..1)."""
+    return [word.token for word in words if word.confidence >= min_confidence]
 
 
 def _split_line(text: str, corners: NDArray[Any], confidence: float, size: tuple[int, int]) -> list[ReadWord]:

@@ -25,6 +25,7 @@ from facetmill.encoders.cache import encoder_identity
 from facetmill.encoders.text import without_bars
 from facetmill.encoders.vision import published_scale
 from facetmill.errors import ParamsError
+from facetmill.files import write_json
 from facetmill.perception.boxes import Candidate
 from facetmill.records import Box
 
@@ -73,6 +74,13 @@ class Detector:
     def state_dict(self) -> dict[str, Any]:
         weights: dict[str, Any] = self._network.state_dict()
         return weights
+
+    def save(self, folder: Path) -> None:
+        """Write it as it can be loaded again, whatever becomes of its source."""
+        with without_bars():
+            self._network.save_pretrained(folder)
+        mean, std = (scale_C11.flatten().tolist() for scale_C11 in (self._mean_C11, self._std_C11))
+        write_json(folder / "preprocessor_config.json", {"image_mean": mean, "image_std": std})
 
     @torch.inference_mode()
     def find(self, pixels_HWC: NDArray[np.uint8]) -> list[Candidate]:

@@ -4,20 +4,26 @@
     proposals   what stands out from a plain ground (`region_proposals.py`); no weights are needed
     otherwise   a hub name or local folder of an object detector (`region_detector.py`)
 
-A finder knows nothing of files, and what it finds depends on the pixels and its identity alone.
+Those that name no network are `WITHOUT_WEIGHTS`. A finder knows nothing of files, and what it finds depends on the
+pixels and its identity alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import isqrt
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facetmill.encoders.pictures import Fault, decode_unstretched
 from facetmill.imports import unhindered_imports
-from facetmill.perception.boxes import Candidate
+from facetmill.params import RegionsParams
+from facetmill.perception.boxes import Candidate, best_apart
 from facetmill.records import Box
+
+WITHOUT_WEIGHTS = ("grid", "proposals")
 
 
 class Finder(Protocol):
@@ -63,3 +69,17 @@ def finder_of(kind: str, at_most: int) -> Finder:
             with unhindered_imports():
                 from facetmill.perception.region_detector import Detector
             return Detector(kind)
+
+
+def look_at_picture(finder: Finder, data: bytes, longest_side: int) -> list[Candidate] | Fault:
+    """What a finder finds on the picture whose bytes these are, looked at with its longer side at most `longest_side`
+    pixels; `Fault.BROKEN` where it has no pixels."""
+    pixels_HWC = decode_unstretched(data, longest_side)
+    return pixels_HWC if isinstance(pixels_HWC, Fault) else finder.find(pixels_HWC)
+
+
+def best_boxes(candidates: Iterable[Candidate], params: RegionsParams) -> list[Box]:
+    """The boxes that are kept as a picture's regions, best first."""
+    return best_apart(
+        candidates, min_score=params.min_confidence, max_overlap=params.max_overlap, at_most=params.at_most
+    )

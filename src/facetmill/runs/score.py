@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import tee
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from facetmill.compute.device import compute_settings
+from facetmill.dataset.store.readers import as_read_by
 from facetmill.dataset.store.reading import reading_data
 from facetmill.dataset.store.version import Dataset
 from facetmill.dataset.store.workspace import workspace_dir
@@ -37,7 +38,7 @@ def open_model(project: Project, ref: str) -> Iterator[Model]:
 
 def evaluate_reference(project: Project, ref: str, split: str | None) -> dict[str, Any]:
     """Scores of a model on the project's data: all of it, or one frozen split of the dataset built from it."""
-    with open_model(project, ref) as model, _reading(project, split) as (products, dropped):
+    with open_model(project, ref) as model, _reading(project, split, model) as (products, dropped):
         started = time.perf_counter()
         scores = evaluate(model, products, bootstrap=project.params.promotion.bootstrap)
         seconds = time.perf_counter() - started
@@ -49,7 +50,7 @@ def extract_to_file(project: Project, ref: str, out: Path) -> dict[str, Any]:
     num_products = num_facets = 0
     with (
         open_model(project, ref) as model,
-        _reading(project, None) as (products, dropped),
+        _reading(project, None, model) as (products, dropped),
         replace_file(out) as temporary,
         temporary.open("wb") as lines,
     ):
@@ -63,12 +64,15 @@ def extract_to_file(project: Project, ref: str, out: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _reading(project: Project, split: str | None) -> Iterator[tuple[Iterator[Product], dict[str, int]]]:
-    """All products of the project's data, or those of a frozen split; and how many rows were dropped, by reason."""
+def _reading(project: Project, split: str | None, model: Model) -> Iterator[tuple[Iterable[Product], dict[str, int]]]:
+    """All products of the project's data, or those of a frozen split, with the words and boxes that the model sees; and
+    how many rows were dropped, by reason."""
+    params, cache_dir = project.params, project.layout.state_dir
     if split is None:
-        with reading_data(project.params) as (products, report):
+        with reading_data(params, model.reader, cache_dir) as (products, report):
             yield products, dict(report.dropped)
         return
     if split not in SPLITS:
         raise DataError(f"--split {split!r}: one of {', '.join(SPLITS)}")
-    yield Dataset.open(workspace_dir(project.layout.root, project.params)).read(split), {}
+    dataset = Dataset.open(workspace_dir(project.layout.root, params))
+    yield as_read_by(model.reader, dataset, dataset.read(split), cache_dir, params.dataset.workers), {}

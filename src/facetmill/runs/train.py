@@ -15,6 +15,7 @@ from pathlib import Path
 from facetmill.compute.device import compute_settings
 from facetmill.compute.seeding import seed_everything
 from facetmill.dataset.store.fingerprints import FINGERPRINTS, Fingerprints
+from facetmill.dataset.store.readers import reader_of
 from facetmill.dataset.store.version import Dataset
 from facetmill.dataset.store.workspace import DVC_FILES, read_split
 from facetmill.files import hash_json
@@ -85,7 +86,9 @@ def describe_run(dataset: Dataset, key: str, kind: str) -> dict[str, str]:
 def build_model(dataset: Dataset, recipe: Recipe, train: Sequence[Product]) -> Model:
     """A new model that knows the words of some train products, its weights drawn from the recipe's seed."""
     seed_everything(recipe.training.seed)
-    return model_class(recipe.key).fit_vocabulary(recipe.config, dataset.schema, train)
+    model = model_class(recipe.key).fit_vocabulary(recipe.config, dataset.schema, train)
+    model.reader = reader_of(dataset, model.reads)
+    return model
 
 
 def train(project: Project, dataset: Dataset, recipe: Recipe, study: str | None = None) -> TrainedRun:

@@ -13,13 +13,15 @@ from typing import Literal
 import mlflow.pyfunc
 import pandas as pd
 from mlflow.entities import LoggedModelOutput
-from mlflow.models import Model, ModelSignature
-from mlflow.types.schema import Array, ColSpec, DataType, Object, Property, Schema
+from mlflow.models import Model
 
 import facetmill
 from facetmill.errors import PlatformError
 from facetmill.files import hash_folder
-from facetmill.records import Product
+from facetmill.perception.reader import Reader, load_reader
+from facetmill.records import Box, OcrToken, Product
+from facetmill.serving.request import to_row
+from facetmill.serving.signature import SIGNATURE
 from facetmill.tracking.tags import PACKAGE_SHA256
 from facetmill.tracking.tracker import Run, Tracker
 
@@ -30,37 +32,19 @@ PACKAGE_FILES = MODEL_FILES | {".py", ".yaml", "MLmodel"}
 REQUIRED = ("facetmill", "mlflow", "pandas", "pillow", "safetensors", "torch", "transformers")
 MODEL_FILE = Path(facetmill.__file__).parent / "serving" / "model_file.py"
 
-_FACET = Object(
-    [
-        Property("attribute", DataType.string),
-        Property("value", DataType.string),
-        Property("field", DataType.string, required=False),
-        Property("start", DataType.long, required=False),
-        Property("end", DataType.long, required=False),
-        Property("confidence", DataType.double, required=False),
-    ]
-)
-_ATTRIBUTE = Object([Property("attribute", DataType.string), Property("probability", DataType.double)])
-_INPUTS = Schema(
-    [
-        ColSpec(DataType.string, "product_id"),
-        ColSpec(DataType.string, "title"),
-        ColSpec(DataType.string, "text"),
-        ColSpec(DataType.string, "category", required=False),
-        ColSpec(DataType.string, "image", required=False),
-    ]
-)
-_OUTPUTS = (ColSpec(DataType.string, "product_id"), ColSpec(Array(_FACET), "facets"))
-SIGNATURE = ModelSignature(
-    inputs=_INPUTS, outputs=Schema([*_OUTPUTS, ColSpec(Array(_ATTRIBUTE), "attributes", required=False)])
-)
-#: A package may go live with either; the latter is of those that were made before attributes were served.
-PUBLISHED = (SIGNATURE, ModelSignature(inputs=_INPUTS, outputs=Schema([*_OUTPUTS])))
 EXAMPLES = (
-    Product("example-1", "example", "Nordkap rain jacket, dark blue", "Shell of recycled polyester."),
+    Product(
+        "example-1",
+        "example",
+        "Nordkap rain jacket, dark blue",
+        "Shell of recycled polyester.",
+        category="Jackets",
+        ocr=(OcrToken("NORDKAP", Box(0.25, 0.125, 0.75, 0.25)),),
+        regions=(Box(0.125, 0.0, 0.875, 1.0),),
+    ),
     Product("example-2", "example", "Oat drink"),
 )
-INPUT_EXAMPLE = pd.DataFrame([{"product_id": p.product_id, "title": p.title, "text": p.text} for p in EXAMPLES])
+INPUT_EXAMPLE = pd.DataFrame([to_row(product) for product in EXAMPLES])
 
 
 def package(model_dir: Path, run: Run | str, tracker: Tracker, *, tags: Mapping[str, str]) -> str:
@@ -88,7 +72,7 @@ def package(model_dir: Path, run: Run | str, tracker: Tracker, *, tags: Mapping[
                 artifacts={NAME: str(weights)},
                 signature=SIGNATURE,
                 input_example=INPUT_EXAMPLE,
-                pip_requirements=requirements(),
+                pip_requirements=requirements(load_reader(model_dir)),
                 mlflow_model=Model(run_id=run_id, model_id=model.model_id),
             )
             client.set_logged_model_tags(model.model_id, {PACKAGE_SHA256: hash_folder(package_dir)})
@@ -112,9 +96,17 @@ def _link_or_copy(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def requirements() -> list[str]:
-    """What the served model needs, exactly as it was trained with. Stated, since MLflow's inference runs the model."""
-    return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in REQUIRED]
+def requirements(reader: Reader | None = None) -> list[str]:
+    """What the served model needs, exactly as it was trained with, and what it reads pictures with. Stated, since
+    MLflow's inference runs the model."""
+    return [_pinned(name) for name in (*REQUIRED, *(reader.libraries if reader is not None else ()))]
+
+
+def _pinned(name: str) -> str:
+    try:
+        return f"{name}=={metadata.version(name).partition('+')[0]}"
+    except metadata.PackageNotFoundError:  # of an engine, where another host has read the pictures
+        return name
 
 
 def refuse_pickles(folder: Path, kinds: Collection[str] = MODEL_FILES) -> None:

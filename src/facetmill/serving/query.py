@@ -14,7 +14,7 @@ from facetmill.errors import NoAnswer, PlatformError
 from facetmill.platform.isolated import run_isolated
 from facetmill.records import Facet, Product
 from facetmill.serving.answer import from_entries
-from facetmill.serving.child import write_answers, write_picture_maps
+from facetmill.serving.child import REPEATS, write_answers, write_picture_maps
 from facetmill.serving.request import to_row
 
 NUM_TIMED = 32
@@ -41,17 +41,22 @@ def query(
     *,
     tracking_uri: str,
     load_seconds: float = LOAD_SECONDS,
-    num_timed: int = NUM_TIMED,
+    looked: bool = False,
+    timed: Sequence[Product] | None = None,
 ) -> Answers:
     """The answers of a package, by folder or MLflow URI.
 
-    Raises `NoAnswer` when it does not load, dies, takes longer than `load_seconds` and two more per product, answers
+    `looked` says that the words and boxes of the products are all there are; without it the package looks for itself
+    where a product has none. Requests for the `timed` products are always sent so (by default the first `NUM_TIMED`).
+
+    Raises `NoAnswer` when it does not load, dies, takes longer than `load_seconds` and two more per request, answers
     for other products, or answers what is not a facet of the product.
     """
+    timed = products[:NUM_TIMED] if timed is None else timed
     with tempfile.TemporaryDirectory() as folder:
-        requests, answers = Path(folder) / "requests.jsonl", Path(folder) / "answers.jsonl"
-        with requests.open("w", encoding="utf-8") as lines:
-            lines.writelines(_line(product) for product in products)
+        requests, answers, alone = (Path(folder) / f"{name}.jsonl" for name in ("requests", "answers", "timed"))
+        _write_rows(requests, products, looked=looked)
+        _write_rows(alone, timed, looked=False)
         try:
             run_isolated(
                 write_answers,
@@ -59,9 +64,9 @@ def query(
                 tracking_uri,
                 str(requests),
                 str(answers),
-                num_timed,
+                str(alone),
                 what=model_uri,
-                timeout=load_seconds + SECONDS_PER_PRODUCT * len(products),
+                timeout=load_seconds + SECONDS_PER_PRODUCT * (len(products) + REPEATS * len(timed)),
             )
         except PlatformError as error:
             raise NoAnswer(str(error)) from error
@@ -74,10 +79,10 @@ def query(
 
 def query_picture_maps(model_dir: Path, products: Sequence[Product]) -> list[dict[str, Any] | None]:
     """What the gates of a saved model let through, as `serving.child.write_picture_maps` has it; None for a product
-    without a picture. Raises `NoAnswer` when it does not say."""
+    without a picture. The words and boxes of the products are all there are. Raises `NoAnswer` when it does not say."""
     with tempfile.TemporaryDirectory() as folder:
         requests, answers = Path(folder) / "requests.jsonl", Path(folder) / "answers.json"
-        requests.write_text("".join(map(_line, products)), encoding="utf-8")
+        _write_rows(requests, products, looked=True)
         try:
             timeout = LOAD_SECONDS + SECONDS_PER_PRODUCT * len(products)
             paths = (str(model_dir), str(requests), str(answers))
@@ -88,8 +93,10 @@ def query_picture_maps(model_dir: Path, products: Sequence[Product]) -> list[dic
     return found
 
 
-def _line(product: Product) -> str:
-    return json.dumps(to_row(product), ensure_ascii=False) + "\n"
+def _write_rows(path: Path, products: Sequence[Product], *, looked: bool) -> None:
+    """What is asked, as JSON lines."""
+    with path.open("w", encoding="utf-8", newline="\n") as lines:
+        lines.writelines(json.dumps(to_row(p, looked=looked), ensure_ascii=False) + "\n" for p in products)
 
 
 def _read(model_uri: str, path: Path, max_bytes: int) -> tuple[list[Any], float, list[float]]:
@@ -97,7 +104,7 @@ def _read(model_uri: str, path: Path, max_bytes: int) -> tuple[list[Any], float,
     if path.stat().st_size > max_bytes:
         raise NoAnswer(f"{model_uri}: answered with {path.stat().st_size:,} bytes, more than {max_bytes:,}")
     try:
-        *rows, timing = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        *rows, timing = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
         return rows, float(timing["load_seconds"]), [float(seconds) for seconds in timing["latencies"]]
     except (KeyError, TypeError, ValueError) as error:
         raise NoAnswer(f"{model_uri}: not answers but {error!r}") from error

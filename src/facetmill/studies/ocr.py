@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facetmill.dataset.labels.schema import build_schema
-from facetmill.dataset.pictures.ocr_cache import MAX_ENLARGEMENT
 from facetmill.encoders.grounding import ground
 from facetmill.encoders.pictures import Fault, decode_unstretched, picture_bytes
 from facetmill.errors import DataError
@@ -29,7 +28,7 @@ from facetmill.metrics.paired import PairedResult, paired_rows
 from facetmill.metrics.resampling import Rows, Values, f1_of, percentiles, resample
 from facetmill.models.dictionary import Dictionary
 from facetmill.params import OcrParams, Params
-from facetmill.perception.ocr_engines import ENGINES, Engine
+from facetmill.perception.ocr_engines import ENGINES, MAX_ENLARGEMENT, Engine
 from facetmill.records import Facet, Product, to_batch
 from facetmill.studies.folds import FOLDS, folds
 

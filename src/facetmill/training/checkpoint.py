@@ -4,6 +4,7 @@ model.json            format version, model key, config, and the SHA-256 of ever
 schema.json           the attributes
 assets/               what the model itself needs: vocabulary, tokenizer, counts
 weights.safetensors   its state_dict
+reader.json, reader/  how pictures were read that it was trained with (`perception/reader.py`), where it reads any
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from facetmill.files import hash_file, read_json, replace_folder, write_json, wr
 from facetmill.models import MODELS, model_class
 from facetmill.models.base import Model
 from facetmill.params import FIELDS_ADDED_LATER, ModelConfig, ModelsParams, to_mapping
+from facetmill.perception.reader import FILE, NETWORKS, load_reader
 from facetmill.records import AttributeSchema
 
 FORMAT_VERSION = 1
@@ -33,6 +35,8 @@ def save_model(model: Model, folder: Path) -> None:
         model.save_assets(assets)
         write_text(temporary / "schema.json", model.schema.to_json())
         save_tensors(model.state_dict(), temporary / "weights.safetensors")
+        if model.reader is not None:
+            model.reader.save(temporary)
         write_json(
             temporary / "model.json",
             {
@@ -70,6 +74,7 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
         model.load_state_dict(model.current_names(weights))
     except RuntimeError as error:
         raise DataError(f"{weights_path}: {error}") from error
+    model.reader = load_reader(folder)
     return model.to(device).eval()
 
 
@@ -95,8 +100,9 @@ def _config(path: Path, key: str, raw: Any) -> ModelConfig:
 
 def _hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a model but model.json, by its path in the folder."""
-    files = [folder / "schema.json", folder / "weights.safetensors"]
-    files += sorted(path for path in (folder / "assets").rglob("*") if path.is_file())
+    files = [folder / "schema.json", folder / "weights.safetensors", folder / FILE]
+    for part in (folder / "assets", folder / NETWORKS):
+        files += sorted(path for path in part.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): hash_file(path) for path in files if path.is_file()}
 
 

@@ -21,7 +21,8 @@ from facetmill.models.m_jave import MJave
 from facetmill.records import Product
 from facetmill.registry.versions import Resolved
 from facetmill.report.review_page import review_page
-from facetmill.serving.package import MODEL_FILE, SIGNATURE
+from facetmill.serving.package import MODEL_FILE
+from facetmill.serving.signature import SIGNATURE
 from facetmill.tracking.tags import MODEL
 from facetmill.training.checkpoint import save_model
 from facetmill.training.fit import FitResult, fit
@@ -135,7 +136,9 @@ def test_the_judge_sees_what_it_does_with_pictures(
 
     words = dataclasses.replace(model, model=Resolved("dictionary", tags={MODEL: "dictionary"}))
     blind = Answered("dictionary", "dictionary", None, None, [()] * 24, said.latency)
-    compared = with_gates(model, compare(products, said, blind, dataset="d", dataset_version="v", resamples=10))
+    compared = with_gates(
+        model, compare(products, said, blind, dataset="d", dataset_version="v", metric="value_f1", resamples=10)
+    )
     [first, *_] = compared.examples
     maps = trained[0].picture_maps(first.product)
     assert first.gates is not None

@@ -27,7 +27,7 @@ from facetmill.dataset.pictures.row_groups import rewrite
 from facetmill.encoders.pictures import Fault, picture_bytes, picture_path
 from facetmill.files import replace_folder
 from facetmill.params import OcrParams
-from facetmill.perception.ocr_engines import ENGINES, ReadWord
+from facetmill.perception.ocr_engines import ENGINES, ReadWord, sure_words
 from facetmill.records import PRODUCT_SCHEMA
 
 _OCR = PRODUCT_SCHEMA.names.index("ocr")
@@ -107,7 +107,7 @@ def _with_words(
             if isinstance(reading, Fault):
                 counts.unreadable[reading.value] += 1
                 continue
-            sure = [asdict(word.token) for word in reading if word.confidence >= params.min_confidence]
+            sure = [asdict(token) for token in sure_words(reading, params.min_confidence)]
             counts.num_words[len(sure)] += 1
             words += sure
     column = PRODUCT_SCHEMA.field(_OCR)

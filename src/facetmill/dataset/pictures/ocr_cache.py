@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from facetmill.dataset.pictures.picture_cache import PictureCache, digest_of
-from facetmill.encoders.pictures import Fault, decode_unstretched
+from facetmill.encoders.pictures import Fault
 from facetmill.files import hash_json
-from facetmill.perception.ocr_engines import Engine, ReadWord
+from facetmill.perception.ocr_engines import Engine, ReadWord, read_picture
 from facetmill.records import Box, OcrToken
 
 FORMAT = 1  # to be raised when the same engine would give other words for the same file: scaling, splitting, order
-
-#: Small print is read better in a picture of twice the size; more adds nothing that was not there.
-MAX_ENLARGEMENT = 2.0
 
 
 class CachedReader:
@@ -38,12 +35,10 @@ class CachedReader:
         words = self.known(digest)
         if words is not None:
             return words
-        pixels = decode_unstretched(data, self._longest_side, max_enlargement=MAX_ENLARGEMENT)
-        if isinstance(pixels, Fault):
-            return pixels
-        words = self._engine.read(pixels)
-        self._cache.keep(digest, words)
-        return words
+        found = read_picture(self._engine, data, self._longest_side)
+        if not isinstance(found, Fault):
+            self._cache.keep(digest, found)
+        return found
 
 
 def _to_json(words: list[ReadWord]) -> Any:

@@ -23,11 +23,11 @@ from facetmill.compute.pieces import Call, caller
 from facetmill.dataset.pictures.passing import pass_on
 from facetmill.dataset.pictures.picture_cache import PictureCache, digest_of, look_at_all
 from facetmill.dataset.pictures.row_groups import rewrite
-from facetmill.encoders.pictures import Fault, decode_unstretched, picture_bytes, picture_path
+from facetmill.encoders.pictures import Fault, picture_bytes, picture_path
 from facetmill.files import hash_json, replace_folder
 from facetmill.params import RegionsParams
-from facetmill.perception.boxes import Candidate, best_apart
-from facetmill.perception.region_finders import finder_of
+from facetmill.perception.boxes import Candidate
+from facetmill.perception.region_finders import best_boxes, finder_of, look_at_picture
 from facetmill.records import PRODUCT_SCHEMA, Box
 
 _REGIONS = PRODUCT_SCHEMA.names.index("regions")
@@ -106,9 +106,7 @@ def _with_regions(
         if isinstance(finding, Fault):
             counts.unreadable[finding.value] += 1
             continue
-        kept = best_apart(
-            finding, min_score=params.min_confidence, max_overlap=params.max_overlap, at_most=params.at_most
-        )
+        kept = best_boxes(finding, params)
         counts.num_regions[len(kept)] += 1
         regions[place] = [asdict(box) for box in kept]
     column = PRODUCT_SCHEMA.field(_REGIONS)
@@ -133,12 +131,10 @@ class _CachedFinder:
         candidates = self.known(digest)
         if candidates is not None:
             return candidates
-        pixels_HWC = decode_unstretched(data, self._longest_side)
-        if isinstance(pixels_HWC, Fault):
-            return pixels_HWC
-        candidates = self._finder.find(pixels_HWC)
-        self._cache.keep(digest, candidates)
-        return candidates
+        found = look_at_picture(self._finder, data, self._longest_side)
+        if not isinstance(found, Fault):
+            self._cache.keep(digest, found)
+        return found
 
 
 def _find(params: RegionsParams, cache_dir: Path, path: str) -> _Finding:

@@ -11,18 +11,23 @@ from pathlib import Path
 from facetmill.dataset.intake.corrections import read_corrections
 from facetmill.dataset.intake.ingest import IngestReport, ingest
 from facetmill.dataset.labels.match import match_shards
+from facetmill.dataset.store.readers import read_pictures
 from facetmill.params import Params
+from facetmill.perception.reader import Reader
 from facetmill.records import Product, read_products
 from facetmill.sources import SOURCES
 from facetmill.sources.base import SourceOptions
 
 
 @contextmanager
-def reading_data(params: Params) -> Iterator[tuple[Iterator[Product], IngestReport]]:
+def reading_data(
+    params: Params, reader: Reader | None = None, cache_dir: Path | None = None
+) -> Iterator[tuple[Iterator[Product], IngestReport]]:
     """The products that `params.dataset` names, ingested and matched as a dataset's are, in their order; and what was
-    dropped on the way.
+    dropped on the way. A model's `reader` reads their pictures, and what it finds is kept below `cache_dir`.
 
-    Raises `DataError`, before there is a first product, when more rows are bad than `dataset.max_bad_share` allows.
+    Raises `DataError`, before there is a first product, when more rows are bad than `dataset.max_bad_share` allows, and
+    `PlatformError` for an OCR engine that is not installed.
     """
     dataset = params.dataset
     options = SourceOptions(
@@ -43,6 +48,9 @@ def reading_data(params: Params) -> Iterator[tuple[Iterator[Product], IngestRepo
             corrections=read_corrections(Path(dataset.corrections)) if dataset.corrections else None,
             workers=dataset.workers,
         )
-        match_shards(folder / "ingested", folder / "matched", params.match)
+        source = folder / "ingested"
+        if reader is not None:
+            source = read_pictures(reader, source, cache_dir or folder / "cache", dataset.workers)
+        match_shards(source, folder / "matched", params.match)
         products = read_products(folder / "matched")
         yield (replace(p, images=tuple(str(folder / image) for image in p.images)) for p in products), report
