@@ -17,14 +17,14 @@ from facetmill.judging.comparison import Answered, Latency, compare, compare_lef
 from facetmill.judging.unseen import unseen
 from facetmill.models import model_class
 from facetmill.models.base import Model
-from facetmill.params import DictionaryConfig, load_params
+from facetmill.params import load_params
 from facetmill.platform.layout import Layout
 from facetmill.project import Project
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
 from facetmill.registry.versions import Resolved
 from facetmill.serving.package import weights_dir
 from facetmill.training.predict import predict
-from tests.small import PROMOTION
+from tests.small import DICTIONARY, PROMOTION
 
 COLORS = ("red", "blue", "green", "grey")
 LATENCY = Latency(0.01, 0.02, 1.0)
@@ -47,7 +47,7 @@ def trained(products: list[Product]) -> Model:
             for name in names
         )
     )
-    config = DictionaryConfig(min_reliability=0.1, match="longest")
+    config = replace(DICTIONARY, min_reliability=0.1)
     return model_class("dictionary").fit_vocabulary(config, schema, products)
 
 

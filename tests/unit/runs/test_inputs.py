@@ -22,7 +22,7 @@ from mlflow.models import ModelSignature
 
 from facetmill.dataset.labels.splitting import split_shards
 from facetmill.dataset.store import workspace
-from facetmill.dataset.store.readers import as_sent, read_pictures
+from facetmill.dataset.store.readers import as_read_by, as_sent, read_pictures
 from facetmill.dataset.store.version import Dataset
 from facetmill.encoders.pictures import data_uri
 from facetmill.errors import NoAnswer, PlatformError
@@ -51,7 +51,7 @@ REGIONS = RegionsParams(kind="proposals", at_most=3, min_confidence=0.05, max_ov
 GIVEN = Product(
     "given",
     "s",
-    "given",
+    "lines\u2028that JSON\x85does not break",
     images=("ingested/1.png",),
     ocr=(OcrToken("SENCHA", Box(0.1, 0.2, 0.3, 0.4)), OcrToken("tea")),
 )
@@ -193,7 +193,7 @@ def test_the_package_reads_paths_bytes_and_data_uris_alike(world: World) -> None
     assert ("Words", "Green Sencha") in {(facet["attribute"], facet["value"]) for facet in one}
 
 
-def test_the_judgeasked_abouts_with_what_the_model_would_see(world: World) -> None:
+def test_the_judge_asks_with_what_the_model_would_see(world: World) -> None:
     """Of its own dataset, and of one that was read by nobody: as in service, it reads the pictures itself."""
     model = Served(Resolved("facets-candidates/1", version=1, tags={"facetmill.model": parrot.KEY}), world.package)
     expected = said(world.products)
@@ -210,8 +210,8 @@ def test_the_judgeasked_abouts_with_what_the_model_would_see(world: World) -> No
     )
     (bare / "params.yaml").write_text(yaml.safe_dump(to_mapping(params)))
     unread = dataclasses.replace(world.dataset, dir=bare)
-    answers = asked_about(world.project, unread, model, world.sent)
-    assert {p.product_id: pairs(f) for p, f in zip(world.sent, answers.facets, strict=True)} == expected
+    read = as_read_by(model.reader, unread, world.sent, world.project.layout.state_dir, workers=1)
+    assert said(list(read)) == expected
 
 
 def test_evaluate_and_extract_read_as_the_model_was_taught(world: World, tmp_path: Path) -> None:
