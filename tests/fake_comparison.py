@@ -41,8 +41,9 @@ def fake_comparison(
     gold: list[Product] = products  # type: ignore[assignment]
     first = _answers(gold, wrong=0.08 if better else 0.3, weak="Flavor", seed=1)
     second = _answers(gold, wrong=0.22 if better else 0.08, weak="Color", seed=2)
-    value = paired_test(gold, first, second, resamples=RESAMPLES)
+    value = paired_test(gold, first, second, "pair_f1", resamples=RESAMPLES)
     return {
+        "metric": "pair_f1",
         "dataset": {"name": "demo", "version": "9f1c2ab47e0d5531"},
         "split": "test",
         "num_products": len(gold),
@@ -112,7 +113,7 @@ def _side(
 
 
 def _awareness() -> dict[str, Any]:
-    return asdict(Awareness("value_f1", 200, 0.083, 0.006, 0.82, 0.74, 0.84, 0.757, (-9.0,) * 8, 144.0, 16, -48.0))
+    return asdict(Awareness("pair_f1", 200, 0.083, 0.006, 0.82, 0.74, 0.84, 0.757, (-9.0,) * 8, 144.0, 16, -48.0))
 
 
 def _slices(gold: Sequence[Product], first: Answers, second: Answers) -> Iterable[dict[str, Any]]:
@@ -136,7 +137,7 @@ def _slices(gold: Sequence[Product], first: Answers, second: Answers) -> Iterabl
 
 
 def _slice(kind: str, name: str, gold: Sequence[Product], first: Answers, second: Answers) -> dict[str, Any]:
-    paired = paired_test(gold, first, second, resamples=RESAMPLES)
+    paired = paired_test(gold, first, second, "pair_f1", resamples=RESAMPLES)
     support = sum(len(product.facets) for product in gold)
     return {"kind": kind, "name": name, "num_products": len(gold), "support": support, **asdict(paired)}
 
@@ -145,9 +146,9 @@ def _verdicts(failing: Sequence[str], value: PairedResult) -> list[Verdict]:
     a, b = round(value.first, 4), round(value.second, 4)
     asked: list[tuple[str, Severity, float | str, str, str]] = [
         ("data_gate_passed", "critical", "passed", "passed", "dataset 9f1c2ab47e0d passed the data gate"),
-        ("beats_dictionary", "critical", a, "> 0.641", f"value_f1 {a:.4f} against 0.6410 of the dictionary"),
-        ("beats_champion", "critical", a, f">= {b} + 0.005", f"value_f1 {a:.4f} against {b:.4f} of champion 3"),
-        ("no_attribute_gets_worse", "warning", -0.061, ">= -0.02", "Flavor: value_f1 changes by -0.061, allowed -0.02"),
+        ("beats_dictionary", "critical", a, "> 0.641", f"pair_f1 {a:.4f} against 0.6410 of the dictionary"),
+        ("beats_champion", "critical", a, f">= {b} + 0.005", f"pair_f1 {a:.4f} against {b:.4f} of champion 3"),
+        ("no_attribute_gets_worse", "warning", -0.061, ">= -0.02", "Flavor: pair_f1 changes by -0.061, allowed -0.02"),
         ("is_fast_enough", "critical", "12.1 ms", "<= 50 ms", "the median answer takes 12.1 ms, allowed are 50 ms"),
     ]
     examples = {True: ("Flavor: 14 products",), False: ()}
@@ -157,7 +158,7 @@ def _verdicts(failing: Sequence[str], value: PairedResult) -> list[Verdict]:
 def _examples(gold: Sequence[Product], first: Answers, second: Answers) -> list[dict[str, Any]]:
     examples = []
     for product, a, b in zip(gold, first, second, strict=True):
-        a_f1, b_f1 = (score([product], [side]).value_f1 for side in (a, b))
+        a_f1, b_f1 = (score([product], [side]).pair_f1 for side in (a, b))
         if a_f1 != b_f1:
             predicted = {"first": _entries(a), "second": _entries(b), "truth": _entries(product.facets)}
             rng = random.Random(product.product_id)
@@ -199,6 +200,6 @@ def _gates(product: Product, rng: random.Random) -> dict[str, Any]:
 def _curves(best: float, epochs: int) -> dict[str, list[list[float]]]:
     steps = range(1, epochs + 1)
     return {
-        "validation/value_f1": [[epoch, round(best * (1 - math.exp(-epoch / 3)), 4)] for epoch in steps],
+        "validation/pair_f1": [[epoch, round(best * (1 - math.exp(-epoch / 3)), 4)] for epoch in steps],
         "train/loss": [[epoch, round(2.4 * math.exp(-epoch / 3.5) + 1 - best, 4)] for epoch in steps],
     }

@@ -41,6 +41,7 @@ JAVE = JaveConfig(
 )
 
 PROMOTION = PromotionParams(
+    metric="pair_f1",
     min_gain=0.0,
     significance=0.05,
     min_unseen_products=10,

@@ -31,7 +31,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "promotion": {"bootstrap": 100},
     "sweep": {"trials": 3},
 }
-REASON = "value_f1 0.6 against 0.5 of the dictionary: +0.100 [+0.050, +0.150], p 0.01, shown to be better"
+REASON = "pair_f1 0.6 against 0.5 of the dictionary: +0.100 [+0.050, +0.150], p 0.01, shown to be better"
 VISIBLE = 60_000  # milliseconds: the first page of a cold server on a busy machine
 
 
@@ -92,7 +92,7 @@ def test_the_saved_view_lists_the_runs_by_name_with_their_scores(page: Page, sto
     page.goto(f"{store.url}/#/experiments/{store.experiment_id}/runs?viewStateShareKey=review")
     for name in (f"dictionary seed 0 {store.dataset.name}", f"dictionary sweep {store.dataset.name}"):
         expect(page.get_by_role("link", name=name).first).to_be_visible(timeout=VISIBLE)
-    expect(page.get_by_role("columnheader", name="test/value_f1").first).to_be_visible(timeout=VISIBLE)
+    expect(page.get_by_role("columnheader", name="test/pair_f1").first).to_be_visible(timeout=VISIBLE)
     seen(page, "Models that find facets (attribute-value pairs) in product listings.")
 
 
@@ -100,11 +100,11 @@ def test_two_runs_are_compared_side_by_side(page: Page, store: Store) -> None:
     runs = f'["{store.first.run_id}","{store.second.run_id}"]'
     page.goto(f'{store.url}/#/compare-runs?runs={runs}&experiments=["{store.experiment_id}"]')
     seen(page, "Comparing 2 Runs from 1 Experiment")
-    seen(page, "test/value_f1")  # what the chart shows at first
+    seen(page, "test/pair_f1")  # what the chart shows at first
     values = page.get_by_role("grid").last  # a pair for each metric; only the rows in sight are in the page
     expect(values).to_be_visible(timeout=VISIBLE)
     values.evaluate("grid => { grid.scrollTop = grid.scrollHeight }")
-    scores = [store.first.test_value_f1, store.second.test_value_f1]
+    scores = [store.first.test_score, store.second.test_score]
     assert scores[0] != scores[1]
     expect(values).to_contain_text("".join(f"{round(score, 3):g}" for score in scores), timeout=VISIBLE)
     parameter = page.get_by_role("row").filter(has=page.get_by_text("model.min_reliability", exact=True))
@@ -114,7 +114,7 @@ def test_two_runs_are_compared_side_by_side(page: Page, store: Store) -> None:
 
 def test_a_runs_page_says_what_it_is_and_shows_the_gates_page(page: Page, store: Store) -> None:
     page.goto(f"{store.url}/#/experiments/{store.experiment_id}/runs/{store.first.run_id}")
-    seen(page, re.compile(rf"dictionary on {store.dataset.name}, value F1 {store.first.test_value_f1:.3f}"))
+    seen(page, re.compile(rf"dictionary on {store.dataset.name}, pair F1 {store.first.test_score:.3f}"))
     seen(page, f"{store.dataset.name} ({store.dataset.version[:12]})")
     folder = f"{store.url}/#/experiments/{store.experiment_id}/runs/{store.first.run_id}/artifacts"
     page.goto(f"{folder}/dataset/checked/report.html")
@@ -127,7 +127,7 @@ def test_the_model_pages_show_the_champion_its_note_and_who_may_write(page: Page
     seen(page, "champion")
     seen(page, re.compile("on a shared server only release managers may"))
     page.goto(f"{store.url}/#/models/facets/versions/1")
-    seen(page, re.compile(rf"Live: dictionary on {store.dataset.name}, value F1 {store.first.test_value_f1:.3f}"))
+    seen(page, re.compile(rf"Live: dictionary on {store.dataset.name}, pair F1 {store.first.test_score:.3f}"))
     seen(page, re.compile(r"promoted by ana: spring <b>range</b> \(ledger row 1\)"))  # as text, not as markup
     expect(page.get_by_role("row").filter(has_text="beats_dictionary")).to_contain_text(REASON)
     page.goto(f"{store.url}/#/models/facets-candidates/versions/1")

@@ -170,7 +170,7 @@ def test_attributes_that_it_predicts_are_of_the_schema_and_part_of_its_answer(mo
 
 
 def test_it_finds_what_it_was_trained_on(model: Model, training: Any) -> None:
-    assert fit(model, TRAIN, TRAIN[:6], training).value_f1 > 0.8
+    assert fit(model, TRAIN, TRAIN[:6], training).score > 0.8
 
 
 def test_every_trainable_parameter_learns_in_some_phase_once(model: Model, training: Any) -> None:

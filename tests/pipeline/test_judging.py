@@ -72,23 +72,23 @@ class World:
         return None if live is None else int(live.version)
 
     def save(self, folder: Path, known: Sequence[str]) -> float:
-        """Save a dictionary that knows some values, and return its value F1 on the test split."""
+        """Save a dictionary that knows some values, and return its pair F1 on the test split."""
         schema = self.dataset.schema
         train = [
             Product(v, "t", v, facets=(Facet(a, v),)) for a, values in VALUES.items() for v in values if v in known
         ]
         model = model_class("dictionary").fit_vocabulary(CONFIG, schema, train)
         save_model(model, folder)
-        return evaluate(model, self.dataset.read("test")).value_f1
+        return evaluate(model, self.dataset.read("test")).pair_f1
 
     def candidate(
-        self, folder: Path, value_f1: float, *, change: Callable[[str], None] | None = None, seeds: int = 1
+        self, folder: Path, pair_f1: float, *, change: Callable[[str], None] | None = None, seeds: int = 1
     ) -> int:
         """Register a saved model; `change` may spoil the package, by its model id, before."""
         tracker = self.project.tracker
         tags = {"facetmill.model": "dictionary", "facetmill.dataset_version": self.dataset.version}
         with tracker.run("candidate", tags=tags) as run:
-            run.log_metrics({"test/value_f1": value_f1, "validation/value_f1": value_f1})
+            run.log_metrics({"test/pair_f1": pair_f1, "validation/pair_f1": pair_f1})
             uri = packaging.package(folder, run, tracker, tags=tags)
         if change is not None:
             model_id = uri.removeprefix("models:/")
@@ -164,7 +164,7 @@ def test_a_gain_on_one_product_is_noise(world: World, champion: int, tmp_path: P
     """A better candidate by a hair is kept out by the interval, and let in when its owner wants points to decide."""
     rare = next(p for p in world.dataset.read("test") if "oak" in p.title)
     folder = tmp_path / "m"
-    value_f1 = world.save(folder, COLORS)
+    pair_f1 = world.save(folder, COLORS)
     entries = read_json(folder / "assets" / "entries.json")
     entries.append(
         {"words": rare.title.split()[1:], "category": "", "attribute": "Material", "count": 1, "reliability": 1.0}
@@ -173,7 +173,7 @@ def test_a_gain_on_one_product_is_noise(world: World, champion: int, tmp_path: P
     described = read_json(folder / "model.json")
     described["hashes"]["assets/entries.json"] = hash_file(folder / "assets" / "entries.json")
     write_json(folder / "model.json", described)
-    version = world.candidate(folder, value_f1 + 0.001)
+    version = world.candidate(folder, pair_f1 + 0.001)
     outcome = world.judge_and_promote(version)
     assert outcome.outcome == "kept_champion"
     assert failed(outcome).keys() == {"beats_champion"}
@@ -194,13 +194,13 @@ def test_every_gate_is_asked_and_the_comparison_is_kept(world: World, champion: 
     assert said["num_products"] == len(list(world.dataset.read("test")))
     assert said["left_out"] == {"num_products": 0, "first": {}, "second": {}, "paired": {}}  # packages say nothing, so
     # what they were trained on is read from their dataset
-    assert said["paired"]["value_f1"]["low"] > 0
+    assert said["paired"]["pair_f1"]["low"] > 0
     assert {(each["kind"], each["name"]) for each in said["slices"]} >= {
         ("attribute", "Color"), ("attribute", "Material"), ("category", "Things"), ("image", "missing"),
     }  # fmt: skip
     assert [verdict["gate"] for verdict in said["verdicts"]] == [gate.__name__ for gate in GATES]
     assert [example["change"] > 0 for example in said["examples"]] == [True] * 12
-    assert said["curves"]["first"]["validation/value_f1"][0][0] == 0
+    assert said["curves"]["first"]["validation/pair_f1"][0][0] == 0
     assert 0 < said["first"]["latency"]["p50"] <= said["first"]["latency"]["p95"]
 
 
@@ -224,7 +224,7 @@ def test_what_the_champion_was_trained_on_decides_nothing(
     version = world.candidate(tmp_path / "m", world.save(tmp_path / "m", (*COLORS, "oak", "wool")), seeds=2)
     test = list(world.dataset.read("test"))
     own = versions.resolve(world.project.tracker, f"{versions.CANDIDATES}/{version}").trained_in
-    world.project.tracker.client.log_metric(own or "", "test/value_f1", 0.0)
+    world.project.tracker.client.log_metric(own or "", "test/pair_f1", 0.0)
     knows(monkeypatch, f"{versions.LIVE}/{champion}", [replace(p, product_id="x", source="y") for p in test[:20]])
     outcome = world.judge_and_promote(version, dry_run=True)
     assert outcome.outcome == "dry_run", failed(outcome)
@@ -308,7 +308,7 @@ def test_a_poisoned_candidate_never_goes_live(
 ) -> None:
     """Each would be far better than the champion."""
     folder, change = tmp_path / "model", None
-    value_f1 = world.save(folder, (*COLORS, *MATERIALS))
+    pair_f1 = world.save(folder, (*COLORS, *MATERIALS))
     if poison == "NaN weights":
         save_tensors({"weights": torch.tensor([float("nan")])}, folder / "weights.safetensors")
         described = read_json(folder / "model.json")
@@ -328,7 +328,7 @@ def test_a_poisoned_candidate_never_goes_live(
         monkeypatch.setattr(packaging, "SIGNATURE", ModelSignature(Schema(columns), packaging.SIGNATURE.outputs))
     else:
         change = pickled(world, tmp_path, poison)
-    version = world.candidate(folder, value_f1, change=change)
+    version = world.candidate(folder, pair_f1, change=change)
     outcome = world.judge_and_promote(version)
     assert outcome.outcome == "kept_champion"
     assert message in failed(outcome)[gate], failed(outcome)

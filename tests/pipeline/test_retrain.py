@@ -107,7 +107,7 @@ def test_every_run_ended_as_it_did_and_trials_hang_below_their_sweep(first: Any,
     for run in trainings:
         assert run.info.status == "FINISHED"
         assert run.data.tags["facetmill.dataset_version"] == first["dataset"]["version"]
-        assert 0 <= run.data.metrics["test/value_f1"] <= 1
+        assert 0 <= run.data.metrics["test/pair_f1"] <= 1
 
 
 def test_a_second_retrain_changes_nothing(platform: Platform, first: Any, tracker: Tracker) -> None:
@@ -124,16 +124,16 @@ def test_a_second_retrain_changes_nothing(platform: Platform, first: Any, tracke
 
 
 def test_evaluate_gives_the_fixed_names_for_every_kind_of_reference(platform: Platform, first: Any) -> None:
-    fixed = {"value_f1", "attribute_f1", "value_precision", "value_recall", "na_f1"}
+    fixed = {"pair_f1", "value_f1", "attribute_f1", "value_precision", "value_recall", "na_f1"}
     fixed |= {"per_attribute", "per_category", "products", "seconds"}
     scores = {}
     for ref in ("facets@champion", f"facets-candidates/{first['candidate']['version']}", first["candidate"]["run_id"]):
         scores[ref] = answer(platform, "evaluate", ref, "--data", "demo:", "--split", "test")
         assert fixed <= set(scores[ref])
-    assert len({score["value_f1"] for score in scores.values()}) == 1
+    assert len({score["pair_f1"] for score in scores.values()}) == 1
     champion = scores["facets@champion"]
     dictionary = answer(platform, "evaluate", "dictionary", "--data", "demo:", "--split", "test")
-    assert champion["value_f1"] > dictionary["value_f1"]
+    assert champion["pair_f1"] > dictionary["pair_f1"]
     assert champion["products"] == dictionary["products"] == first["dataset"]["products"]["test"]
 
 
@@ -148,7 +148,7 @@ def test_a_dry_run_asks_every_gate_and_changes_nothing(platform: Platform, first
 def test_compare_writes_one_page_about_two_models(platform: Platform, first: Any, tmp_path: Path) -> None:
     page = tmp_path / "review.html"
     compared = answer(platform, "compare", "facets@champion", "dictionary", "--out", str(page))
-    assert compared["paired"]["value_f1"]["difference"] > 0
+    assert compared["paired"]["pair_f1"]["difference"] > 0
     assert compared["num_products"] == first["dataset"]["products"]["test"]
     html = page.read_text()
     assert "facets@champion" in html

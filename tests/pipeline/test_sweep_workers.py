@@ -57,5 +57,5 @@ def test_a_killed_worker_costs_no_trial_and_leaves_no_open_run(platform: Platfor
     assert "RUNNING" not in {run.info.status for run in trials}
     summary = tracker.read_json(parents[0].info.run_id, "sweep.json")
     assert [trial["number"] for trial in summary["trials"]] == [0, 1, 2, 3]
-    assert summary["trials"][summary["best"]]["value"] == json.loads(answer)["value_f1"]
+    assert summary["trials"][summary["best"]]["value"] == json.loads(answer)["score"]
     assert "complete trials say too little" in tracker.read_text(parents[0].info.run_id, "sweep.html")

@@ -166,7 +166,8 @@ def _awareness(
     asked = [product for others in with_other_pictures(sample) for product in others]
     exchanged = _query(project, served, asked, needed, timed=()).facets
     incongruent = [exchanged[start : start + len(sample)] for start in range(0, len(exchanged), len(sample))]
-    return image_awareness(sample, [answers.facets[number] for number in chosen], incongruent)
+    metric = project.params.promotion.metric
+    return image_awareness(sample, [answers.facets[number] for number in chosen], incongruent, metric=metric)
 
 
 def _looks_at_pictures(served: Served) -> bool:

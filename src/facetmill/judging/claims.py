@@ -28,8 +28,9 @@ class Evidence:
     """What was measured of a candidate, and of what it has to beat, on the frozen test split of its own data.
 
     `no_answer` says why the candidate could not be asked; nothing else was measured then. `against_dictionary` and
-    `against_champion` compare value_f1, the candidate first. `seed_scores` are test value_f1 of every run of the
-    candidate's training, one a seed. `champion_version` is None, and so is what belongs to it, when nothing is live.
+    `against_champion` compare by `promotion.metric`, the candidate first. `seed_scores` are the test scores by it of
+    every run of the candidate's training, one a seed. `champion_version` is None, and so is what belongs to it, when
+    nothing is live.
 
     All but latency is measured on the `num_unseen` test products that neither was trained on. `candidate_trained_on`
     and `champion_trained_on` count the test products that each was trained on, None where that is not known.
@@ -166,7 +167,7 @@ def fast_enough(evidence: Evidence, params: PromotionParams) -> Verdict:
 
 
 def seeds_agree(evidence: Evidence, params: PromotionParams) -> Verdict:
-    """The training is better, not one lucky seed: the mean test value_f1 over its seeds beats the champion's (the
+    """The training is better, not one lucky seed: the mean test score over its seeds beats the champion's (the
     dictionary's, while nothing is live)."""
     gate = "seeds_agree"
     against, name = evidence.against_dictionary, "the dictionary"
@@ -180,7 +181,7 @@ def seeds_agree(evidence: Evidence, params: PromotionParams) -> Verdict:
     spread = f" ({min(scores):.4f} to {max(scores):.4f})" if len(scores) > 1 else ""
     seeds = f"mean of {len(scores)} seeds" if len(scores) > 1 else "the only seed"
     word = "beats" if passed else "does not beat"
-    reason = f"{seeds}: value_f1 {mean:.4f}{spread} {word} {against.second:.4f} of {name}"
+    reason = f"{seeds}: {params.metric} {mean:.4f}{spread} {word} {against.second:.4f} of {name}"
     return _verdict(gate, passed, mean, required, reason)
 
 
@@ -223,7 +224,7 @@ def _beats(gate: str, result: PairedResult | None, other: str, min_gain: float, 
     passed = result.difference > _EPSILON and decisive > min_gain + _EPSILON
     more = f"better by more than {min_gain:g}" if min_gain else "better"
     reason = (
-        f"value_f1 {result.first:.4f} against {result.second:.4f} of {other}: {_gain(result)}, "
+        f"{params.metric} {result.first:.4f} against {result.second:.4f} of {other}: {_gain(result)}, "
         f"{'' if passed else 'not '}shown to be {more}"
     )
     return _verdict(gate, passed, result.difference, required, reason)

@@ -45,7 +45,7 @@ def register_candidate(
     run = best_run(runs)
     version = versions.version_of_run(project.tracker, run.run_id)
     if version is None:
-        tags = describe_run(dataset, run.key, "candidate")
+        tags = describe_run(dataset, run.key, "candidate", run.metric)
         tags |= {DICTIONARY_RUN: dictionary.run_id, SEED_RUNS: ",".join(each.run_id for each in runs)}
         version = versions.register(project.tracker, run.run_id, tags)
         describe_candidate(project.tracker, version)

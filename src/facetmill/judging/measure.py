@@ -23,8 +23,8 @@ from facetmill.judging.challenge import Served, answered, facets_of, fetch, time
 from facetmill.judging.claims import Evidence
 from facetmill.judging.comparison import Answered, Comparison, compare, compare_left_out
 from facetmill.judging.unseen import Unseen, unseen
+from facetmill.metrics.counted import Metric, corpus_f1
 from facetmill.metrics.resampling import LEVEL
-from facetmill.metrics.score import score
 from facetmill.params import PromotionParams
 from facetmill.project import Project
 from facetmill.records import Product
@@ -36,8 +36,6 @@ from facetmill.serving.signature import serves_clients_of
 from facetmill.tracking.tags import DATASET, DATASET_VERSION, DICTIONARY_RUN, MODEL, SEED_RUNS
 from facetmill.tracking.tracker import Tracker
 from facetmill.training.evaluate import seen_values
-
-TEST_METRIC = "test/value_f1"
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,7 @@ def measure(project: Project, candidate: versions.Resolved, champion: versions.R
             )
     dataset = bring_back(project.tracker, project.layout.root, candidate.tags[DATASET_VERSION])
     products = _test_products(dataset)
+    limits = project.params.promotion
     dictionary = versions.resolve(project.tracker, candidate.tags[DICTIONARY_RUN])
     with tempfile.TemporaryDirectory() as folder:
         packages = Path(folder)
@@ -99,17 +98,17 @@ def measure(project: Project, candidate: versions.Resolved, champion: versions.R
         )
         if not split.new:
             return Measured(evidence, None)
-        limits = project.params.promotion
         with_dictionary = _compare(dataset, products, split, first, baseline, limits)
         comparison = with_dictionary if champion is None else _compare(dataset, products, split, first, second, limits)
         comparison = with_gates(challenger, comparison)
-        seed_scores = _seed_scores(project, dataset, candidate, products, split, first, packages / "seeds")
+        seeds = packages / "seeds"
+        seed_scores = _seed_scores(project, dataset, candidate, products, split, first, limits.metric, seeds)
 
     comparison = replace(comparison, dataset_diff=_dataset_diff(project.tracker, candidate, champion or dictionary))
     evidence = replace(
         evidence,
-        against_dictionary=with_dictionary.paired["value_f1"],
-        against_champion=comparison.paired["value_f1"] if champion else None,
+        against_dictionary=with_dictionary.paired[limits.metric],
+        against_champion=comparison.paired[limits.metric] if champion else None,
         slices=comparison.slices if champion else (),
         seed_scores=seed_scores,
     )
@@ -178,7 +177,7 @@ def _compare(
         new,
         first.at(split.new),
         second.at(split.new),
-        metric="value_f1",
+        metric=limits.metric,
         dataset=dataset.name,
         dataset_version=dataset.version,
         seen=seen_values(dataset.schema),
@@ -203,20 +202,21 @@ def _seed_scores(
     products: Sequence[Product],
     split: Unseen,
     own: Answered,
+    metric: Metric,
     folder: Path,
 ) -> tuple[float, ...]:
-    """value_f1 on the new test products of each run of the candidate's training; empty where a run is gone or does not
-    answer. Where all products are new the run has logged it; else its model is asked."""
+    """The score by a metric on the new test products of each run of the candidate's training; empty where a run is gone
+    or does not answer. Where all products are new the run has logged it; else its model is asked."""
     run_ids = [run_id for run_id in candidate.tags.get(SEED_RUNS, "").split(",") if run_id]
     try:
         if not split.left_out:
-            return tuple(project.tracker.run_info(run_id).metrics[TEST_METRIC] for run_id in run_ids)
+            return tuple(project.tracker.run_info(run_id).metrics[f"test/{metric}"] for run_id in run_ids)
         new = [products[place] for place in split.new]
         facets = {candidate.trained_in: own.at(split.new).facets}
         for run_id in set(run_ids) - facets.keys():
             served = fetch(project, versions.resolve(project.tracker, run_id), folder / run_id)
             facets[run_id] = facets_of(project, served, _as_read_by(project, dataset, served, new))
-        return tuple(score(new, facets[run_id]).value_f1 for run_id in run_ids)
+        return tuple(corpus_f1(new, facets[run_id], metric) for run_id in run_ids)
     except (KeyError, NoAnswer, PlatformError):
         return ()
 

@@ -25,10 +25,9 @@ import numpy as np
 from scipy import stats
 from scipy.special import betaln, gammaln, hyp2f1, logsumexp
 
-from facetmill.metrics.counted import Metric, counted
+from facetmill.metrics.counted import Metric, corpus_f1
 from facetmill.metrics.resampling import Values
 from facetmill.metrics.single import single_f1
-from facetmill.metrics.tally import Tally
 from facetmill.records import Facet, Product
 
 Test = Literal["wilcoxon", "paired_t"]
@@ -86,8 +85,8 @@ def image_awareness(
         num_products=len(gold),
         mean=float(by_permutation.mean()),
         std=float(by_permutation.std(ddof=1)) if len(by_permutation) > 1 else 0.0,
-        congruent_f1=_corpus(gold, congruent, metric),
-        incongruent_f1=float(np.mean([_corpus(gold, answers, metric) for answers in incongruent])),
+        congruent_f1=corpus_f1(gold, congruent, metric),
+        incongruent_f1=float(np.mean([corpus_f1(gold, answers, metric) for answers in incongruent])),
         congruent_single_f1=float(own.mean()),
         incongruent_single_f1=float(others.mean()),
         log_p_values=tuple(log_p_values),
@@ -175,8 +174,3 @@ def _derangement(number: int, generator: np.random.Generator) -> list[int]:
 
 def _singles(gold: Sequence[Product], answers: Sequence[Sequence[Facet]], metric: Metric) -> Values:
     return np.array([single_f1(product, facets, metric) for product, facets in zip(gold, answers, strict=True)])
-
-
-def _corpus(gold: Sequence[Product], answers: Sequence[Sequence[Facet]], metric: Metric) -> float:
-    tallies = (counted(product, facets, metric).tally for product, facets in zip(gold, answers, strict=True))
-    return sum(tallies, start=Tally()).f1

@@ -3,7 +3,7 @@ are right. Precision, recall and F1 of a corpus, of an attribute or of a categor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -64,6 +64,12 @@ def counted(product: Product, predicted: Iterable[Facet], metric: Metric) -> Cou
             return Counted(_attributes(product.facets), _attributes(predicted))
         case "na_f1":
             return Counted(*slots(product, predicted))
+
+
+def corpus_f1(gold: Sequence[Product], predicted: Sequence[Iterable[Facet]], metric: Metric) -> float:
+    """Micro F1 (0..1) over products, as `score` has it. Raises `ValueError` if the lengths differ."""
+    tallies = (counted(product, facets, metric).tally for product, facets in zip(gold, predicted, strict=True))
+    return sum(tallies, start=Tally()).f1
 
 
 def _attributes(facets: Iterable[Facet]) -> dict[Item, Facet]:

@@ -60,6 +60,7 @@ def of_dataset(tracker: Tracker, ledger: Ledger, version: str) -> dict[str, Any]
                 "run": run.run_id,
                 "name": run.name,
                 "status": run.status,
+                "test_pair_f1": run.metrics.get("test/pair_f1"),
                 "test_value_f1": run.metrics.get("test/value_f1"),
                 "versions": _versions_of(tracker, ledger, run.run_id),
             }

@@ -19,13 +19,15 @@ from facetmill.errors import PlatformError
 from facetmill.gates.verdict import Decision, Verdict
 from facetmill.registry import versions
 from facetmill.registry.ledger import Entry, Ledger
+from facetmill.report.metric_names import in_sentence
 from facetmill.report.numbers import count, is_number, score
-from facetmill.tracking.tags import DATASET, DATASET_VERSION, MODEL, RUN, SEED_RUNS, STUDY, VERDICT
+from facetmill.tracking.tags import DATASET, DATASET_VERSION, METRIC, MODEL, RUN, SEED_RUNS, STUDY, VERDICT
 from facetmill.tracking.tracker import Tracker
 
+OLD_METRIC = "value_f1"  # decided before there was a choice
 MAX_NOTE = 5000  # characters; a description of MLflow's registry holds no more
 MAX_TEXT = 300  # of what a person or a gate has said
-HEADLINES = ("value_f1", "attribute_f1", "na_f1")
+HEADLINES = ("pair_f1", "value_f1", "attribute_f1", "predicted_attribute_f1", "na_f1")
 WEAKEST = 3  # attributes that a training's note names
 
 _log = logging.getLogger(__name__)
@@ -36,11 +38,12 @@ def training_note(tags: Mapping[str, str], seed: int, metrics: Mapping[str, floa
 
     `tags` and `metrics` are those of the run, by their names in MLflow.
     """
-    rows = [(f"`{name}`", score(metrics.get(f"test/{name}")), _interval(metrics, name)) for name in HEADLINES]
+    told = [name for name in HEADLINES if f"test/{name}" in metrics]
+    rows = [(f"`{name}`", score(metrics[f"test/{name}"]), _interval(metrics, name)) for name in told]
     return _note(
         f"{_headline(tags, metrics)}, seed {seed}",
         _table(("test split", "score", "95 % interval"), rows),
-        _weakest(metrics),
+        _weakest(_metric(tags), metrics),
         _data(tags),
         f"Hyper-parameters: the best of the sweep `{tags[STUDY]}`." if STUDY in tags else "",
     )
@@ -57,8 +60,9 @@ def sweep_note(summary: Mapping[str, Any]) -> str:
     first, won = trials[0]["params"], trials[winner]["params"]
     said = "the values of params.yaml won" if winner == 0 else f"trial {winner} won"
     rows = [(f"`{name}`", _number(first.get(name)), _number(value)) for name, value in won.items()]
+    metric = in_sentence(summary.get("metric", OLD_METRIC))
     return _note(
-        f"{about}: {said}, value F1 {score(trials[winner]['value'])} in the short training",
+        f"{about}: {said}, {metric} {score(trials[winner]['value'])} in the short training",
         _table(("parameter", "params.yaml", f"trial {winner}"), rows) if winner else "",
         "Artifact `sweep.html` has every trial, how the score rose, and which parameters mattered.",
     )
@@ -96,13 +100,13 @@ def describe_live(tracker: Tracker, ledger: Ledger, *live_versions: int | None) 
 
 def _version_note(tracker: Tracker, tags: Mapping[str, str], state: str, story: Sequence[str]) -> str:
     run = tracker.run_info(tags[RUN])
-    seeds = [
-        tracker.run_info(run_id).metrics.get("test/value_f1") for run_id in tags.get(SEED_RUNS, "").split(",") if run_id
-    ]
+    metric = _metric(tags)
+    run_ids = [run_id for run_id in tags.get(SEED_RUNS, "").split(",") if run_id]
+    seeds = [tracker.run_info(run_id).metrics.get(f"test/{metric}") for run_id in run_ids]
     return _note(
         f"{state}: {_headline(tags, run.metrics)}",
         "\n".join(f"- {line}" for line in story),
-        f"All seeds: `value_f1` {', '.join(map(score, seeds))}." if len(seeds) > 1 else "",
+        f"All seeds: `{metric}` {', '.join(map(score, seeds))}." if len(seeds) > 1 else "",
         _data(tags),
         f"Run: {_text(run.name)}. Its artifact `review.html` is the comparison, product by product.",
     )
@@ -110,9 +114,15 @@ def _version_note(tracker: Tracker, tags: Mapping[str, str], state: str, story: 
 
 def _headline(tags: Mapping[str, str], metrics: Mapping[str, float]) -> str:
     about = f"{_text(tags.get(MODEL, 'model'))} on {_text(tags.get(DATASET, 'unknown data'))}"
-    if not is_number(metrics.get("test/value_f1")):
+    metric = _metric(tags)
+    found = metrics.get(f"test/{metric}")
+    if not is_number(found):
         return about
-    return f"{about}, value F1 {score(metrics['test/value_f1'])} {_interval(metrics, 'value_f1')}".rstrip()
+    return f"{about}, {in_sentence(metric)} {score(found)} {_interval(metrics, metric)}".rstrip()
+
+
+def _metric(tags: Mapping[str, str]) -> str:
+    return tags.get(METRIC, OLD_METRIC)
 
 
 def _interval(metrics: Mapping[str, float], name: str) -> str:
@@ -120,11 +130,12 @@ def _interval(metrics: Mapping[str, float], name: str) -> str:
     return f"({score(low)} to {score(high)})" if is_number(low) else ""
 
 
-def _weakest(metrics: Mapping[str, float]) -> str:
+def _weakest(metric: str, metrics: Mapping[str, float]) -> str:
     """The attributes that bring the score down, where there is anything to find."""
-    start = "test/attribute/value_f1/"
+    of_pairs = metric == "pair_f1"
+    start, counted = ("test/attribute/pair_f1/", "pairs") if of_pairs else ("test/attribute/value_f1/", "support")
     support = {
-        name: metrics.get(f"test/attribute/support/{name[len(start) :]}", 0)
+        name: metrics.get(f"test/attribute/{counted}/{name[len(start) :]}", 0)
         for name in metrics
         if name.startswith(start)
     }

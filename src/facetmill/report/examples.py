@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facetmill.metrics.chunks import Unit, units
+from facetmill.metrics.chunks import units
+from facetmill.metrics.counted import Item
+from facetmill.metrics.pairs import pairs
 from facetmill.report.marked_text import gate_grid, gate_map, marked, shortened
 from facetmill.report.numbers import score, signed
 from facetmill.report.page import text
@@ -63,7 +65,7 @@ class Pictures:
         )
 
 
-def examples_html(examples: Sequence[Mapping[str, Any]], pictures_dir: Path) -> str:
+def examples_html(examples: Sequence[Mapping[str, Any]], pictures_dir: Path, *, by_place: bool) -> str:
     """The filter and all cards: regressions worst first, then improvements best first, then the rest."""
     ordered = sorted(examples, key=lambda example: example["change"])
     groups = {
@@ -71,7 +73,7 @@ def examples_html(examples: Sequence[Mapping[str, Any]], pictures_dir: Path) -> 
         "improvement": [each for each in reversed(ordered) if each["change"] > 0],
         "even": [each for each in ordered if each["change"] == 0],
     }
-    attributes = sorted({row.attribute for each in examples for row in disputed(each)})
+    attributes = sorted({row.attribute for each in examples for row in disputed(each, by_place)})
     categories = sorted({each["product"]["category"] or "" for each in examples})
     pictures = Pictures(pictures_dir)
     cards, number = [], 0
@@ -85,12 +87,12 @@ def examples_html(examples: Sequence[Mapping[str, Any]], pictures_dir: Path) -> 
         )
         for example in kept:
             number += 1
-            places = " ".join(str(attributes.index(row.attribute)) for row in disputed(example))
+            places = " ".join(str(attributes.index(row.attribute)) for row in disputed(example, by_place))
             category = categories.index(example["product"]["category"] or "")
             cards.append(
                 f'<article class="card example" data-kind="{kind}" data-category="{category}" '
                 f'data-attributes="{places}" aria-labelledby="example-{number}">'
-                f"{_card(example, number, pictures)}</article>"
+                f"{_card(example, number, pictures, by_place)}</article>"
             )
         cards.append("</div>")
     left_out = len(examples) - number
@@ -99,10 +101,10 @@ def examples_html(examples: Sequence[Mapping[str, Any]], pictures_dir: Path) -> 
     return _filter(number, groups, attributes, categories) + "\n".join(cards)
 
 
-def disputed(example: Mapping[str, Any]) -> Iterator[Verdicts]:
+def disputed(example: Mapping[str, Any], by_place: bool) -> Iterator[Verdicts]:
     """The attributes of a product on which A and B do not say the same."""
     for row in _by_attribute(example):
-        if _units(row.a).keys() != _units(row.b).keys():
+        if _items(row.a, by_place) != _items(row.b, by_place):
             yield row
 
 
@@ -112,11 +114,13 @@ def _by_attribute(example: Mapping[str, Any]) -> list[Verdicts]:
     return [Verdicts(name, *([e for e in side if e["attribute"] == name] for side in sides)) for name in names]
 
 
-def _units(entries: Entries) -> dict[Unit, Any]:
-    return dict(units(from_entries({"confidence": None, **entry} for entry in entries)))
+def _items(entries: Entries, by_place: bool) -> set[Item]:
+    """What counts as right or wrong: where a value stands, or which one it is."""
+    facets = from_entries({"confidence": None, **entry} for entry in entries)
+    return set(units(facets) if by_place else pairs(facets))
 
 
-def _card(example: Mapping[str, Any], number: int, pictures: Pictures) -> str:
+def _card(example: Mapping[str, Any], number: int, pictures: Pictures, by_place: bool) -> str:
     product, gates = example["product"], example["gates"]
     sources = {"t": example["truth"], "a": example["first"], "b": example["second"]}
     over = gate_grid(gates["rows"], gates["columns"], gates["regions"]) if gates else ""
@@ -133,7 +137,7 @@ def _card(example: Mapping[str, Any], number: int, pictures: Pictures) -> str:
         f'<h4 id="example-{number}" class="unseen">{text(shortened(product["title"], 90))}</h4>'
         f'<p class="said facts">{facts}</p>{_change(example)}</div>'
         f'<div class="sides">{pictures.html(product["image"], product["title"], over, number)}'
-        f'<div class="told">{body}{_facets(example, number)}{_predicted(example)}</div></div>'
+        f'<div class="told">{body}{_facets(example, number, by_place)}{_predicted(example)}</div></div>'
     )
 
 
@@ -151,19 +155,20 @@ def _change(example: Mapping[str, Any]) -> str:
     )
 
 
-def _facets(example: Mapping[str, Any], number: int) -> str:
+def _facets(example: Mapping[str, Any], number: int, by_place: bool) -> str:
     """What is true against what A and B said: a row for each attribute on which one of them is wrong, then in one line
     what both have right."""
     rows, right = [], []
     for row in _by_attribute(example):
-        true, a, b = (_units(side).keys() for side in (row.true, row.a, row.b))
+        true, a, b = (_items(side, by_place) for side in (row.true, row.a, row.b))
         name = f"<bdi>{text(shortened(row.attribute, 60))}</bdi>"
         if true == a == b:
             right.append(f"<li><b>{name}</b> {_true(row.true)}</li>")
         else:
+            told = "".join(f"<td>{_said(side, row.true, by_place)}</td>" for side in (row.a, row.b))
             rows.append(
                 f'<tr class="{"same" if a == b else "disputed"}"><th scope="row">{name}</th>'
-                f"<td>{_true(row.true)}</td><td>{_said(row.a, row.true)}</td><td>{_said(row.b, row.true)}</td></tr>"
+                f"<td>{_true(row.true)}</td>{told}</tr>"
             )
     letters = "".join(f'<th scope="col"><b class="key {key}">{key.upper()}</b>{word}</th>' for key, word in _COLUMNS)
     caption = f"What is true of product {number}, and what A and B said"
@@ -206,18 +211,18 @@ def _true(entries: Entries) -> str:
     return "<br>".join(_value(value) for value in dict.fromkeys(entry["value"] for entry in entries))
 
 
-def _said(entries: Entries, true: Entries) -> str:
+def _said(entries: Entries, true: Entries, by_place: bool) -> str:
     """Each value with a sign and a word: right, wrong, right value in another place, missed."""
     if not entries:
         return _answer("missed", "\N{EN DASH}", "missed") if true else '<span class="said">none</span>'
-    gold = _units(true)
+    gold = _items(true, by_place)
     said: dict[str, list[bool]] = {}
     confidence: dict[str, float] = {}
     for entry in entries:
-        said.setdefault(entry["value"], []).append(bool(_units([entry]).keys() & gold.keys()))
+        said.setdefault(entry["value"], []).append(bool(_items([entry], by_place) & gold))
         if entry.get("confidence") is not None:
             confidence[entry["value"]] = entry["confidence"]
-    found = {unit for entry in entries for unit in _units([entry]).keys() & gold.keys()}
+    found = _items(entries, by_place) & gold
     parts = []
     for value, hits in said.items():
         sure = f' <span class="said">{score(confidence[value], 2)}</span>' if value in confidence else ""
@@ -230,7 +235,7 @@ def _said(entries: Entries, true: Entries) -> str:
         else:
             answer = _answer("wrong", "\N{BALLOT X}", "wrong")
         parts.append(f"{_value(value)}{sure} {answer}")
-    if found and (rest := len(gold.keys() - found)):
+    if found and (rest := len(gold - found)):
         parts.append(_answer("missed", "\N{EN DASH}", f"{rest} missed"))
     return "<br>".join(parts)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from facetmill.report.metric_names import title
 from facetmill.report.numbers import A_MINUS_B, NONE, count, score, signed
 from facetmill.report.page import scrolling, table, text
 
@@ -13,8 +14,8 @@ Json = Mapping[str, Any]
 _SIGNS = {"group": "Same product by its id", "title": "Same title", "picture": "Same picture"}
 
 
-def left_out_html(left_out: Json | None, titles: Mapping[str, str]) -> str:
-    """Two tables: what each model knew, and both models' scores on it, which decide nothing; `titles` of metrics."""
+def left_out_html(left_out: Json | None) -> str:
+    """Two tables: what each model knew, and both models' scores on it, which decide nothing."""
     if left_out is None:
         return '<p class="said">It was not asked whether a model was trained on test products.</p>'
     sides = (left_out["first"], left_out["second"])
@@ -31,7 +32,7 @@ def left_out_html(left_out: Json | None, titles: Mapping[str, str]) -> str:
         [words, *(NONE if side is None else str(side.get(sign, 0)) for side in sides)] for sign, words in _SIGNS.items()
     ]
     scores = [
-        [text(titles.get(name, name)), score(each["first"]), score(each["second"]), signed(each["difference"])]
+        [text(title(name)), score(each["first"]), score(each["second"]), signed(each["difference"])]
         for name, each in left_out["paired"].items()
     ]
     tables = (

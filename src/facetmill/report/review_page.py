@@ -17,6 +17,7 @@ from facetmill.gates.verdict import shown
 from facetmill.report.examples import examples_html
 from facetmill.report.left_out import left_out_html
 from facetmill.report.marked_text import shortened
+from facetmill.report.metric_names import MEANINGS, in_sentence, title
 from facetmill.report.numbers import (
     A_MINUS_B,
     NONE,
@@ -37,12 +38,6 @@ from facetmill.report.slices import slices_html
 
 Json = Mapping[str, Any]
 
-METRICS = {
-    "pair_f1": ("Pair F1", "The right attribute and value, wherever it stands."),
-    "value_f1": ("Value F1", "The right attribute at the right place in the text."),
-    "attribute_f1": ("Attribute F1", "Which attributes a product has, whatever their values."),
-    "na_f1": ("N/A-aware F1", "Also rewards leaving a slot empty that has no value."),
-}
 _OTHER_SCORES = {
     "pair_precision": "Pair precision",
     "pair_recall": "Pair recall",
@@ -79,18 +74,18 @@ def review_page(comparison: Json, *, pictures_dir: Path = Path()) -> str:
     Nothing in it depends on time or place: the same comparison and pictures give the same page.
     """
     a, b = _names(comparison)
+    metric = _metric(comparison)
     kind, headline, why = _decision(comparison, a, b)
-    titles = {name: title for name, (title, _) in METRICS.items()}
     sections = {
         "scores": ("Scores", _scores(comparison)),
         "gates": ("Gates", _gates(comparison["verdicts"])),
-        "left_out": ("Left out", left_out_html(comparison.get("left_out"), titles)),
-        "slices": ("Where they differ", slices_html(comparison["slices"], METRICS[_metric(comparison)][0])),
+        "left_out": ("Left out", left_out_html(comparison.get("left_out"))),
+        "slices": ("Where they differ", slices_html(comparison["slices"], text(title(metric)))),
         "pictures": ("Pictures", _pictures(comparison["first"]["awareness"], comparison["second"]["awareness"])),
         "data": ("Data", _data(comparison)),
         "training": ("Training", _training(comparison["curves"])),
         "latency": ("Latency", _latency(comparison["first"]["latency"], comparison["second"]["latency"])),
-        "examples": ("Example products", _examples(comparison["examples"], pictures_dir)),
+        "examples": ("Example products", _examples(comparison["examples"], pictures_dir, metric)),
     }
     links = "".join(f'<li><a href="#{name}">{heading}</a></li>' for name, (heading, _) in sections.items())
     body = (
@@ -174,7 +169,7 @@ def _seen(metric: str, by_metric: Json) -> str:
     if paired is None:
         return ""
     return (
-        f"{METRICS[metric][0]} is {score(paired['first'])} for A and {score(paired['second'])} for B: {_word(paired)} "
+        f"{text(title(metric))} is {score(paired['first'])} for A and {score(paired['second'])} for B: {_word(paired)} "
         f"({signed(paired['difference'])}, interval {_interval(paired)}, {p_text(paired['p_value'])})."
     )
 
@@ -210,14 +205,13 @@ def _scores(comparison: Json) -> str:
 
 
 def _panel(name: str, paired: Json, a: Estimate, b: Estimate, bounds: tuple[float, float]) -> str:
-    title, meaning = METRICS.get(name, (name, ""))
     label = (
-        f"{title}: A {score(a.value)}, 95\N{NO-BREAK SPACE}% interval {score(a.low)} to {score(a.high)}; "
+        f"{title(name)}: A {score(a.value)}, 95\N{NO-BREAK SPACE}% interval {score(a.low)} to {score(a.high)}; "
         f"B {score(b.value)}, interval {score(b.low)} to {score(b.high)}"
     )
     kind = "better" if paired["low"] > 0 else "worse" if paired["high"] < 0 else "same"
     return (
-        f'<div class="panel card"><h3>{text(title)}</h3><p class="said">{text(meaning)}</p>'
+        f'<div class="panel card"><h3>{text(title(name))}</h3><p class="said">{MEANINGS.get(name, "")}</p>'
         f'<p class="difference {kind}"><strong>{signed(paired["difference"])}</strong> {_word(paired)}</p>'
         f'<p class="said numbers">Interval {_interval(paired)}, {p_text(paired["p_value"])}</p>'
         f"{estimates(a, b, bounds, label)}</div>"
@@ -277,13 +271,13 @@ def _pictures(a: Json | None, b: Json | None) -> str:
         else:
             own, other = side["congruent_single_f1"], side["incongruent_single_f1"]
             rows.append([key, score(own), score(other), signed(side["mean"]), p_text(math.exp(side["log_p"]))])
-    number = next(side["num_products"] for _, side in sides if side is not None)
+    number, metric = next((side["num_products"], side["metric"]) for _, side in sides if side is not None)
     said = (
         f'<p class="said">{count(number, "product")} with pictures, asked again with the pictures of others: a model '
-        "that looks at pictures then does worse. The mean value F1 of single products.</p>"
+        f"that looks at pictures then does worse. The mean {text(in_sentence(metric))} of single products.</p>"
     )
     columns = ["Model", "With its own", "With another's", "Difference", "Chance"]
-    caption = '<span class="unseen">Value F1 with the right and with wrong pictures</span>'
+    caption = f'<span class="unseen">{text(title(metric))} with the right and with wrong pictures</span>'
     return said + scrolling(table(columns, rows, caption), "Right and wrong pictures")
 
 
@@ -349,7 +343,7 @@ def _latency(a: Json, b: Json) -> str:
     return f'<div class="latency">{scrolling(listed, "Time taken by each model")}</div>'
 
 
-def _examples(examples: Sequence[Json], pictures_dir: Path) -> str:
+def _examples(examples: Sequence[Json], pictures_dir: Path, metric: str) -> str:
     if not examples:
         return "<p>A and B said the same about every product.</p>"
     legend = (
@@ -359,7 +353,7 @@ def _examples(examples: Sequence[Json], pictures_dir: Path) -> str:
         '<span><b class="key b">B</b> <mark class="b">the other model</mark></span> '
         "<br>Letters after a word say who, unless all three agree.</p>"
     )
-    return legend + examples_html(examples, pictures_dir)
+    return legend + examples_html(examples, pictures_dir, by_place=metric == "value_f1")
 
 
 def _footer() -> str:

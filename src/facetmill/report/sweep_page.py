@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from facetmill.report.metric_names import in_sentence, title
 from facetmill.report.numbers import NONE, count, duration, is_number, plain, score, signed
 from facetmill.report.page import document, pairs, scrolling, section, sentence, table, text
 from facetmill.report.plots import Scale, around, tick_text, ticks
@@ -60,6 +61,11 @@ def sweep_page(summary: Mapping[str, Any]) -> str:
     return document(title, "<main>\n" + "\n".join(parts) + "\n</main>", style=STYLE)
 
 
+def _metric(summary: Mapping[str, Any]) -> str:
+    """The metric that decides; summaries that name none are older than there was a choice."""
+    return str(summary.get("metric", "value_f1"))
+
+
 def _answer(summary: Mapping[str, Any]) -> str:
     trials, best, winner = summary["trials"], summary["best"], summary["winner"]
     if best is None:
@@ -68,14 +74,15 @@ def _answer(summary: Mapping[str, Any]) -> str:
     first = trials[0]["value"] if trials[0]["state"] == "COMPLETE" else None
     if winner == 0:
         gain = summary["min_gain"]
-        said = f"The values of params.yaml stay, with value F1 {score(first)} in the short training. "
+        metric = in_sentence(_metric(summary))
+        said = f"The values of params.yaml stay, with {metric} {score(first)} in the short training. "
         said += (
             "No trial is better."
             if best == 0
             else f"Trial {best} has {score(value)}, which is not more than {plain(gain)} better."
         )
         return _box("good", "The values of params.yaml won", said)
-    said = f"Value F1 {score(value)} in the short training"
+    said = f"{title(_metric(summary))} {score(value)} in the short training"
     said += f", {signed(value - first)} against the values of params.yaml." if is_number(first) else "."
     return _box("good", f"Trial {winner} won", said)
 
@@ -115,10 +122,11 @@ def _history(summary: Mapping[str, Any]) -> str:
         else:
             diamond = '<path class="pruned" d="M0-5 5 0 0 5-5 0z"/>'
             parts.append(f'<svg x="{at_x}" y="{at_y:.1f}" class="at">{diamond}</svg>')
-    label = f"Value F1 of {count(len(drawn), 'trial')} by number; the table below has the same numbers."
+    metric = text(title(_metric(summary)))
+    label = f"{metric} of {count(len(drawn), 'trial')} by number; the table below has the same numbers."
     return (
         f'<svg class="plot" height="{BOTTOM + 28:g}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
-        '<p class="said">Value F1 by trial number. Filled: complete. Hollow: pruned, at its last epoch. '
+        f'<p class="said">{metric} by trial number. Filled: complete. Hollow: pruned, at its last epoch. '
         "Ringed: the winner. Line: the best complete trial so far.</p>"
     )
 
@@ -171,4 +179,4 @@ def _table(summary: Mapping[str, Any]) -> str:
         ]
         for trial in trials
     )
-    return table(["Trial", "State", "Value F1", "Time", *map(text, names)], rows)
+    return table(["Trial", "State", text(title(_metric(summary))), "Time", *map(text, names)], rows)

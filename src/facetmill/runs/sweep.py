@@ -13,14 +13,14 @@ import optuna
 from facetmill.dataset.store.version import Dataset
 from facetmill.dataset.store.workspace import read_split
 from facetmill.files import hash_json
-from facetmill.params import SweepParams, model_config, to_mapping
+from facetmill.params import Params, SweepParams, model_config, to_mapping
 from facetmill.platform.worker_processes import supervise
 from facetmill.project import Project
 from facetmill.registry.notes import sweep_note
 from facetmill.report.sweep_page import sweep_page
 from facetmill.runs.code_digest import code_digest
 from facetmill.runs.recovery import close_lost_runs
-from facetmill.runs.train import Recipe, build_model, describe_run, log_epoch
+from facetmill.runs.train import Recipe, best_on_validation, build_model, describe_run, log_epoch
 from facetmill.tracking.tags import STUDY
 from facetmill.tracking.tracker import Run
 from facetmill.training.fit import fit
@@ -33,11 +33,12 @@ SUMMARY, PAGE = "sweep.json", "sweep.html"  # artifacts of the sweep's run
 
 @dataclass(frozen=True)
 class Winner:
-    """What the sweep found best: the recipe to train in earnest, and its score (0..1) in the short training."""
+    """What the sweep found best: the recipe to train in earnest, and its score (0..1) by the recipe's metric in the
+    short training."""
 
     study: str
     recipe: Recipe
-    value_f1: float
+    score: float
     num_trials: int
     num_new_trials: int
 
@@ -60,30 +61,31 @@ def sweep(project: Project, dataset: Dataset, key: str) -> Winner:
             from facetmill.platform.pools import require_pool
 
             require_pool(params.sweep.pool)
-        described = describe_run(dataset, key, "sweep") | {STUDY: name}
+        described = describe_run(dataset, key, "sweep", params.promotion.metric) | {STUDY: name}
         with project.tracker.run(f"{key} sweep {dataset.name}", tags=described, params=to_mapping(params.sweep)) as run:
             run.log_dataset(dataset.name, dataset.version)
             if _tries_here(params.sweep):
                 study.run(params.sweep.trials, Trial(project, dataset, key, name, run.run_id))
             else:
                 _hand_out(project, job_of(project, dataset, key, run.run_id, study.num_failed()))
-            log_summary(run, study, dataset, key, params.sweep.min_gain)
+            log_summary(run, study, dataset, key, params)
             run.log_metrics({"trials": study.num_finished()})
     best = study.best(params.sweep.min_gain)
-    recipe = Recipe(key, best.config, best.training)
+    recipe = Recipe(key, best.config, best.training, params.promotion.metric)
     return Winner(name, recipe, best.value, study.num_finished(), max(0, num_new))
 
 
-def log_summary(run: Run, study: Study, dataset: Dataset, key: str, min_gain: float) -> None:
+def log_summary(run: Run, study: Study, dataset: Dataset, key: str, params: Params) -> None:
     """All trials of the study as `sweep.json`, the page `sweep.html`, and curves over trial numbers."""
-    about = {"model": key, "dataset": {"name": dataset.name, "version": dataset.version}}
-    summary = about | summarize(study, min_gain)
+    metric = params.promotion.metric
+    about = {"model": key, "metric": metric, "dataset": {"name": dataset.name, "version": dataset.version}}
+    summary = about | summarize(study, params.sweep.min_gain)
     run.log_json(SUMMARY, summary)
     run.log_text(PAGE, sweep_page(summary))
     run.describe(sweep_note(summary))
     for number, value in best_so_far(summary).items():
         tried = summary["trials"][number]["value"]
-        run.log_metrics({"validation/value_f1": tried, "validation/best_value_f1": value}, step=number)
+        run.log_metrics({f"validation/{metric}": tried, best_on_validation(metric): value}, step=number)
 
 
 def open_study(project: Project, dataset: Dataset, key: str) -> tuple[str, Study]:
@@ -145,7 +147,8 @@ def study_name(project: Project, dataset: Dataset, key: str) -> str:
     sweep_params = {
         name: value for name, value in to_mapping(params.sweep).items() if name in ("epochs", "train_share", "seed")
     }
-    asked = [dataset.version, to_mapping(model_config(params, key)), to_mapping(params.training), sweep_params]
+    config, training = to_mapping(model_config(params, key)), to_mapping(params.training)
+    asked = [dataset.version, config, training, params.promotion.metric, sweep_params]
     return f"{key}-{dataset.name}-{hash_json([*asked, code_digest(key)])[:8]}"
 
 
@@ -156,7 +159,7 @@ class Trial:
         self.project = project
         self.dataset = dataset
         self.key = key
-        self.tags = describe_run(dataset, key, "trial") | {STUDY: study}
+        self.tags = describe_run(dataset, key, "trial", project.params.promotion.metric) | {STUDY: study}
         self.sweep_run = sweep_run
         params = project.params.sweep
         self.train = read_split(dataset, "train", share=params.train_share, seed=params.seed)
@@ -165,7 +168,8 @@ class Trial:
     def __call__(self, candidate: Candidate) -> float:
         params = self.project.params.sweep
         training = replace(candidate.training, epochs=params.epochs, seed=params.seed)
-        recipe = Recipe(self.key, candidate.config, training)
+        metric = self.project.params.promotion.metric
+        recipe = Recipe(self.key, candidate.config, training, metric)
         logged = {"model": to_mapping(recipe.config), "training": to_mapping(training)}
         name = f"trial-{candidate.number}"
         alone = _tries_here(params)  # the bars of several processes would overwrite one another
@@ -176,7 +180,7 @@ class Trial:
             def on_epoch(epoch: EpochResult) -> None:
                 log_epoch(run, epoch)
                 if epoch.scores:
-                    candidate.report(epoch.epoch, epoch.scores["value_f1"])
+                    candidate.report(epoch.epoch, epoch.scores[metric])
 
             model = build_model(self.dataset, recipe, self.train)
             try:
@@ -186,13 +190,14 @@ class Trial:
                     self.train,
                     self.validation,
                     training,
+                    metric=metric,
                     features_dir=features_dir,
                     on_epoch=on_epoch,
                     progress=alone,
                 )
-                value = result.value_f1
+                value = result.score
                 run.log_params({"precision": result.precision})
-                run.log_metrics({"validation/best_value_f1": value})
+                run.log_metrics({best_on_validation(metric): value})
             except optuna.TrialPruned as signal:
                 run.status = "KILLED"
                 value = signal

@@ -20,6 +20,7 @@ from facetmill.dataset.store.version import Dataset
 from facetmill.dataset.store.workspace import DVC_FILES, read_split
 from facetmill.files import hash_json
 from facetmill.gates.pictures import LookCache
+from facetmill.metrics.counted import Metric
 from facetmill.models import model_class
 from facetmill.models.base import Model
 from facetmill.params import ModelConfig, Params, TrainingParams, model_config, to_mapping
@@ -29,7 +30,7 @@ from facetmill.records import Product
 from facetmill.registry.notes import training_note
 from facetmill.runs.code_digest import code_digest
 from facetmill.serving.package import package
-from facetmill.tracking.tags import DATASET, DATASET_VERSION, KIND, MODEL, STUDY, TRAINING
+from facetmill.tracking.tags import DATASET, DATASET_VERSION, KIND, METRIC, MODEL, STUDY, TRAINING
 from facetmill.tracking.tracker import Run
 from facetmill.training.checkpoint import save_model
 from facetmill.training.evaluate import evaluate
@@ -37,49 +38,58 @@ from facetmill.training.fit import fit
 from facetmill.training.state import EpochResult
 
 DICTIONARY = "dictionary"
-VALIDATION_VALUE_F1 = "validation/best_value_f1"
 RECIPE = "recipe.json"  # artifact: what was trained, and by which code
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to train: a model key, its config, and how."""
+    """What to train: a model key, its config, how, and by which metric its best epoch is told; recipes that name none
+    are older than there was a choice."""
 
     key: str
     config: ModelConfig
     training: TrainingParams
+    metric: Metric = "value_f1"
 
 
 def recipe_of(params: Params, key: str) -> Recipe:
     """The recipe that params.yaml gives for a model."""
-    return Recipe(key, model_config(params, key), params.training)
+    return Recipe(key, model_config(params, key), params.training, params.promotion.metric)
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A finished training: its run, and how it scored. `new` is False when the run was there already."""
+    """A finished training: its run, and how it scored by its recipe's metric. `new` is False when the run was there
+    already."""
 
     run_id: str
     key: str
     seed: int
-    validation_value_f1: float
-    test_value_f1: float
+    metric: Metric
+    validation_score: float
+    test_score: float
     new: bool
 
 
 def training_id(dataset: Dataset, recipe: Recipe) -> str:
     """One hash for everything that decides a training's result."""
     config, training = to_mapping(recipe.config), to_mapping(recipe.training)
-    return hash_json([dataset.version, recipe.key, config, training, code_digest(recipe.key)])
+    return hash_json([dataset.version, recipe.key, config, training, recipe.metric, code_digest(recipe.key)])
 
 
-def describe_run(dataset: Dataset, key: str, kind: str) -> dict[str, str]:
+def best_on_validation(metric: Metric) -> str:
+    """The name of a training's best validation score in MLflow."""
+    return f"validation/best_{metric}"
+
+
+def describe_run(dataset: Dataset, key: str, kind: str, metric: Metric) -> dict[str, str]:
     """The tags that every training run carries."""
     return {
         KIND: kind,
         MODEL: key,
         DATASET: dataset.name,
         DATASET_VERSION: dataset.version,
+        METRIC: metric,
     }
 
 
@@ -105,7 +115,8 @@ def train(project: Project, dataset: Dataset, recipe: Recipe, study: str | None 
     key, seed = recipe.key, recipe.training.seed
     print(f"{key} with seed {seed} was trained on this before: run {found}")
     metrics = project.tracker.run_info(found).metrics
-    return TrainedRun(found, key, seed, metrics[VALIDATION_VALUE_F1], metrics["test/value_f1"], new=False)
+    validation, test = metrics[best_on_validation(recipe.metric)], metrics[f"test/{recipe.metric}"]
+    return TrainedRun(found, key, seed, recipe.metric, validation, test, new=False)
 
 
 def train_anew(
@@ -114,7 +125,7 @@ def train_anew(
     """One run of that kind: trained, scored on the test split, packaged. A killed one goes on where it was."""
     dataset.require_passed()
     key, seed = recipe.key, recipe.training.seed
-    all_tags = describe_run(dataset, key, kind) | dict(tags or {})
+    all_tags = describe_run(dataset, key, kind, recipe.metric) | dict(tags or {})
     params = {"model": to_mapping(recipe.config), "training": to_mapping(recipe.training)}
     state_dir = project.layout.state_dir / "training" / f"{kind}-{training_id(dataset, recipe)[:16]}"
     with project.tracker.run(f"{key} seed {seed} {dataset.name}", tags=all_tags, params=params) as run:
@@ -126,6 +137,7 @@ def train_anew(
             products,
             read_split(dataset, "validation"),
             recipe.training,
+            metric=recipe.metric,
             state_dir=state_dir,
             features_dir=project.layout.features_dir,
             on_epoch=lambda epoch: log_epoch(run, epoch),
@@ -139,7 +151,7 @@ def train_anew(
             model.prepare(test_products, project.layout.features_dir)
             test = evaluate(model, test_products, bootstrap=project.params.promotion.bootstrap)
         metrics = {f"test/{metric}": value for metric, value in test.flat().items()}
-        run.log_metrics({**metrics, VALIDATION_VALUE_F1: result.value_f1})
+        run.log_metrics({**metrics, best_on_validation(recipe.metric): result.score})
         run.describe(training_note(all_tags, seed, metrics))
         run.log_json("test_scores.json", test.to_json())
         run.log_json("model_report.json", dict(model.report()))
@@ -150,7 +162,8 @@ def train_anew(
                 Fingerprints.of_dataset(dataset, looks).write(saved / FINGERPRINTS)
             package(saved, run, project.tracker, tags=all_tags)
     shutil.rmtree(state_dir, ignore_errors=True)  # only an unfinished training needs it
-    return TrainedRun(run.run_id, key, seed, result.value_f1, test.value_f1, new=True)
+    test_score = metrics[f"test/{recipe.metric}"]
+    return TrainedRun(run.run_id, key, seed, recipe.metric, result.score, test_score, new=True)
 
 
 def train_dictionary(project: Project, dataset: Dataset) -> TrainedRun:
@@ -174,7 +187,7 @@ def train_seeds(project: Project, dataset: Dataset, recipe: Recipe, study: str |
 
 def best_run(runs: Sequence[TrainedRun]) -> TrainedRun:
     """The run to register: best on *validation*; the test split chooses nothing. Equal: the lowest seed."""
-    return max(runs, key=lambda run: (run.validation_value_f1, -run.seed))
+    return max(runs, key=lambda run: (run.validation_score, -run.seed))
 
 
 def log_epoch(run: Run, epoch: EpochResult) -> None:

@@ -145,7 +145,7 @@ def _train(
     training = replace(params.training, **_TRAINING)
     seed_everything(training.seed)
     model = kind.fit_vocabulary(config, build_schema([to_batch(products)]), train)
-    fit(model, train, products[::10], training, features_dir=features_dir, progress=False)
+    fit(model, train, products[::10], training, metric="value_f1", features_dir=features_dir, progress=False)
     with compute_settings(training.threads):
         model.prepare(test, features_dir)
         model.eval()

@@ -181,7 +181,9 @@ def _train(
         seed_everything(seed)
         model = model_class(key).fit_vocabulary(config, products.schema, products.train)
         seeded = replace(training, seed=seed)
-        fit(model, products.train, products.validation, seeded, features_dir=features, progress=False)
+        fit(
+            model, products.train, products.validation, seeded, metric="value_f1", features_dir=features, progress=False
+        )
         with compute_settings(training.threads):
             model.prepare(products.test, features)
             found = list(predict(model, products.test, BATCH))

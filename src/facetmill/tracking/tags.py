@@ -5,6 +5,7 @@ MODEL = "facetmill.model"  # model key
 DATASET = "facetmill.dataset"  # its name
 DATASET_VERSION = "facetmill.dataset_version"
 TRAINING = "facetmill.training"  # hash of all that decides a training's result
+METRIC = "facetmill.metric"  # that decides; runs and versions without it are older than there was a choice: value_f1
 STUDY = "facetmill.study"  # name of the sweep that the hyper-parameters come from
 REPRODUCTION_OF = "facetmill.reproduction_of"  # run id
 GIT_DIRTY = "facetmill.git_dirty"  # "true" where the working tree differed from the commit

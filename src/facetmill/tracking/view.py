@@ -19,17 +19,19 @@ Models that find facets (attribute-value pairs) in product listings.
 
 - A run of kind `training` is one model with one seed, scored on the frozen test split (`test/...`).
 - A run of kind `sweep` is a search; its trials lie below it, and its artifact `sweep.html` shows them all.
-- `test/value_f1` is the figure to compare by; `test/interval/...` holds its 95 % interval. A difference counts only \
-when a paired comparison shows it: see `review.html` in the artifacts of a registered run.
+- `test/pair_f1` is the figure to compare by, unless the tag `facetmill.metric` names another; `test/interval/...` \
+holds its 95 % interval. A difference counts only when a paired comparison shows it: see `review.html` in the \
+artifacts of a registered run.
 - In the menu **Views**, **Review** has the columns for that.
 """
 
 COLUMNS = (
+    "metrics.`test/pair_f1`",
+    "metrics.`test/interval/pair_f1_low`",
+    "metrics.`test/interval/pair_f1_high`",
     "metrics.`test/value_f1`",
-    "metrics.`test/interval/value_f1_low`",
-    "metrics.`test/interval/value_f1_high`",
     "metrics.`test/attribute_f1`",
-    "metrics.`validation/best_value_f1`",
+    "metrics.`validation/best_pair_f1`",
     f"tags.`{MODEL}`",
     f"tags.`{KIND}`",
     "attributes.`Models`",

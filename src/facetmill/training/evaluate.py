@@ -18,10 +18,12 @@ def seen_values(schema: AttributeSchema) -> Mapping[str, Mapping[str, int]]:
     return {attribute.name: attribute.values for attribute in schema.attributes}
 
 
-def evaluate(model: Model, products: Iterable[Product], *, bootstrap: int = 0, seed: int = 0) -> Scores:
+def evaluate(
+    model: Model, products: Iterable[Product], *, batch_size: int = BATCH, bootstrap: int = 0, seed: int = 0
+) -> Scores:
     """Predict and score in one pass; memory does not grow with the products but for one count row each."""
     scorer = Scorer(seen=seen_values(model.schema))
     gold, asked = tee(products)
-    for product, answer in zip(gold, answer_all(model, asked, BATCH), strict=True):
+    for product, answer in zip(gold, answer_all(model, asked, batch_size), strict=True):
         scorer.add(product, answer.facets, answer.attributes)
     return scorer.result(bootstrap=bootstrap, seed=seed)

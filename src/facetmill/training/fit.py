@@ -1,13 +1,13 @@
 """Training a model: what the loop needs to know of products, of frozen features and of how good a model is.
 
-The epoch with the best validation `value_f1` is kept. Batches hold products of about the same length.
+The epoch with the best validation score by one metric is kept. Batches hold products of about the same length.
 """
 
 from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,31 +16,41 @@ import torch
 from facetmill.compute.device import compute_settings, pick_device, require_bf16
 from facetmill.compute.seeding import seed_everything
 from facetmill.files import hash_json
-from facetmill.metrics.score import score
+from facetmill.metrics.counted import METRICS, Metric
 from facetmill.models.base import Model
 from facetmill.params import TrainingParams, to_mapping
 from facetmill.records import Product, to_row
 from facetmill.training.distributed import joined
+from facetmill.training.evaluate import evaluate
 from facetmill.training.loop import LoopSettings, train_network
 from facetmill.training.precision import faster_precision
-from facetmill.training.predict import predict, text_length
+from facetmill.training.predict import text_length
 from facetmill.training.progress import progress_bar
 from facetmill.training.state import DTYPES, EpochResult, Precision, StateFolder
 
 PREPARED_AT_ONCE = 256  # products whose frozen features are kept in one go: what a kill can lose
+VALIDATED = (
+    *METRICS,
+    "predicted_attribute_f1",
+)  # scores of every validation; a model may have no attributes to predict
 BATCHES_SORTED = 16  # shuffled products of this many batches are sorted by length together, to compute less padding
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """The epochs run, and the one whose weights the model now has (0: nothing to train), with its validation scores
-    (0..1). `precision` is the one that was trained in, also where the machine was asked."""
+    """The epochs run, and the one whose weights the model now has (0: nothing to train), with its validation scores by
+    name (0..1). `score` is that of the metric that chose it. `precision` is the one that was trained in, also where the
+    machine was asked."""
 
     epochs: tuple[EpochResult, ...]
     best_epoch: int
-    value_f1: float
-    attribute_f1: float
+    scores: Mapping[str, float]
+    metric: Metric
     precision: Precision
+
+    @property
+    def score(self) -> float:
+        return self.scores[self.metric]
 
 
 def fit(
@@ -49,12 +59,13 @@ def fit(
     validation: Sequence[Product],
     params: TrainingParams,
     *,
+    metric: Metric = "pair_f1",
     state_dir: Path | None = None,
     features_dir: Path | None = None,
     on_epoch: Callable[[EpochResult], None] | None = None,
     progress: bool = False,
 ) -> FitResult:
-    """Train a model in place, phase by phase, and leave it with the best weights of its last one.
+    """Train a model in place, phase by phase, and leave it with the best weights of its last one, by a metric.
 
     `on_epoch` hears of every epoch, those restored from `state_dir` too; what it raises ends the training and passes
     through. `state_dir` is used only if it holds a training with the same model, products and params; otherwise it is
@@ -72,13 +83,15 @@ def fit(
         validated = fair_sample(validation, params.validate_products)
 
         def validate() -> dict[str, float]:
-            scores = score(validated, list(predict(model, validated, params.batch_size)))
-            return {"value_f1": scores.value_f1, "attribute_f1": scores.attribute_f1}
+            scores = evaluate(model, validated, batch_size=params.batch_size)
+            return {name: getattr(scores, name) for name in VALIDATED if getattr(scores, name) is not None}
 
         phases = [phase for phase in model.phases(params) if phase.parameters]
         if not phases or not train:
-            return FitResult((), 0, **validate(), precision="fp32")
-        state = None if state_dir is None else StateFolder(state_dir, _identity(model, train, validation, params))
+            return FitResult((), 0, validate(), metric, "fp32")
+        state = (
+            None if state_dir is None else StateFolder(state_dir, _identity(model, train, validation, params, metric))
+        )
         precision = params.precision
         if precision == "auto":
             begun = None if state is None else state.precision
@@ -97,7 +110,7 @@ def fit(
                 clip_norm=params.clip_norm,
                 min_epoch_steps=params.min_epoch_steps,
                 validate_every=params.validate_every,
-                chosen_by="value_f1",
+                chosen_by=metric,
                 precision=precision,
             ),
             processes,
@@ -107,7 +120,7 @@ def fit(
             on_epoch=on_epoch,
             progress=progress,
         )
-        return FitResult(trained.epochs, trained.kept, **trained.epochs[trained.kept - 1].scores, precision=precision)
+        return FitResult(trained.epochs, trained.kept, trained.epochs[trained.kept - 1].scores, metric, precision)
 
 
 def bucketed(products: Sequence[Product], batch_size: int, draw: random.Random) -> list[list[int]]:
@@ -141,7 +154,9 @@ def _prepare(model: Model, products: Sequence[Product], features_dir: Path, dtyp
             advance(len(chunk))
 
 
-def _identity(model: Model, train: Sequence[Product], validation: Sequence[Product], params: TrainingParams) -> str:
+def _identity(
+    model: Model, train: Sequence[Product], validation: Sequence[Product], params: TrainingParams, metric: Metric
+) -> str:
     """Hash of all that decides how a training goes."""
     products = [hash_json([to_row(product) for product in split]) for split in (train, validation)]
-    return hash_json([model.key, to_mapping(model.config), to_mapping(params), *products])
+    return hash_json([model.key, to_mapping(model.config), to_mapping(params), metric, *products])

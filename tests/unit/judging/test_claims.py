@@ -78,7 +78,7 @@ def test_beats_champion(result: PairedResult | None, min_gain: float, significan
 def test_a_person_is_told_both_numbers_the_interval_and_p() -> None:
     noise = PairedResult(0.804, 0.800, 0.004, -0.010, 0.018, 0.56)
     assert beats_champion(replace(GOOD, against_champion=noise), PROMOTION).reason == (
-        "value_f1 0.8040 against 0.8000 of champion 3: +0.004 [-0.010, +0.018], p 0.56, not shown to be better"
+        "pair_f1 0.8040 against 0.8000 of champion 3: +0.004 [-0.010, +0.018], p 0.56, not shown to be better"
     )
     verdict = beats_champion(GOOD, params(min_gain=0.01))
     assert verdict.reason.endswith("+0.050 [+0.020, +0.080], p 0.002, shown to be better by more than 0.01")
@@ -199,7 +199,7 @@ def test_seeds_agree(scores: tuple[float, ...], passes: bool) -> None:
 
 def test_seeds_agree_shows_the_spread() -> None:
     assert seeds_agree(GOOD, PROMOTION).reason == (
-        "mean of 2 seeds: value_f1 0.8000 (0.7900 to 0.8100) beats 0.7500 of champion 3"
+        "mean of 2 seeds: pair_f1 0.8000 (0.7900 to 0.8100) beats 0.7500 of champion 3"
     )
 
 

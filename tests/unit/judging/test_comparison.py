@@ -30,7 +30,7 @@ def comparison(first: list[list[Facet]], second: list[list[Facet]]) -> Compariso
         gold,
         answered("facets-candidates/7", first),
         answered("facets/3", second),
-        metric="value_f1",
+        metric="pair_f1",
         dataset="demo",
         dataset_version="d" * 64,
         seen={"Color": ["red"]},
@@ -40,11 +40,11 @@ def comparison(first: list[list[Facet]], second: list[list[Facet]]) -> Compariso
 
 def test_the_first_is_the_challenger_and_the_difference_is_its_gain() -> None:
     found = comparison([[RED]] * 40, [[RED]] * 30 + [[BLUE]] * 10)
-    value = found.paired["value_f1"]
+    value = found.paired["pair_f1"]
     assert (value.first, value.second, value.difference) == (1.0, 0.75, 0.25)
     assert 0 < value.low < 0.25 < value.high
     assert found.paired["attribute_f1"].difference == 0  # both say a color
-    assert (found.first.scores.value_f1, found.second.scores.value_f1) == (1.0, 0.75)
+    assert (found.first.scores.pair_f1, found.second.scores.pair_f1) == (1.0, 0.75)
     assert {(each.kind, each.name): each.difference for each in found.slices} == {
         ("attribute", "Color"): 0.25,
         ("category", "Shirts"): 0.25,
@@ -76,7 +76,7 @@ def test_json_has_the_agreed_shape() -> None:
     assert said["first"].keys() == {"ref", "model", "version", "run_id", "scores", "latency", "awareness"}
     assert said["first"]["latency"] == {"p50": 0.010, "p95": 0.020, "load": 3.0}
     assert said["paired"].keys() == {"pair_f1", "value_f1", "attribute_f1", "na_f1"}
-    assert said["paired"]["value_f1"].keys() == {"first", "second", "difference", "low", "high", "p_value"}
+    assert said["paired"]["pair_f1"].keys() == {"first", "second", "difference", "low", "high", "p_value"}
     assert said["slices"][0].keys() == {
         "kind", "name", "num_products", "support", "first", "second", "difference", "low", "high", "p_value"
     }  # fmt: skip

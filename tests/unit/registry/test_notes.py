@@ -38,6 +38,20 @@ def test_a_trainings_note_begins_with_the_figure_and_names_where_it_is_weak() ->
     )
 
 
+def test_a_note_goes_by_the_metric_that_decided() -> None:
+    metrics = METRICS | {
+        "test/pair_f1": 0.8,
+        "test/interval/pair_f1_low": 0.75,
+        "test/interval/pair_f1_high": 0.85,
+        "test/attribute/pair_f1/Color": 0.2,
+        "test/attribute/pairs/Color": 30.0,
+    }
+    note = training_note({**TAGS, "facetmill.metric": "pair_f1"}, 3, metrics)
+    assert note.splitlines()[0] == "jave on shop, pair F1 0.800 (0.750 to 0.850), seed 3"
+    assert "| `value_f1` | 0.714 | (0.680 to 0.750) |" in note
+    assert "Weakest attributes: Color 0.200 (of 30)." in note
+
+
 def test_what_people_said_cannot_become_markup() -> None:
     hostile = "<img src=x onerror=alert(1)> | [here](javascript:1) *bold*\n# head `code` &amp;"
     shown = _text(hostile)
@@ -77,6 +91,7 @@ def test_a_sweeps_note_shows_what_changed() -> None:
     summary: dict[str, Any] = {"model": "jave", "dataset": {"name": "shop"}, "trials": trials, "winner": 1}
     assert "| `learning_rate` | 0.001 | 0.002346 |" in sweep_note(summary)
     assert "the values of params.yaml won, value F1 0.500" in sweep_note({**summary, "winner": 0})
+    assert "won, pair F1 0.500" in sweep_note({**summary, "winner": 0, "metric": "pair_f1"})
     assert "learning_rate" not in sweep_note({**summary, "winner": 0})
     assert sweep_note({**summary, "winner": None}).endswith("2 trials: none is complete")
 
@@ -86,4 +101,4 @@ def test_the_saved_view_is_one_that_mlflow_can_unpack() -> None:
     view = json.loads(tags[f"mlflow.sharedViewState.{REVIEW}"])
     kind, _, packed = view["state"].partition(";")
     assert (view["name"], kind) == ("Review", "deflate")
-    assert "metrics.`test/value_f1`" in json.loads(zlib.decompress(base64.b64decode(packed)))["selectedColumns"]
+    assert "metrics.`test/pair_f1`" in json.loads(zlib.decompress(base64.b64decode(packed)))["selectedColumns"]

@@ -91,14 +91,14 @@ def test_every_part_is_there_and_headings_step_down_one_at_a_time(comparison: di
         "Not seen in training",
         "+0.083",
         "12,450",
-        "validation/value_f1",
+        "validation/pair_f1",
         "12.1 ms",
     ):
         assert wanted in page.text
 
 
 def test_gates_decide_and_the_reason_holds_the_numbers(comparison: dict[str, Any]) -> None:
-    paired = comparison["paired"]["value_f1"]
+    paired = comparison["paired"]["pair_f1"]
     said = answer(review_page(comparison))
     assert said.startswith("Promote A jave 4")
     assert f"{paired['first']:.3f} for A and {paired['second']:.3f} for B: A is better" in said
@@ -107,10 +107,10 @@ def test_gates_decide_and_the_reason_holds_the_numbers(comparison: dict[str, Any
     comparison["verdicts"][3]["passed"] = False  # a warning alone keeps nobody
     assert "No gate is against it; 1 warning is worth a look." in answer(review_page(comparison))
 
-    comparison["verdicts"][2].update(passed=False, reason="value_f1 0.8 does not beat 0.9 of champion 3")
+    comparison["verdicts"][2].update(passed=False, reason="pair_f1 0.8 does not beat 0.9 of champion 3")
     said = answer(review_page(comparison))
     assert said.startswith("Keep B jave 3")
-    assert "1 of 5 gates is against A. value_f1 0.8 does not beat 0.9 of champion 3." in said
+    assert "1 of 5 gates is against A. pair_f1 0.8 does not beat 0.9 of champion 3." in said
 
     comparison["verdicts"] = []
     assert answer(review_page(comparison)).startswith("No decision: no gate was asked")
@@ -146,7 +146,8 @@ def test_attributes_that_a_model_predicts_are_shown(comparison: dict[str, Any]) 
 
 def test_a_comparison_made_before_there_was_a_choice_of_metrics_still_reads(comparison: dict[str, Any]) -> None:
     """It has no pair F1, no name of a metric and no attributes: value F1 decided."""
-    comparison.pop("metric", None)
+    del comparison["metric"]
+    comparison["first"]["awareness"]["metric"] = "value_f1"
     comparison["paired"].pop("pair_f1")
     del comparison["left_out"]
     for side in ("first", "second"):
@@ -215,8 +216,8 @@ def example(**changes: Any) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
-def facets_of(comparison: dict[str, Any], **changes: Any) -> str:
-    comparison["examples"] = [example(**changes)]
+def facets_of(comparison: dict[str, Any], metric: str = "value_f1", **changes: Any) -> str:
+    comparison |= {"metric": metric, "examples": [example(**changes)]}
     page = review_page(comparison)
     return Outline(
         page[page.index('<table class="facets">') : page.index("</article>")].rsplit("</div></div>", 1)[0]
@@ -229,6 +230,8 @@ def test_each_answer_is_called_right_wrong_elsewhere_or_missed(comparison: dict[
     assert "ColorRose– missedRose 0.75 \N{CHECK MARK} right" in missed
     other_place = facets_of(comparison, first=[entry | {"start": 5, "end": 8}])
     assert "\N{BALLOT X} other place" in other_place
+    anywhere = facets_of(comparison, "pair_f1", first=[entry | {"start": 5, "end": 8}], second=[])
+    assert "Rose \N{CHECK MARK} right\N{EN DASH} missed" in anywhere  # wherever it stands
     wrong = facets_of(comparison, first=[entry | {"value": "Red", "field": None, "start": None, "end": None}])
     assert "Red \N{BALLOT X} wrong" in wrong
     twice = [entry, entry | {"start": 5, "end": 8}]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,11 +18,13 @@ from facetmill.compute.phase import Losses
 from facetmill.compute.seeding import epoch_seed, seed_everything
 from facetmill.errors import ParamsError, PlatformError
 from facetmill.files import read_json
+from facetmill.metrics.score import Scores
 from facetmill.models.dictionary import Dictionary
 from facetmill.models.jave import Jave
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
 from facetmill.training import fit as fitting
 from facetmill.training import state
+from facetmill.training.evaluate import evaluate
 from facetmill.training.finite import Diverged
 from facetmill.training.fit import FitResult, bucketed, fair_sample, fit
 from facetmill.training.predict import predict
@@ -82,8 +85,8 @@ def same_weights(left: Jave, right: Jave) -> bool:
 def test_it_learns_and_leaves_the_best_weights() -> None:
     model = built()
     result = fitted(model, epochs=8)
-    assert result.value_f1 > 0.9
-    assert result.value_f1 == max(epoch.scores["value_f1"] for epoch in result.epochs)
+    assert result.score > 0.9
+    assert result.score == max(epoch.scores["pair_f1"] for epoch in result.epochs)
     found = list(predict(model, VALIDATION, 4))
     right = sum({f.value for f in facets} == {p.facets[0].value} for p, facets in zip(VALIDATION, found, strict=True))
     assert right >= 5
@@ -103,7 +106,7 @@ def test_bf16_where_the_cpu_has_none_is_told_before_anything_is_trained(monkeypa
 def test_bf16_learns_as_well_as_fp32_and_leaves_fp32_weights(seed: int) -> None:
     model = built(seed)
     fast = fitted(model, seed=seed, epochs=8, precision="bf16")
-    assert fast.value_f1 == fitted(built(seed), seed=seed, epochs=8).value_f1 == 1.0
+    assert fast.score == fitted(built(seed), seed=seed, epochs=8).score == 1.0
     assert {tensor.dtype for tensor in model.state_dict().values() if tensor.is_floating_point()} == {torch.float32}
     assert not same_weights(model, built(seed))
 
@@ -111,9 +114,9 @@ def test_bf16_learns_as_well_as_fp32_and_leaves_fp32_weights(seed: int) -> None:
 def test_a_small_catalogue_is_gone_over_until_it_is_learned() -> None:
     """Eighteen products in one batch are one step an epoch, and four steps teach nothing."""
     one_pass, several = built(), built()
-    assert fitted(one_pass, batch_size=32, learning_rate=0.002).value_f1 < 0.5
+    assert fitted(one_pass, batch_size=32, learning_rate=0.002).score < 0.5
     result = fitted(several, batch_size=32, learning_rate=0.002, min_epoch_steps=40)
-    assert result.value_f1 > 0.9
+    assert result.score > 0.9
     losses = [epoch.losses["total"] for epoch in result.epochs]
     assert losses == sorted(losses, reverse=True), "means over all passes of an epoch"
 
@@ -184,7 +187,7 @@ def test_it_stops_when_patience_runs_out_but_not_before_anything_is_found() -> N
     result = fitted(built(), epochs=30, patience=2)
     assert len(result.epochs) == result.best_epoch + 2
     silent = fitted(built(), epochs=5, patience=1, learning_rate=1e-7, encoder_learning_rate=1e-7)
-    assert all(epoch.scores["value_f1"] == 0 for epoch in silent.epochs)
+    assert all(epoch.scores["pair_f1"] == 0 for epoch in silent.epochs)
     assert len(silent.epochs) == 5
 
 
@@ -213,11 +216,11 @@ def test_schedule_and_optimizer_are_those_of_params() -> None:
 def test_validation_is_bounded_always_by_the_same_products(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
 
-    def asking(model: Jave, validation: Sequence[Product], batch_size: int) -> Iterator[list[Facet]]:
+    def asking(model: Jave, validation: Sequence[Product], **how: Any) -> Scores:
         asked.append([product.product_id for product in validation])
-        return predict(model, validation, batch_size)
+        return evaluate(model, validation, **how)
 
-    monkeypatch.setattr(fitting, "predict", asking)
+    monkeypatch.setattr(fitting, "evaluate", asking)
     result = fitted(built(), validate_products=4, validate_every=3)
     assert [bool(epoch.scores) for epoch in result.epochs] == [False, False, True, True]
     assert len(asked) == 2
@@ -243,7 +246,7 @@ def test_a_loss_that_is_not_finite_is_told_with_its_place() -> None:
 def test_a_model_with_nothing_to_learn_is_only_validated() -> None:
     model = Dictionary.fit_vocabulary(small.DICTIONARY, SCHEMA, TRAIN)
     result = fit(model, TRAIN, VALIDATION, TRAINING)
-    assert (result.epochs, result.best_epoch, result.value_f1) == ((), 0, 1.0)
+    assert (result.epochs, result.best_epoch, result.score) == ((), 0, 1.0)
 
 
 def test_batches_hold_every_product_once_and_like_lengths_together() -> None:

@@ -1,0 +1,22 @@
+"""What metrics are called on pages and in notes, and what each means in a sentence."""
+
+from __future__ import annotations
+
+MEANINGS = {
+    "pair_f1": "The right attribute and value, wherever it stands.",
+    "value_f1": "The right attribute at the right place in the text.",
+    "attribute_f1": "Which attributes a product has, whatever their values.",
+    "na_f1": "Also rewards leaving a slot empty that has no value.",
+}
+_TITLES = {"na_f1": "N/A-aware F1"}
+
+
+def title(metric: str) -> str:
+    """`pair_f1` as Pair F1."""
+    return _TITLES.get(metric, f"{metric.removesuffix('_f1').capitalize()} F1")
+
+
+def in_sentence(metric: str) -> str:
+    """`pair_f1` as pair F1, in the middle of a sentence."""
+    named = title(metric)
+    return named if metric in _TITLES else named[0].lower() + named[1:]
