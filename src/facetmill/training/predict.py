@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 
 import torch
 
+from facetmill.encoders.grounding import with_places
 from facetmill.models.base import Answer, Model
 from facetmill.records import Facet, Product
 
@@ -21,7 +23,8 @@ def predict(model: Model, products: Iterable[Product], batch_size: int) -> Itera
 def answer_all(model: Model, products: Iterable[Product], batch_size: int) -> Iterator[Answer]:
     """One answer per product, in the order of `products`; puts the model in evaluation mode.
 
-    At most 16 batches of products are held at a time.
+    A value without a place gets every one where it stands in the text. At most 16 batches of products are held at a
+    time.
     """
     device = device_of(model)
     stream = iter(products)
@@ -33,8 +36,14 @@ def answer_all(model: Model, products: Iterable[Product], batch_size: int) -> It
             places = order[start : start + batch_size]
             with torch.inference_mode():
                 found = model.answer(model.collate([chunk[place] for place in places]).to(device))
-            answers.update(zip(places, found, strict=True))
+            answers |= {place: _placed(chunk[place], each) for place, each in zip(places, found, strict=True)}
         yield from (answers[place] for place in range(len(chunk)))
+
+
+def _placed(product: Product, answer: Answer) -> Answer:
+    if all(facet.explicit for facet in answer.facets):
+        return answer
+    return replace(answer, facets=with_places(product, answer.facets))
 
 
 def device_of(model: Model) -> torch.device:
