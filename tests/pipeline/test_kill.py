@@ -25,7 +25,7 @@ pytestmark = pytest.mark.pipeline
 SMALL = {
     "demo": {"products": 80, "image_size": 32},
     "models": {"jave": {"encoder": "bilstm", "hidden_size": 16}},
-    "training": {"threads": 1, "epochs": 3, "min_epoch_steps": 40},
+    "training": {"threads": 1, "epochs": 3, "min_epoch_steps": 40, "precision": "auto"},
     "sweep": {"final_seeds": [3]},
 }
 
@@ -48,7 +48,8 @@ def test_a_training_killed_in_an_epoch_ends_as_if_nothing_had_happened(platform:
         training.kill()
     for process in psutil.wait_procs(family, timeout=30)[1]:
         process.kill()
-    rates = [epoch["items_per_second"] for epoch in read_json(found[0])["epochs"]]
+    state = read_json(found[0])
+    rates, begun_in = [epoch["items_per_second"] for epoch in state["epochs"]], state["precision"]
     lost = [run for run in of_jave(tracker) if int(run.data.tags[PROCESS[1]]) == training.pid]
     assert [run.info.status for run in lost] == ["RUNNING"]
 
@@ -62,6 +63,8 @@ def test_a_training_killed_in_an_epoch_ends_as_if_nothing_had_happened(platform:
     speed = tracker.client.get_metric_history(resumed.info.run_id, "train/products_per_second")
     assert len(speed) == 3
     assert [point.value for point in speed][: len(rates)] == rates  # what was done was not done again
+    recipe = tracker.read_json(resumed.info.run_id, "recipe.json")
+    assert recipe["training"]["precision"] == resumed.data.params["precision"] == begun_in
     again = facetmill(platform, "reproduce", f"facets-candidates/{made['version']}", "--json")
     assert again.returncode == 0, again.stdout + again.stderr  # trained anew, in one go: the same metrics
     assert answer(platform, "up")["closed"] == []
