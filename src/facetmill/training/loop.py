@@ -11,11 +11,12 @@ it would have. Started by torchrun, all its processes train one network together
 from __future__ import annotations
 
 import math
+import os
 import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +65,11 @@ def shuffled(items: Sequence[Any], batch_size: int, draw: random.Random) -> list
     order = list(range(len(items)))
     draw.shuffle(order)
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def has_spare_core() -> bool:
+    """Whether this process may use more cores than torch computes with: a thread then costs the training nothing."""
+    return len(os.sched_getaffinity(0)) > torch.get_num_threads()
 
 
 def train_network(
@@ -234,14 +240,15 @@ class _PhaseRun:
         self.training.network.train()
         bar = progress_bar(where, self.passes * len(self.items), progress)
         with ThreadPoolExecutor(1, "collate") as ahead, bar as advance:
-            coming = ahead.submit(self._collate, batches[0])
+            collated = ahead.submit if has_spare_core() else _at_once
+            coming = collated(self._collate, batches[0])
             for number, places in enumerate(batches):
                 batch, weight = coming.result()
                 losses = self._losses(batch)
                 if number + 1 < len(batches):
                     # Made while autograd computes, which needs no Python: at any other time the two threads would wait
                     # for each other. Random numbers are drawn in the same order each time.
-                    coming = ahead.submit(self._collate, batches[number + 1])
+                    coming = collated(self._collate, batches[number + 1])
                 self.descent.zero_grad()
                 (losses.total if processes.world_size == 1 else losses.total * weight).backward()
                 check.add(number + 1, losses.total.detach(), self.descent.clip())
@@ -289,6 +296,13 @@ class _PhaseRun:
                     products=self.made,
                 )
             )
+
+
+def _at_once(work: Callable[[Sequence[int]], Any], places: Sequence[int]) -> Future[Any]:
+    """What an executor's `submit` would give, done here and now."""
+    done: Future[Any] = Future()
+    done.set_result(work(places))
+    return done
 
 
 class _LossOf(nn.Module):

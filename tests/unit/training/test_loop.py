@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from facetmill.compute.phase import Group, Losses, Optimizer, Phase
 from facetmill.compute.seeding import seed_everything
 from facetmill.files import read_json
 from facetmill.records import Facet, Product
+from facetmill.training import loop
 from facetmill.training.distributed import Processes
 from facetmill.training.finite import LOOK_EVERY, Diverged, FiniteCheck
 from facetmill.training.loop import LoopSettings, Trained, train_network
@@ -233,10 +236,21 @@ def test_only_every_nth_epoch_of_a_phase_is_validated_and_its_last() -> None:
     assert [bool(epoch.scores) for epoch in result.epochs] == [False, True, False, True, True]
 
 
-def test_the_same_seed_gives_the_same_weights_though_batches_are_made_a_step_ahead() -> None:
+def test_the_same_seed_gives_the_same_weights_whether_or_not_batches_are_made_in_a_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     first, second, other = built(), built(), built()
-    trained(first)
-    trained(second)
+    makers: set[str] = set()
+
+    def collate(network: TwoPhases, products: Sequence[Product]) -> Numbers:
+        makers.add(threading.current_thread().name.partition("_")[0])
+        return network.collate(products)
+
+    monkeypatch.setattr(loop, "has_spare_core", lambda: True)
+    trained(first, phases=first.phases(collate=partial(collate, first)))
+    monkeypatch.setattr(loop, "has_spare_core", lambda: False)
+    trained(second, phases=second.phases(collate=partial(collate, second)))
+    assert makers == {"collate", "MainThread"}
     trained(other, dataclasses.replace(SETTINGS, seed=4))
     assert same(weights(first), weights(second))
     assert not same(weights(first), weights(other))
