@@ -83,6 +83,7 @@ TRAINING = TrainingParams(
     weight_decay=0.01,
     clip_norm=5.0,
     patience=20,
+    calibrate=False,
     validate_every=1,
     validate_products=None,
     precision="fp32",

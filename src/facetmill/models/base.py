@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from facetmill.compute.phase import Group, Losses, Optimizer, Phase, Schedule
 from facetmill.errors import ParamsError
+from facetmill.models.calibration import Calibration, fitted
 from facetmill.models.space import TRAINING_SPACE, Space
 from facetmill.params import ModelConfig, TrainingParams
 from facetmill.records import AttributeSchema, Facet, Product, Span
@@ -65,6 +66,7 @@ class Model(nn.Module, ABC):
 
     `key` is the file, the `MODELS` entry, the params section, the run name and the test id. `space` is what a sweep may
     vary of it. `answers` says how it answers, `reads` what it looks at of a product, which a config may add to.
+    `calibration` says how sure it truly is and when to be silent; it changes nothing until `calibrate` was called.
     `reader` reads pictures as those of its training data were read; None where it needs nothing of them.
     """
 
@@ -75,6 +77,7 @@ class Model(nn.Module, ABC):
     config: ModelConfig
     schema: AttributeSchema
     reader: Reader | None = None
+    calibration: Calibration = Calibration()
 
     @classmethod
     @abstractmethod
@@ -115,6 +118,10 @@ class Model(nn.Module, ABC):
         here, so that it is not run twice."""
         facets, attributes = self.predict(batch), self.attributes(batch)
         return [Answer(found, None if attributes is None else attributes[n]) for n, found in enumerate(facets)]
+
+    def calibrate(self, validation: Sequence[tuple[Product, Answer]]) -> None:
+        """Set `calibration` by what the model, uncalibrated, answered about validation products."""
+        self.calibration = fitted((product, answer.facets) for product, answer in validation)
 
     @abstractmethod
     def save_assets(self, folder: Path) -> None:

@@ -28,6 +28,7 @@ class TrainingParams:
     weight_decay: Annotated[float, Field(ge=0)]
     clip_norm: Annotated[float, Field(gt=0)]
     patience: Count
+    calibrate: bool
     validate_every: Count
     validate_products: Count | None
     precision: Literal["fp32", "bf16", "auto"]

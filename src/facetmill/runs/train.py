@@ -33,8 +33,9 @@ from facetmill.serving.package import package
 from facetmill.tracking.tags import DATASET, DATASET_VERSION, KIND, METRIC, MODEL, STUDY, TRAINING
 from facetmill.tracking.tracker import Run
 from facetmill.training.checkpoint import save_model
-from facetmill.training.evaluate import evaluate
+from facetmill.training.evaluate import BATCH, evaluate
 from facetmill.training.fit import fit
+from facetmill.training.predict import calibrate
 from facetmill.training.state import EpochResult
 
 DICTIONARY = "dictionary"
@@ -130,12 +131,12 @@ def train_anew(
     state_dir = project.layout.state_dir / "training" / f"{kind}-{training_id(dataset, recipe)[:16]}"
     with project.tracker.run(f"{key} seed {seed} {dataset.name}", tags=all_tags, params=params) as run:
         log_dataset(run, dataset)
-        products = read_split(dataset, "train")
+        products, validation = read_split(dataset, "train"), read_split(dataset, "validation")
         model = build_model(dataset, recipe, products)
         result = fit(
             model,
             products,
-            read_split(dataset, "validation"),
+            validation,
             recipe.training,
             metric=recipe.metric,
             state_dir=state_dir,
@@ -148,6 +149,8 @@ def train_anew(
         run.log_json(RECIPE, {**to_mapping(trained), "code": code_digest(key)})
         test_products = read_split(dataset, "test")
         with compute_settings(recipe.training.threads):
+            if recipe.training.calibrate:
+                calibrate(model, validation, BATCH)
             model.prepare(test_products, project.layout.features_dir)
             test = evaluate(model, test_products, bootstrap=project.params.promotion.bootstrap)
         metrics = {f"test/{metric}": value for metric, value in test.flat().items()}

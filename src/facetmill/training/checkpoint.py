@@ -20,6 +20,8 @@ from facetmill.errors import DataError
 from facetmill.files import hash_file, read_json, replace_folder, write_json, write_text
 from facetmill.models import MODELS, model_class
 from facetmill.models.base import Model
+from facetmill.models.calibration import FILE as CALIBRATION
+from facetmill.models.calibration import Calibration
 from facetmill.params import FIELDS_ADDED_LATER, ModelConfig, ModelsParams, to_mapping
 from facetmill.perception.reader import FILE, NETWORKS, load_reader
 from facetmill.records import AttributeSchema
@@ -35,6 +37,7 @@ def save_model(model: Model, folder: Path) -> None:
         model.save_assets(assets)
         write_text(temporary / "schema.json", model.schema.to_json())
         save_tensors(model.state_dict(), temporary / "weights.safetensors")
+        model.calibration.save(temporary)
         if model.reader is not None:
             model.reader.save(temporary)
         write_json(
@@ -75,6 +78,7 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
     except RuntimeError as error:
         raise DataError(f"{weights_path}: {error}") from error
     model.reader = load_reader(folder)
+    model.calibration = Calibration.load(folder)
     return model.to(device).eval()
 
 
@@ -100,7 +104,7 @@ def _config(path: Path, key: str, raw: Any) -> ModelConfig:
 
 def _hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a model but model.json, by its path in the folder."""
-    files = [folder / "schema.json", folder / "weights.safetensors", folder / FILE]
+    files = [folder / "schema.json", folder / "weights.safetensors", folder / FILE, folder / CALIBRATION]
     for part in (folder / "assets", folder / NETWORKS):
         files += sorted(path for path in part.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): hash_file(path) for path in files if path.is_file()}

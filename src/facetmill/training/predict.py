@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -10,6 +10,7 @@ import torch
 
 from facetmill.encoders.grounding import with_places
 from facetmill.models.base import Answer, Model
+from facetmill.models.calibration import Calibration
 from facetmill.records import Facet, Product
 
 BATCHES_SORTED = 16  # products of this many batches are sorted by length together, so that little padding is computed
@@ -23,8 +24,8 @@ def predict(model: Model, products: Iterable[Product], batch_size: int) -> Itera
 def answer_all(model: Model, products: Iterable[Product], batch_size: int) -> Iterator[Answer]:
     """One answer per product, in the order of `products`; puts the model in evaluation mode.
 
-    A value without a place gets every one where it stands in the text. At most 16 batches of products are held at a
-    time.
+    Facets are calibrated, and those less sure than their attribute's threshold left out; a value without a place gets
+    every one where it stands in the text. At most 16 batches of products are held at a time.
     """
     device = device_of(model)
     stream = iter(products)
@@ -36,14 +37,23 @@ def answer_all(model: Model, products: Iterable[Product], batch_size: int) -> It
             places = order[start : start + batch_size]
             with torch.inference_mode():
                 found = model.answer(model.collate([chunk[place] for place in places]).to(device))
-            answers |= {place: _placed(chunk[place], each) for place, each in zip(places, found, strict=True)}
+            answers |= {n: _finished(model, chunk[n], each) for n, each in zip(places, found, strict=True)}
         yield from (answers[place] for place in range(len(chunk)))
 
 
-def _placed(product: Product, answer: Answer) -> Answer:
-    if all(facet.explicit for facet in answer.facets):
-        return answer
-    return replace(answer, facets=with_places(product, answer.facets))
+def calibrate(model: Model, validation: Sequence[Product], batch_size: int) -> None:
+    """Have a trained model learn, from what it answers about validation products, how sure it is."""
+    model.calibration = Calibration()
+    model.calibrate(list(zip(validation, answer_all(model, validation, batch_size), strict=True)))
+
+
+def _finished(model: Model, product: Product, answer: Answer) -> Answer:
+    facets = answer.facets
+    if not model.calibration.changes_nothing:
+        facets = model.calibration.applied(facets)
+    if not all(facet.explicit for facet in facets):
+        facets = with_places(product, facets)
+    return replace(answer, facets=facets)
 
 
 def device_of(model: Model) -> torch.device:

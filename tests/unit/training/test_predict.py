@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from facetmill.errors import DataError
 from facetmill.models.base import Answer
+from facetmill.models.calibration import FILE, Calibration
 from facetmill.models.dictionary import Dictionary, DictionaryBatch
 from facetmill.records import AttributeSchema, Facet, Product, Span
-from facetmill.training.predict import answer_all
+from facetmill.training.checkpoint import load_model, save_model
+from facetmill.training.predict import answer_all, calibrate
 from tests import small
 
 SHOE, HAT = Product("1", "s", "Red shoe", "a red one"), Product("2", "s", "Hat")
@@ -41,3 +45,29 @@ def test_a_value_without_a_place_gets_every_one_it_has(chooser: Chooser) -> None
         [("Color", "RED", (), 0.9), ("Size", "XL", (), 0.4)],
     ]
     assert [answer.attributes for answer in answers] == [{"Color": 0.9}] * 2
+
+
+def test_what_is_not_sure_enough_is_not_said(chooser: Chooser) -> None:
+    chooser.calibration = Calibration(1.0, {"Size": 0.5})
+    assert facets(list(answer_all(chooser, [HAT], 1))) == [[("Color", "RED", (), 0.9)]]
+
+
+def test_calibrating_starts_from_what_the_model_itself_says(chooser: Chooser) -> None:
+    shoes = [Product(str(n), "s", "Red shoe", facets=(Facet("Color", "red"), Facet("Size", "S"))) for n in range(30)]
+    calibrate(chooser, shoes, 8)
+    once = chooser.calibration
+    assert once.temperature < 1  # 0.9 is right each time and 0.4 never: it is surer than it says
+    calibrate(chooser, shoes, 8)
+    assert chooser.calibration == once
+
+
+def test_a_calibrated_model_is_saved_with_its_calibration(chooser: Chooser, tmp_path: Path) -> None:
+    model = Dictionary.fit_vocabulary(small.DICTIONARY, AttributeSchema(()), [])
+    save_model(model, tmp_path / "plain")
+    model.calibration = Calibration(2.0, {"Color": 0.7})
+    save_model(model, tmp_path / "calibrated")
+    assert load_model(tmp_path / "plain").calibration.changes_nothing
+    assert load_model(tmp_path / "calibrated").calibration == model.calibration
+    (tmp_path / "calibrated" / FILE).write_text('{"temperature": 1.0, "thresholds": {}}')
+    with pytest.raises(DataError, match=r"calibration\.json: SHA-256"):
+        load_model(tmp_path / "calibrated")
