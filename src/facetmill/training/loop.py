@@ -69,7 +69,9 @@ def shuffled(items: Sequence[Any], batch_size: int, draw: random.Random) -> list
 
 def has_spare_core() -> bool:
     """Whether this process may use more cores than torch computes with: a thread then costs the training nothing."""
-    return len(os.sched_getaffinity(0)) > torch.get_num_threads()
+    # macOS keeps no process to some of its cores
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores > torch.get_num_threads()
 
 
 def train_network(
