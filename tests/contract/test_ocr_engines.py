@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from facetmill.dataset.pictures.ocr_cache import CachedReader
 from facetmill.encoders.pictures import Fault
-from facetmill.perception.ocr_engines import ENGINES, Engine, ReadWord
+from facetmill.perception.ocr_engines import ENGINES, LIBRARIES, Engine, ReadWord
 from tests import drawn
 from tests.conftest import missing
 
@@ -51,6 +52,10 @@ def test_the_same_picture_gives_the_same_words(engine: Engine) -> None:
     assert engine.read(pixels) == engine.read(pixels) == ENGINES[engine.name]().read(pixels)
     assert engine.identity == ENGINES[engine.name]().identity
     assert len(engine.identity) > 20
+
+
+def test_a_package_knows_what_decides_its_reading(engine: Engine) -> None:
+    assert all(f"{name} {version(name)}" in engine.identity for name in LIBRARIES[engine.name])
 
 
 def test_a_picture_is_read_as_a_viewer_shows_it(reader: CachedReader) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from facetmill.compute.device import compute_settings
 from facetmill.compute.seeding import seed_everything
 from facetmill.dataset.store.fingerprints import FINGERPRINTS, Fingerprints
-from facetmill.dataset.store.readers import reader_of
+from facetmill.dataset.store.readers import reader_of, settings_of
 from facetmill.dataset.store.version import Dataset
 from facetmill.dataset.store.workspace import DVC_FILES, read_split
 from facetmill.files import hash_json
@@ -73,9 +73,12 @@ class TrainedRun:
 
 
 def training_id(dataset: Dataset, recipe: Recipe) -> str:
-    """One hash for everything that decides a training's result."""
+    """One hash for everything that decides a training's result. How pictures were read is part of it: two datasets may
+    hold the same words, and models of the one read others in service."""
     config, training = to_mapping(recipe.config), to_mapping(recipe.training)
-    return hash_json([dataset.version, recipe.key, config, training, recipe.metric, code_digest(recipe.key)])
+    read = to_mapping(settings_of(dataset))
+    code = code_digest(recipe.key)
+    return hash_json([dataset.version, read, recipe.key, config, training, recipe.metric, code])
 
 
 def best_on_validation(metric: Metric) -> str:

@@ -37,7 +37,7 @@ from facetmill.platform.layout import Layout
 from facetmill.records import Box, Facet, OcrToken, Product, read_products, to_batch
 from facetmill.registry.versions import Resolved
 from facetmill.runs.score import evaluate_reference, extract_to_file
-from facetmill.runs.train import Recipe, build_model
+from facetmill.runs.train import Recipe, build_model, training_id
 from facetmill.serving.package import INPUT_EXAMPLE, requirements
 from facetmill.serving.query import query
 from facetmill.serving.request import to_row
@@ -167,6 +167,22 @@ def test_it_was_trained_on_what_stands_on_the_packs(world: World) -> None:
     }
     assert [name for name, answers in found.items() if "Regions" in answers] != []
     assert "Regions" not in found["broken"]
+
+
+def test_another_way_to_read_is_another_training_even_of_the_same_words(world: World, tmp_path: Path) -> None:
+    recipe = Recipe("jave", small.JAVE, small.TRAINING)
+    ids = {}
+    for name, ocr in {
+        "same": OCR,
+        "faster": dataclasses.replace(OCR, workers=2),
+        "stricter": dataclasses.replace(OCR, min_confidence=0.6),
+    }.items():
+        (tmp_path / name).mkdir()
+        params = to_mapping(dataclasses.replace(world.project.params, ocr=ocr))
+        (tmp_path / name / "params.yaml").write_text(yaml.safe_dump(params))
+        ids[name] = training_id(dataclasses.replace(world.dataset, dir=tmp_path / name), recipe)
+    assert ids["same"] == ids["faster"] == training_id(world.dataset, recipe)
+    assert ids["stricter"] != ids["same"]
 
 
 def test_the_package_says_the_same_whether_it_is_given_words_and_boxes_or_looks_itself(world: World) -> None:

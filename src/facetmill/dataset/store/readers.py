@@ -29,6 +29,11 @@ _ROW_GROUP = 2000  # products; as `ingest` writes them
 _Given = tuple[tuple[OcrToken, ...], tuple[Box, ...]]
 
 
+def settings_of(dataset: Dataset) -> ReaderSettings:
+    """How the pictures of a dataset were read. Raises `ParamsError` where its params.yaml does not say it."""
+    return reader_settings(dataset.dir / "params.yaml")
+
+
 def reader_of(dataset: Dataset, reads: Collection[str]) -> Reader | None:
     """What a model that reads these (`Model.reads`) and is trained on a dataset is saved with; None for nothing.
 
@@ -36,7 +41,7 @@ def reader_of(dataset: Dataset, reads: Collection[str]) -> Reader | None:
     """
     if _READ_OFF_PICTURES.isdisjoint(reads):
         return None
-    settings = _settings_of(dataset).of_use_to(reads)
+    settings = settings_of(dataset).of_use_to(reads)
     if settings == ReaderSettings():
         return None
     return Reader(settings, codebook=dataset.dir / "visual_tokens" / "codebook")
@@ -44,7 +49,7 @@ def reader_of(dataset: Dataset, reads: Collection[str]) -> Reader | None:
 
 def as_sent(dataset: Dataset, products: Iterable[Product]) -> list[Product]:
     """The products as a shop sends them: with the words and boxes that their source gave, and no others."""
-    return list(_as_sent(dataset, products, _settings_of(dataset), words=True, boxes=True))
+    return list(_as_sent(dataset, products, settings_of(dataset), words=True, boxes=True))
 
 
 def as_read_by(
@@ -55,7 +60,7 @@ def as_read_by(
     Where pictures are read again, `workers` processes do it, and all products are held in memory. Raises
     `PlatformError` for an engine that is not installed.
     """
-    mine, its = _settings_of(dataset), ReaderSettings() if reader is None else reader.settings
+    mine, its = settings_of(dataset), ReaderSettings() if reader is None else reader.settings
     words, boxes = mine.ocr != its.ocr, mine.regions != its.regions
     if not words and not boxes:
         return products
@@ -81,10 +86,6 @@ def read_pictures(reader: Reader, source_dir: Path, cache_dir: Path, workers: in
         source, found = found, source_dir.with_name("located")
         find_regions(source, found, replace(reader.regions, workers=workers), cache_dir / "regions")
     return found
-
-
-def _settings_of(dataset: Dataset) -> ReaderSettings:
-    return reader_settings(dataset.dir / "params.yaml")
 
 
 def _as_sent(
