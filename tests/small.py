@@ -12,12 +12,15 @@ from facetmill.params import (
     MJaveConfig,
     PromotionParams,
     SaliencyParams,
+    SplitParams,
     TrainingParams,
 )
 
 DICTIONARY = DictionaryConfig(
     min_reliability=0.3, match="longest", negatives="known", places="shared", values="one", ocr=False, distractors=[]
 )
+
+SPLIT = SplitParams(seed=0, validation=0.1, test=0.2, keep_published=False, pictures_together=True, workers=1)
 
 JAVE = JaveConfig(
     encoder="bilstm",

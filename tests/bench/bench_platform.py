@@ -124,9 +124,10 @@ def plain(root: Path, wanted: list[dict[str, Any]]) -> None:
         split_shards(made["matched"], made["dataset"], params.split)
         products = {name: list(read_products(made["dataset"] / name)) for name in ("train", "validation", "test")}
         schema = AttributeSchema.from_json((made["dataset"] / "schema.json").read_text())
-    from facetmill.dataset.labels.splitting import in_subset
+    from facetmill.dataset.labels.splitting import subset_of
 
-    share = [p for p in products["train"] if in_subset(p.group_id, params.sweep.train_share, params.sweep.seed)]
+    chosen = subset_of((p.group_id for p in products["train"]), params.sweep.train_share, params.sweep.seed)
+    share = [p for p in products["train"] if p.group_id in chosen]
     for run in wanted:
         key = run["model"]
         raw = to_mapping(params)

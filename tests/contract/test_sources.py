@@ -104,8 +104,8 @@ def expected_mepave(folder: Path) -> list[Product]:
     red = Facet("颜色", "红", (Span("title", 0, 1), Span("title", 3, 4)))
     cotton = Facet("材质", "棉", (Span("title", 2, 3),))
     return [
-        Product("s_1", "mepave", "红色棉红裙", group_id="c_1", facets=(red, cotton)),
-        Product("s_2", "mepave", "背包", group_id="c_1"),
+        Product("s_1", "mepave", "红色棉红裙", group_id="c_1", facets=(red, cotton), split="train"),
+        Product("s_2", "mepave", "背包", group_id="c_1", split="train"),
     ]
 
 

@@ -31,7 +31,7 @@ from facetmill.gates.pictures import LookCache
 from facetmill.judging.claims import GATES
 from facetmill.judging.judge import COMPARISON, Outcome, judge, judge_and_promote
 from facetmill.models import model_class
-from facetmill.params import SplitParams, load_params
+from facetmill.params import load_params
 from facetmill.project import Project
 from facetmill.records import Facet, Product, Span, to_batch
 from facetmill.registry import versions
@@ -41,7 +41,7 @@ from facetmill.tracking.tags import DICTIONARY_RUN, PACKAGE_SHA256, SEED_RUNS
 from facetmill.training.checkpoint import save_model
 from facetmill.training.evaluate import evaluate
 from tests import small
-from tests.small import PROMOTION
+from tests.small import PROMOTION, SPLIT
 
 from .conftest import Platform
 
@@ -124,7 +124,7 @@ def world(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> World
     listings = [listing(number, *pair) for number, pair in enumerate(pairs)]
     pq.write_table(pa.Table.from_batches([to_batch(listings)]), workspace / "matched" / "part-00000.parquet")
     shutil.copy(platform.layout.root / "params.yaml", workspace)
-    split_shards(workspace / "matched", workspace / "dataset", SplitParams(seed=0, validation=0.1, test=0.5, workers=1))
+    split_shards(workspace / "matched", workspace / "dataset", replace(SPLIT, validation=0.1, test=0.5))
     version = Dataset.open(workspace).version
     write_json(workspace / "checked" / "verdict.json", {"passed": True, "dataset_version": version})
     empty = World(project, Dataset.open(workspace), "")

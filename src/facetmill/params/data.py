@@ -99,6 +99,8 @@ class SplitParams:
     seed: Seed
     validation: Share
     test: Share
+    keep_published: bool
+    pictures_together: bool
     workers: Count
 
 

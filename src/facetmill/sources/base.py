@@ -33,6 +33,7 @@ class Reason(StrEnum):
     TAGS_DISAGREE = "tagged_text_differs_from_plain_text"
     SPAN_OUT_OF_TEXT = "span_out_of_text"
     DUPLICATE_ID = "duplicate_id"
+    UNKNOWN_SPLIT = "unknown_split"
     NO_LABEL = "no_label"
     PATH_LEAVES_FOLDER = "path_leaves_folder"
     MISSING_IMAGE = "missing_image"

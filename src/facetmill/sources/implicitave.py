@@ -5,16 +5,17 @@ title. Five domains, 25 domain-attribute pairs; of the public rows, 1,143 come w
 68,604 without (`titles_only/`, whose named pictures are reported as missing). Licence: none stated; research use.
 
 The same listing is asked for several attributes in several rows, so a row's id is `id:attribute` and the listing is
-its group.
+its group. Rows of `train.tsv`, `val.tsv` and `test.tsv` come with that split.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from facetmill.errors import DataError
-from facetmill.records import Facet, Product
+from facetmill.records import Facet, Product, Split
 from facetmill.sources.base import BadRow, Reason, SourceOptions
 from facetmill.sources.rows import (
     ImageFolder,
@@ -30,6 +31,7 @@ from facetmill.sources.rows import (
 )
 
 _COLUMNS = ("id", "images", "category", "texts", "attribute_names", "attribute_values")
+_SPLITS: dict[str, Split] = {"train": "train", "val": "validation", "test": "test"}
 
 
 def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
@@ -40,7 +42,7 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
     """
     images = ImageFolder(options.images or _images_folder(path if path.is_dir() else path.parent))
 
-    def build(row: Row) -> Product:
+    def build(row: Row, split: Split | None) -> Product:
         listing, attribute = identifier(row.fields, "id"), identifier(row.fields, "attribute_names")
         picture = checked("images", row.fields["images"]).strip()
         return Product(
@@ -51,13 +53,14 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
             group_id=listing,
             images=images.paths("images", [picture] if picture else []),
             facets=(Facet(attribute, identifier(row.fields, "attribute_values")),),
+            split=split,
         )
 
     for file in input_files(path, ".tsv"):
         header, rows = read_table(file, "\t")
         if lacking := [column for column in _COLUMNS if column not in header]:
             raise DataError(f"{file}: no column {', '.join(lacking)}; the header has {', '.join(header)}")
-        yield from build_each(file, rows, build)
+        yield from build_each(file, rows, partial(build, split=_SPLITS.get(file.stem)))
 
 
 def _title(row: Row) -> str:

@@ -6,7 +6,8 @@ train and 200 valid lines, the authors' own release 50 / 20 / 20. The whole set 
 out by its owner on request.
 Licence: research use, as its owner says.
 
-`cid` is the product, `sid` the sentence: several sentences describe one product, so `cid` is the group.
+`cid` is the product, `sid` the sentence: several sentences describe one product, so `cid` is the group. A folder of the
+published files `*.train`, `*.valid` and `*.test` is read as one, and each sentence comes with its file's split.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from facetmill.records import Facet, Product, Span
+from facetmill.records import Facet, Product, Span, Split
 from facetmill.sources.base import BadRow, Reason, SourceOptions, Stretch
 from facetmill.sources.rows import (
     ImageFolder,
@@ -26,24 +27,29 @@ from facetmill.sources.rows import (
     checked,
     cut_lines,
     identifier,
-    input_file,
+    input_files,
     read_lines,
     title,
 )
 
+_SPLITS: dict[str, Split] = {".train": "train", ".valid": "validation", ".test": "test"}
 _COLUMNS = ("cid", "sid", "text", "tagged")
 _MARKED = re.compile(r"<(?P<attribute>[^<>/][^<>]*)>(?P<value>[^<>]*)</(?P=attribute)>")
 _TAG = re.compile(r"</?[^<>]+>")
 
 
 def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
-    """Stream the sentences of one file; the values' spans are on the title.
+    """Stream the sentences of a file or folder; the values' spans are on the title.
 
     With `options.images` set, the picture of a product is `<images>/<cid>.jpg`. As in the authors' own reader a line
     is refused that holds a space or whose markup does not spell its text. Raises `DataError` without such a file.
     """
     images = ImageFolder(options.images) if options.images else None
+    for file in input_files(path, *_SPLITS, only=options.only):
+        yield from _read_file(file, images, options.only)
 
+
+def _read_file(file: Path, images: ImageFolder | None, only: Stretch | None) -> Iterator[Product | BadRow]:
     def build(row: Row) -> Product:
         text, tagged = title(row.fields, "text"), checked("tagged", row.fields["tagged"])
         if any(character.isspace() for character in text):
@@ -56,14 +62,15 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
             group_id=cid,
             images=images.paths("cid", [f"{cid}.jpg"]) if images else (),
             facets=_facets(text, tagged),
+            split=_SPLITS.get(file.suffix),
         )
 
-    yield from build_each(path, _rows(input_file(path), options.only), build)
+    yield from build_each(file, _rows(file, only), build)
 
 
 def cut(path: Path) -> list[Stretch]:
     """Between any two lines."""
-    return cut_lines(path)
+    return [stretch for file in input_files(path, *_SPLITS) for stretch in cut_lines(file)]
 
 
 def _rows(path: Path, only: Stretch | None) -> Iterator[Row | BadRow]:

@@ -13,6 +13,9 @@ Facets come in one of two ways:
    unknown, `n/a` is absent, `|` separates several values. `dataset.ignore` of params.yaml names the columns that are
    no attributes, such as prices and links.
 
+A column with a split of yours (train, validation or val or valid or dev, test; empty is none) is taken as such where
+`dataset.columns` says so: {split: your column}. `split.keep_published` of params.yaml keeps it.
+
 Licence: yours.
 """
 
@@ -29,7 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from facetmill.errors import DataError
-from facetmill.records import Product
+from facetmill.records import Product, Split
 from facetmill.sources.base import BadRow, Reason, SourceOptions, Stretch
 from facetmill.sources.rows import (
     ImageFolder,
@@ -60,6 +63,13 @@ _USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "images": ("images", "image"),
     "facets": ("facets",),
 }
+_SPLIT = "split"  # never found by its name alone: it may be an attribute
+_SPLITS: dict[str, Split | None] = {
+    "": None,
+    "train": "train",
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    "test": "test",
+}
 _REQUIRED = ("product_id", "title")
 _SUFFIXES = (".parquet", ".jsonl", ".csv")
 _BATCH_ROWS = 1024
@@ -74,8 +84,9 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
     Pictures are named relative to `options.images`, else to the folder of their file. Raises `DataError` for a file of
     another kind, a header without product_id or title, and a mapping to, or an ignored, column that is not there.
     """
-    if unknown := set(options.columns) - set(_USUAL_NAMES):
-        raise DataError(f"dataset.columns: unknown field {min(unknown)!r}; fields are {', '.join(_USUAL_NAMES)}")
+    if unknown := set(options.columns) - {*_USUAL_NAMES, _SPLIT}:
+        fields = ", ".join((*_USUAL_NAMES, _SPLIT))
+        raise DataError(f"dataset.columns: unknown field {min(unknown)!r}; fields are {fields}")
     for file in input_files(path, *_SUFFIXES, only=options.only):
         reader = _Catalogue(options.columns, frozenset(options.ignore), ImageFolder(options.images or file.parent))
         yield from build_each(file, _rows(file, options), reader.product)
@@ -148,7 +159,7 @@ class _Catalogue:
         if at["facets"] in row.fields:
             pairs = spec_pairs(at["facets"], _json_object(at["facets"], row.fields[at["facets"]]))
         else:
-            known = self.ignored.union(at.values())
+            known = self.ignored.union(at.values(), self.columns.values())
             pairs = _wide_pairs({name: cell for name, cell in row.fields.items() if name not in known})
         facets, absent = collect_facets(pairs)
         return Product(
@@ -161,7 +172,15 @@ class _Catalogue:
             images=self.images.paths(at["images"], _names(row.fields.get(at["images"]))),
             facets=facets,
             absent=absent,
+            split=_split(row, self.columns[_SPLIT]) if _SPLIT in self.columns else None,
         )
+
+
+def _split(row: Row, column: str) -> Split | None:
+    name = optional_text(row.fields, column).strip().casefold()
+    if name not in _SPLITS:
+        raise RowError(column, row.fields[column], Reason.UNKNOWN_SPLIT)
+    return _SPLITS[name]
 
 
 def _names(cell: object) -> object:

@@ -30,7 +30,7 @@ from facetmill.files import hash_file, read_json, write_json
 from facetmill.judging.challenge import Served
 from facetmill.judging.measure import asked_about
 from facetmill.models import MODELS
-from facetmill.params import OcrParams, Params, RegionsParams, SplitParams, load_params, to_mapping
+from facetmill.params import OcrParams, Params, RegionsParams, load_params, to_mapping
 from facetmill.params.perception import ReaderSettings
 from facetmill.perception.reader import Reader
 from facetmill.platform.layout import Layout
@@ -127,7 +127,7 @@ def built(folder: Path, data: Path, params: Params) -> Dataset:
     told = [dataclasses.replace(p, facets=tuple(truth(p))) for p in read_products(located)]
     (folder / "matched").mkdir()
     pq.write_table(pa.Table.from_batches([to_batch(told)]), folder / "matched" / "part-00000.parquet")
-    split_shards(folder / "matched", folder / "dataset", SplitParams(seed=0, validation=0.0, test=0.99, workers=1))
+    split_shards(folder / "matched", folder / "dataset", dataclasses.replace(small.SPLIT, validation=0.0, test=0.99))
     (folder / "params.yaml").write_text(yaml.safe_dump(to_mapping(params)))
     return Dataset.open(folder)
 

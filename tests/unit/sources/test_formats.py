@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,24 @@ def test_mepave_pictures_are_named_by_product(tmp_path: Path) -> None:
     options = SourceOptions(demo=OPTIONS.demo, images=tmp_path / "pictures")
     assert only(mepave.read(path, options)).images == (str(tmp_path / "pictures" / "c_7.jpg"),)
     assert only(mepave.read(path, OPTIONS)).images == ()
+
+
+def test_mepave_sentences_come_with_the_split_of_their_file(tmp_path: Path) -> None:
+    for number, name in enumerate(("all.test", "all.train", "all.valid", "notes.txt")):
+        (tmp_path / name).write_text(f"c{number}\ts\t裙\t裙\n", encoding="utf-8")
+    found = [row for row in mepave.read(tmp_path, OPTIONS) if isinstance(row, Product)]
+    assert [(row.group_id, row.split) for row in found] == [("c0", "test"), ("c1", "train"), ("c2", "validation")]
+    again = [row for part in mepave.cut(tmp_path) for row in mepave.read(tmp_path, replace(OPTIONS, only=part))]
+    assert again == found
+    assert [row.split for row in mepave.read(tmp_path / "all.test", OPTIONS) if isinstance(row, Product)] == ["test"]
+
+
+def test_implicitave_rows_come_with_the_split_of_their_file(tmp_path: Path) -> None:
+    for name in ("Home/val.tsv", "labelled.tsv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(HEADER + ROW, encoding="utf-8")
+    found = [row.split for row in implicitave.read(tmp_path, OPTIONS) if isinstance(row, Product)]
+    assert found == ["validation", None]
 
 
 def test_mepave_product_name_cannot_lead_to_another_folder(tmp_path: Path) -> None:

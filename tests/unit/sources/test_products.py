@@ -186,3 +186,13 @@ def test_a_folder_is_read_file_by_file(tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_text('{"id": 2, "title": "Cap"}\n')
     (tmp_path / "notes.txt").write_text("not data")
     assert [row.product_id for row in rows(tmp_path) if isinstance(row, Product)] == ["1", "2", "3"]
+
+
+def test_a_split_is_taken_from_the_column_that_is_named_for_it(tmp_path: Path) -> None:
+    path = csv(tmp_path, "id,title,Part,Split\n1,Hat,Dev,two\n2,Cap,,one\n3,Bag,holdout,one\n")
+    first, second, bad = rows(path, split="Part")
+    assert isinstance(first, Product)
+    assert isinstance(second, Product)
+    assert (first.split, second.split) == ("validation", None)
+    assert first.facets == (Facet("Split", "two"),), "a column that only has the name is an attribute"
+    assert bad == BadRow(str(path), 4, "Part", "holdout", Reason.UNKNOWN_SPLIT)

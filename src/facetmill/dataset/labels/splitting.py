@@ -5,6 +5,9 @@ those in the next share validation, the rest train. So a group's split depends o
 shares: it stays where it is when others come or go, and what one version of a catalogue trained on, no later version
 tests. The price is that shares are those of fair draws: of 1,000 groups a test share of 0.2 gets 200 +- 13.
 
+Two kinds of groups are exceptions (`split_exceptions.py`): those that come with a published split stay in it with
+`split.keep_published`, and those that share a picture go to one split with `split.pictures_together`.
+
 Only where so few groups exist that a split would be empty does it get the lowest of those that would be train, until
 the catalogue has grown enough; growth then moves groups out of test, never into it.
 """
@@ -12,7 +15,7 @@ the catalogue has grown enough; growth then moves groups out of test, never into
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
@@ -22,20 +25,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from facetmill.compute.pieces import map_pieces
 from facetmill.dataset.labels.schema import SchemaCounts
+from facetmill.dataset.labels.split_exceptions import Exceptions, Hashes, Places, Survey, Surveyor, find_exceptions
 from facetmill.errors import ParamsError
 from facetmill.files import hash_file, replace_folder, scratch_beside, write_json, write_text
 from facetmill.params import SplitParams
 from facetmill.records import PRODUCT_SCHEMA, SCHEMA_VERSION, SPLITS, Split, read_batches, read_shard, shards
 
 _PIECE_ROWS = 50_000
-_Hashes = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,24 @@ class SplitLimits:
     test: int
     validation: int
 
-    def of(self, hashes: _Hashes) -> npt.NDArray[np.intp]:
+    def of(self, hashes: Hashes) -> Places:
         """The split of each hash, as its place in `SPLITS`."""
         limits = [self.test, self.validation]  # 2**64, "above all", does not fit in a uint64
         below_test, below_validation = (hashes < limit if limit < 2**64 else hashes == hashes for limit in limits)
         places = [SPLITS.index("test"), SPLITS.index("validation")]
         return np.select([below_test, below_validation], places, default=SPLITS.index("train"))
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """Which split a group has: that of its hash, but for the `exceptions`."""
+
+    limits: SplitLimits
+    exceptions: Exceptions
+
+    def of(self, hashes: Hashes) -> Places:
+        """The split of each hash, as its place in `SPLITS`."""
+        return self.exceptions.applied(hashes, self.limits.of(hashes))
 
 
 @dataclass
@@ -91,20 +105,27 @@ def split_shards(source_dir: Path, out_dir: Path, params: SplitParams) -> dict[s
     `out_dir` gets `train/`, `validation/` and `test/` with shards `part-*.parquet` whose `split` is set, `schema.json`
     (an `AttributeSchema`, from train alone) and `manifest.json`: counts, and each shard's name, rows and SHA-256.
     Distant facets stay in train alone: what a picture classifier says must not be what quality is measured by, so
-    validation and test lose theirs, counted (`num_distant_dropped`). The hash decides also where a source came with
-    splits of its own; the report counts those products (`num_source_splits_replaced`). Raises `ParamsError` when the
-    shares leave nothing to train on.
+    validation and test lose theirs, counted (`num_distant_dropped`). The report begins with the counts of
+    `find_exceptions`. Raises `ParamsError` when the shares leave nothing to train on, or where splits are to be kept
+    that the source lacks.
 
     Of every 50,000 products or so each split gets a shard, and any process may do that (see `engine.py`): of this
     machine `params.workers`. The output depends on none of that. Memory is that of a record batch a process, 8 bytes
     for each group, and the distinct values.
     """
-    hashes, num_replaced = _distinct_hashes(source_dir, params.seed)
+    survey = _survey(source_dir, params)
+    hashes = survey.hashes
     limits = split_limits(hashes, validation=params.validation, test=params.test)
-    num_groups = np.bincount(limits.of(hashes), minlength=len(SPLITS))
+    exceptions, told = find_exceptions(survey, limits.of)
+    if params.keep_published and not len(survey.given_hashes):
+        raise ParamsError(
+            "split.keep_published = true, but no product of this source comes with a split; set it to false"
+        )
+    rule = SplitRule(limits, exceptions)
+    num_groups = np.bincount(rule.of(hashes), minlength=len(SPLITS))
     with replace_folder(out_dir) as folder, scratch_beside(out_dir) as scratch:
         pieces = _pieces(source_dir, scratch.absolute())
-        done = map_pieces(partial(_split_piece, limits=limits, seed=params.seed), pieces, params.workers)
+        done = map_pieces(partial(_split_piece, rule=rule, seed=params.seed), pieces, params.workers)
         schema = SchemaCounts()
         for piece in pieces:
             schema.add_written(piece.target)
@@ -117,7 +138,7 @@ def split_shards(source_dir: Path, out_dir: Path, params: SplitParams) -> dict[s
             splits[split] = asdict(counts)
             manifest[split] = {**splits[split], "shards": _gather(parts, folder / split)}
         write_json(folder / "manifest.json", {"schema_version": SCHEMA_VERSION, "splits": manifest})
-    return {"num_source_splits_replaced": num_replaced, **splits}
+    return {**told, **splits}
 
 
 def _pieces(source_dir: Path, scratch: Path) -> list[_Piece]:
@@ -134,14 +155,14 @@ def _pieces(source_dir: Path, scratch: Path) -> list[_Piece]:
     return [_Piece(tuple(paths), scratch / f"{number:05d}.json") for number, paths in enumerate(together)]
 
 
-def _split_piece(piece: _Piece, limits: SplitLimits, seed: int) -> dict[Split, _Part]:
+def _split_piece(piece: _Piece, rule: SplitRule, seed: int) -> dict[Split, _Part]:
     # Two workers may be at one piece, if the first was given up: each has its own target, and so its own shards.
     parts = {split: _Part(piece.target.with_name(f"{piece.target.name}.{split}.parquet")) for split in SPLITS}
     writers: dict[Split, pq.ParquetWriter] = {}
     schema = SchemaCounts()
     with ExitStack() as stack:
         for batch in chain.from_iterable(map(read_shard, piece.sources)):
-            places = limits.of(_hash_column(batch.column("group_id"), seed))
+            places = rule.of(_hash_column(batch.column("group_id"), seed))
             for place, split in enumerate(SPLITS):
                 own = _with_split(batch.filter(pa.array(places == place)), split)
                 if not own.num_rows:
@@ -174,7 +195,7 @@ def _gather(parts: Sequence[_Part], folder: Path) -> list[dict[str, Any]]:
     return listed
 
 
-def split_limits(hashes: _Hashes, *, validation: float, test: float) -> SplitLimits:
+def split_limits(hashes: Hashes, *, validation: float, test: float) -> SplitLimits:
     """Limits that give each split its share (0..1) of all hashes; those of the groups at hand are distinct and sorted.
 
     From three groups on, a split whose share is above 0 and that no group falls into gets the lowest of the others.
@@ -196,12 +217,14 @@ def hash_group(group_id: str, seed: int) -> int:
     return int.from_bytes(_digest(group_id, seed, b"split"))
 
 
-def in_subset(group_id: str, share: float, seed: int) -> bool:
-    """Whether a group belongs to the low-resource subset of `share` (0..1) of all groups.
+def subset_of(group_ids: Iterable[str], share: float, seed: int) -> frozenset[str]:
+    """The low-resource subset of groups: exactly `share` (0..1) of them, rounded to whole ones, at least one of any.
 
     Subsets of one seed are nested: who is in the share 0.2 is in the share 0.5. They say nothing of the split.
     """
-    return int.from_bytes(_digest(group_id, seed, b"subset")) < share * 2**64
+    ranked = sorted(set(group_ids), key=lambda group_id: (_digest(group_id, seed, b"subset"), group_id))
+    wanted = max(round(share * len(ranked)), 1 if share > 0 else 0)
+    return frozenset(ranked[:wanted])
 
 
 def _digest(group_id: str, seed: int, purpose: bytes) -> bytes:
@@ -213,26 +236,23 @@ def _part(share: float) -> np.uint64:
     return np.uint64(int(share * 2**64))
 
 
-def _limit(hashes: _Hashes, num_below: int) -> int:
+def _limit(hashes: Hashes, num_below: int) -> int:
     """The number that exactly `num_below` of the sorted distinct hashes are below."""
     return int(hashes[num_below]) if num_below < len(hashes) else 2**64
 
 
-def _hash_column(group_ids: pa.StringArray, seed: int) -> _Hashes:
+def _hash_column(group_ids: pa.StringArray, seed: int) -> Hashes:
     joined = b"".join(_digest(group_id, seed, b"split") for group_id in group_ids.to_pylist())
     return np.frombuffer(joined, dtype=">u8").astype(np.uint64)
 
 
-def _distinct_hashes(source_dir: Path, seed: int) -> tuple[_Hashes, int]:
-    """The sorted hashes of all groups, 8 bytes each, and the number of products that came with a split."""
-    distinct, waiting = np.empty(0, np.uint64), [np.empty(0, np.uint64)]
-    num_given = 0
-    for batch in read_batches(source_dir, columns=("group_id", "split")):
-        waiting.append(np.unique(_hash_column(batch.column("group_id"), seed)))
-        num_given += batch.num_rows - batch.column("split").null_count
-        if sum(map(len, waiting)) > len(distinct) + 2**20:  # merge now and then: memory stays that of the groups
-            distinct, waiting = np.unique(np.concatenate([distinct, *waiting])), []
-    return np.unique(np.concatenate([distinct, *waiting])), num_given
+def _survey(source_dir: Path, params: SplitParams) -> Survey:
+    """One look at all groups, with the splits and pictures that `params` asks about; 8 bytes for each group and, where
+    pictures keep groups together, 16 for each picture of each group."""
+    surveyor = Surveyor(keep_published=params.keep_published, pictures_together=params.pictures_together)
+    for batch in read_batches(source_dir, columns=("group_id", "split", "images")):
+        surveyor.add(_hash_column(batch.column("group_id"), params.seed), batch)
+    return surveyor.result()
 
 
 def _with_split(batch: pa.RecordBatch, split: Split) -> pa.RecordBatch:

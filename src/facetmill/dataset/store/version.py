@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from facetmill.dataset.labels.splitting import in_subset
+from facetmill.dataset.labels.splitting import subset_of
 from facetmill.errors import DataError, GateFailed
 from facetmill.files import hash_json, read_json
-from facetmill.records import SCHEMA_VERSION, SPLITS, AttributeSchema, Product, Split, read_products
+from facetmill.records import SCHEMA_VERSION, SPLITS, AttributeSchema, Product, Split, read_batches, read_products
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,10 @@ class Dataset:
     def read(self, split: Split, share: float = 1.0, seed: int = 0) -> Iterator[Product]:
         """Stream the products of a split, or of the nested subset of `share` (0..1) of its groups, the paths of their
         pictures absolute. Raises `DataError` for a path that leaves the workspace."""
-        for product in read_products(self.dir / "dataset" / split):
-            if share >= 1 or in_subset(product.group_id, share, seed):
+        folder = self.dir / "dataset" / split
+        chosen = None if share >= 1 else subset_of(_group_ids(folder), share, seed)
+        for product in read_products(folder):
+            if chosen is None or product.group_id in chosen:
                 paths = (self.image_path(product, i) for i in range(len(product.images)))
                 yield replace(product, images=tuple(str(path.absolute()) for path in paths))
 
@@ -80,6 +82,11 @@ class Dataset:
             reasons = [claim["reason"] for claim in claims if not claim["passed"] and claim["severity"] == "critical"]
             said = "".join(f"\n  {reason}" for reason in reasons)
             raise GateFailed(f"the data gate did not pass; see {path.with_name('report.html')}{said}")
+
+
+def _group_ids(folder: Path) -> Iterator[str]:
+    for batch in read_batches(folder, columns=("group_id",)):
+        yield from batch.column("group_id").to_pylist()
 
 
 def dataset_version(data_dir: Path) -> str:

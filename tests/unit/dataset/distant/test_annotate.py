@@ -19,7 +19,6 @@ from facetmill.dataset.distant.train import train_labeller
 from facetmill.dataset.labels.splitting import split_shards
 from facetmill.errors import DataError
 from facetmill.files import hash_folder, read_json
-from facetmill.params import SplitParams
 from facetmill.records import SPLITS, AttributeSchema, Facet, Product, Span, read_products, to_batch
 from facetmill.stages import distant as stage
 from tests import drawn_labels, small
@@ -210,7 +209,7 @@ def test_distant_facets_are_in_train_alone(tmp_path: Path) -> None:
     sets = ((predicted, true), (true, predicted, true), (predicted,), ())
     products = [Product(f"p{i}", "s", "red sign", facets=sets[i % 4]) for i in range(80)]
     write(tmp_path / "supervised", products)
-    params = SplitParams(seed=0, validation=0.2, test=0.2, workers=1)
+    params = replace(small.SPLIT, validation=0.2, test=0.2)
     report = split_shards(tmp_path / "supervised", tmp_path / "dataset", params)
     found = {split: list(read_products(tmp_path / "dataset" / split)) for split in SPLITS}
     given = {product.product_id: product.facets for product in products}

@@ -15,13 +15,13 @@ import pytest
 
 from facetmill.compute import pieces as engine
 from facetmill.dataset.labels import splitting
-from facetmill.dataset.labels.splitting import in_subset, split_limits, split_shards
+from facetmill.dataset.labels.splitting import split_limits, split_shards, subset_of
 from facetmill.errors import DataError, ParamsError
 from facetmill.files import hash_file, hash_files
-from facetmill.params import SplitParams
-from facetmill.records import SPLITS, AttributeSchema, Facet, Product, Span, read_products, shards, to_batch
+from facetmill.records import SPLITS, AttributeSchema, Facet, Product, Span, Split, read_products, shards, to_batch
+from tests import small
 
-PARAMS = SplitParams(seed=0, validation=0.1, test=0.2, workers=1)
+PARAMS = small.SPLIT
 
 
 def write(folder: Path, products: list[Product], shard_rows: int = 40) -> Path:
@@ -250,13 +250,87 @@ def test_no_products(tmp_path: Path) -> None:
     assert split_of(tmp_path / "out") == {}
 
 
-def test_subsets_are_nested_exact_enough_and_independent_of_the_split() -> None:
+def test_subsets_are_nested_exact_and_independent_of_the_split() -> None:
     groups = [f"g{i}" for i in range(4000)]
-    small = {g for g in groups if in_subset(g, 0.2, seed=3)}
-    large = {g for g in groups if in_subset(g, 0.5, seed=3)}
-    assert small < large
-    assert 700 < len(small) < 900  # 800 +- 4 standard deviations of 25
-    assert all(in_subset(g, 1.0, seed=3) for g in groups)
-    assert not any(in_subset(g, 0.0, seed=3) for g in groups)
+    small_share, large_share = subset_of(groups, 0.2, seed=3), subset_of(groups, 0.5, seed=3)
+    assert small_share < large_share
+    assert (len(small_share), len(large_share)) == (800, 2000)
+    assert subset_of(groups, 1.0, seed=3) == set(groups)
+    assert subset_of(groups, 0.0, seed=3) == set()
+    assert len(subset_of(groups[:3], 0.1, seed=3)) == 1, "a share of a few groups is not none"
+    assert small_share != subset_of(groups, 0.2, seed=4)
     low_half = {g for g in groups if splitting.hash_group(g, seed=3) < 2**63}
-    assert 0.45 < len(large & low_half) / len(large) < 0.55
+    assert 0.45 < len(large_share & low_half) / len(large_share) < 0.55
+
+
+def test_published_splits_are_kept_and_those_without_one_are_drawn(tmp_path: Path) -> None:
+    given: list[Split] = ["train", "validation", "test"]
+    products = [replace(p, split=given[i % 3] if i < 30 else None) for i, p in enumerate(catalogue(60))]
+    keeping = replace(PARAMS, keep_published=True)
+    report = split_shards(write(tmp_path / "in", products), tmp_path / "out", keeping)
+    found = split_of(tmp_path / "out")
+    assert all(found[product.product_id] == product.split for product in products[:30])
+    assert {found[product.product_id] for product in products[30:]} == set(SPLITS)
+    assert (report["num_source_splits_kept"], report["num_source_splits_replaced"]) == (30, 0)
+    assert sum(report[split]["num_groups"] for split in SPLITS) == 60
+
+
+def test_a_group_in_several_published_splits_is_never_trained_on(tmp_path: Path) -> None:
+    products = [replace(p, split="test" if p.product_id == "p0-1" else "train") for p in catalogue(4, listings=2)]
+    report = split_shards(write(tmp_path / "in", products), tmp_path / "out", replace(PARAMS, keep_published=True))
+    found = split_of(tmp_path / "out")
+    assert {name for name, split in found.items() if split == "test"} == {"p0-0", "p0-1"}
+    assert report["num_groups_torn"] == 1
+
+
+def test_splits_that_the_source_lacks_cannot_be_kept(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"split\.keep_published = true, but no product of this source comes with"):
+        split_shards(write(tmp_path / "in", catalogue(9)), tmp_path / "out", replace(PARAMS, keep_published=True))
+
+
+def chained(num_groups: int) -> list[Product]:
+    """Groups of which every third shares a picture with the next one, and that one with the third."""
+    return [
+        replace(p, images=(f"{i // 3}-{i % 3}.jpg", f"{i // 3}-{i % 3 + 1}.jpg"))
+        for i, p in enumerate(catalogue(num_groups))
+    ]
+
+
+def test_groups_that_share_a_picture_go_to_one_split(tmp_path: Path) -> None:
+    source = write(tmp_path / "in", chained(90))
+    report = split_shards(source, tmp_path / "together", PARAMS)
+    found = split_of(tmp_path / "together")
+    assert all(len({found[f"p{first + i}-0"] for i in range(3)}) == 1 for first in range(0, 90, 3))
+    assert report["num_groups_joined"] > 10
+    assert report["num_pictures_across"] == 0
+    apart = split_shards(source, tmp_path / "apart", replace(PARAMS, pictures_together=False))
+    assert apart["num_groups_joined"] == 0
+
+
+def test_a_picture_that_joins_groups_later_moves_none_out_of_train(tmp_path: Path) -> None:
+    alone = [replace(p, images=(f"{i}.jpg",)) for i, p in enumerate(catalogue(90))]
+    split_shards(write(tmp_path / "in", alone), tmp_path / "first", PARAMS)
+    split_shards(write(tmp_path / "more", chained(90)), tmp_path / "later", PARAMS)
+    first, later = split_of(tmp_path / "first"), split_of(tmp_path / "later")
+    assert {later[name] for name, split in first.items() if split == "train"} == {"train"}
+
+
+def test_pictures_across_published_splits_are_counted(tmp_path: Path) -> None:
+    products = [replace(p, split="train" if i % 3 else "test") for i, p in enumerate(chained(9))]
+    report = split_shards(write(tmp_path / "in", products), tmp_path / "out", replace(PARAMS, keep_published=True))
+    assert report["num_pictures_across"] == 3
+    assert report["num_groups_joined"] == 0
+
+
+def test_a_group_follows_the_published_split_of_those_it_shares_a_picture_with(tmp_path: Path) -> None:
+    products = [replace(p, split="test" if i % 3 == 1 else None) for i, p in enumerate(chained(60))]
+    report = split_shards(write(tmp_path / "in", products), tmp_path / "out", replace(PARAMS, keep_published=True))
+    assert set(split_of(tmp_path / "out").values()) == {"test"}
+    assert report["num_pictures_across"] == 0
+
+
+def test_a_picture_that_shows_no_product_keeps_nothing_together(tmp_path: Path) -> None:
+    products = [replace(p, images=("no-picture-yet.jpg",)) for p in catalogue(90)]
+    report = split_shards(write(tmp_path / "in", products), tmp_path / "out", PARAMS)
+    assert set(split_of(tmp_path / "out").values()) == set(SPLITS)
+    assert (report["num_groups_joined"], report["num_pictures_across"]) == (0, 1)

@@ -20,7 +20,6 @@ from facetmill.dataset.saliency.questions import hide, pictured, questions_about
 from facetmill.encoders.tokens import VocabularyTokenizer
 from facetmill.encoders.windows import read
 from facetmill.errors import DataError
-from facetmill.params import SplitParams
 from facetmill.records import AttributeSchema, Facet, Product, Span, read_products, to_batch
 from facetmill.studies.folds import FOLDS
 from facetmill.studies.saliency import study_saliency
@@ -152,7 +151,7 @@ def test_accuracies_and_their_difference_by_hand() -> None:
 def divide(products: list[Product], folder: Path) -> None:
     (folder / "supervised").mkdir()
     pq.write_table(pa.Table.from_batches([to_batch(products)]), folder / "supervised" / "part-00000.parquet")
-    split_shards(folder / "supervised", folder / "divided", SplitParams(seed=0, validation=0.2, test=0.1, workers=1))
+    split_shards(folder / "supervised", folder / "divided", replace(small.SPLIT, validation=0.2, test=0.1))
 
 
 def test_the_dataset_is_as_before_but_for_what_the_schema_says(shirts: list[Product], tmp_path: Path) -> None:

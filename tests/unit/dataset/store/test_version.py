@@ -14,8 +14,8 @@ from facetmill.dataset.labels.splitting import split_shards
 from facetmill.dataset.store.diff import diff
 from facetmill.dataset.store.version import Dataset
 from facetmill.errors import DataError, GateFailed
-from facetmill.params import SplitParams
 from facetmill.records import SPLITS, Facet, Product, to_batch
+from tests import small
 
 
 def make(
@@ -25,7 +25,7 @@ def make(
     products = products or [Product(f"p{i}", "s", "a red hat", images=images, facets=facets) for i in range(30)]
     (workspace / "matched").mkdir(parents=True)
     pq.write_table(pa.Table.from_batches([to_batch(products)]), workspace / "matched" / "part-00000.parquet")
-    split_shards(workspace / "matched", workspace / "dataset", SplitParams(seed=0, validation=0.1, test=0.2, workers=1))
+    split_shards(workspace / "matched", workspace / "dataset", small.SPLIT)
     return workspace
 
 
