@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from facetmill.params import (
     DemoParams,
     DictionaryConfig,
+    ImageEncoderParams,
     JaveConfig,
     LabellerParams,
     MJaveConfig,
     PromotionParams,
     SaliencyParams,
     SplitParams,
+    TextEncoderParams,
     TrainingParams,
 )
 
@@ -21,15 +24,14 @@ DICTIONARY = DictionaryConfig(
 )
 
 SPLIT = SplitParams(seed=0, validation=0.1, test=0.2, keep_published=False, pictures_together=True, workers=1)
+TEXT = TextEncoderParams(
+    network="bilstm", tokenizer="auto", freeze=False, hidden_size=16, num_layers=1, keep_layers=None, window=16
+)
+
+IMAGE = ImageEncoderParams(network="config", freeze=False, size=32, hidden_size=8, num_stages=2)
 
 JAVE = JaveConfig(
-    encoder="bilstm",
-    tokenizer="auto",
-    freeze_encoder=False,
-    hidden_size=16,
-    num_layers=1,
-    keep_layers=None,
-    window=16,
+    encoder=TEXT,
     attention_size=8,
     attn_norm="softmax",
     tasks="joint",
@@ -57,12 +59,8 @@ PROMOTION = PromotionParams(
 )
 
 M_JAVE = MJaveConfig(
-    **dataclasses.asdict(JAVE),
-    image_encoder="config",
-    freeze_image_encoder=False,
-    image_size=32,
-    image_hidden_size=8,
-    image_num_stages=2,
+    **vars(JAVE),
+    image_encoder=IMAGE,
     global_attention=True,
     global_gate=True,
     regional_attention=True,
@@ -97,11 +95,7 @@ TRAINING = TrainingParams(
 LABELLER = LabellerParams(
     seed=0,
     tasks="multi",
-    image_encoder="config",
-    freeze_image_encoder=False,
-    image_size=24,
-    image_hidden_size=16,
-    image_num_stages=2,
+    image_encoder=dataclasses.replace(IMAGE, size=24, hidden_size=16),
     dropout=0.0,
     balance=True,
     augment=False,
@@ -131,18 +125,8 @@ SALIENCY = SaliencyParams(
     seeds=[0],
     min_dif=0.09,
     max_products=1000,
-    encoder="bilstm",
-    tokenizer="auto",
-    freeze_encoder=False,
-    hidden_size=16,
-    num_layers=1,
-    keep_layers=None,
-    window=16,
-    image_encoder="config",
-    freeze_image_encoder=False,
-    image_size=16,
-    image_hidden_size=8,
-    image_num_stages=1,
+    encoder=TEXT,
+    image_encoder=dataclasses.replace(IMAGE, size=16, num_stages=1),
     attention_size=16,
     dropout=0.0,
     augment=False,
@@ -155,3 +139,13 @@ SALIENCY = SaliencyParams(
     threads=1,
     device="cpu",
 )
+
+
+def with_text(config: Any, **changes: Any) -> Any:
+    """A config whose text encoder is otherwise."""
+    return dataclasses.replace(config, encoder=dataclasses.replace(config.encoder, **changes))
+
+
+def with_image(config: Any, **changes: Any) -> Any:
+    """A config whose image encoder is otherwise."""
+    return dataclasses.replace(config, image_encoder=dataclasses.replace(config.image_encoder, **changes))

@@ -340,7 +340,7 @@ def limit_row(head: Head, ours_s: float, limit_s: float) -> dict[str, Any]:
 
 def loop_row(config: JaveConfig, training: TrainingParams) -> dict[str, Any]:
     """Products/s of `fit` against collate, forward, backward and update of the same batches."""
-    config = dataclasses.replace(config, encoder="bilstm", hidden_size=256)
+    config = dataclasses.replace(config, encoder=dataclasses.replace(config.encoder, network="bilstm", hidden_size=256))
     training = dataclasses.replace(training, epochs=1, batch_size=32, threads=THREADS, device="cpu")
     schema = AttributeSchema(tuple(Attribute(f"a{number}", {}) for number in range(ATTRIBUTES)))
     products = synthetic(256)

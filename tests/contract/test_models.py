@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from io import BytesIO
 from pathlib import Path
 from typing import Any, get_args
@@ -16,24 +15,19 @@ from facetmill.compute.seeding import seed_everything
 from facetmill.encoders.pictures import data_uri
 from facetmill.models import MODELS, model_class
 from facetmill.models.base import Answers, Model, Reads
-from facetmill.params import FIELDS_ADDED_LATER, load_params, model_config
+from facetmill.params import load_params, model_config
 from facetmill.records import Attribute, AttributeSchema, Box, Facet, OcrToken, Product, Span
 from facetmill.training.checkpoint import load_model, save_model
 from facetmill.training.evaluate import evaluate
 from facetmill.training.fit import fit
 from facetmill.training.predict import answer_all, predict
+from tests import small
 
-SMALL = {
-    "encoder": "bilstm",
-    "hidden_size": 16,
-    "num_layers": 1,
-    "window": 24,
+SMALL: dict[str, Any] = {
+    "encoder": dataclasses.replace(small.TEXT, window=24),
+    "image_encoder": dataclasses.replace(small.IMAGE, hidden_size=16),
     "attention_size": 16,
     "kl_weight": 0.1,
-    "image_encoder": "config",
-    "image_size": 32,
-    "image_hidden_size": 16,
-    "image_num_stages": 2,
 }
 SCHEMA = AttributeSchema((Attribute("Brand", {}), Attribute("Colour", {}), Attribute("Material", {})))
 
@@ -264,14 +258,3 @@ def test_a_loaded_model_answers_as_the_saved_one(model: Model, training: Any, tm
     for path in sorted((tmp_path / "saved").rglob("*")):
         if path.is_file():
             assert path.read_bytes() == (tmp_path / "again" / path.relative_to(tmp_path / "saved")).read_bytes()
-
-
-def test_a_model_saved_before_its_config_had_a_field_still_loads(model: Model, key: str, tmp_path: Path) -> None:
-    save_model(model, tmp_path / "saved")
-    path = tmp_path / "saved" / "model.json"
-    described = json.loads(path.read_text())
-    for name in FIELDS_ADDED_LATER.get(key, {}):
-        del described["config"][name]
-    path.write_text(json.dumps(described))
-    config = dataclasses.asdict(load_model(tmp_path / "saved").config)
-    assert config == dataclasses.asdict(model.config) | FIELDS_ADDED_LATER.get(key, {})

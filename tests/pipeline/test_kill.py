@@ -24,7 +24,8 @@ pytestmark = pytest.mark.pipeline
 
 SMALL = {
     "demo": {"products": 80, "image_size": 32},
-    "models": {"jave": {"encoder": "bilstm", "hidden_size": 16}},
+    "models": {"jave": {"encoder": "bilstm"}},
+    "encoders": {"text": {"bilstm": {"hidden_size": 16}}},
     "training": {"threads": 1, "epochs": 3, "min_epoch_steps": 40, "precision": "auto"},
     "sweep": {"final_seeds": [3]},
 }

@@ -65,7 +65,8 @@ run_flow(sleepy)
 
 SLOW_TRIALS = {
     "demo": {"products": 120, "image_size": 32},
-    "models": {"jave": {"encoder": "bilstm", "hidden_size": 16}},
+    "models": {"jave": {"encoder": "bilstm"}},
+    "encoders": {"text": {"bilstm": {"hidden_size": 16}}},
     "training": {"threads": 1, "min_epoch_steps": 400},
     "sweep": {"trials": 2, "epochs": 5},
 }

@@ -24,7 +24,8 @@ pytestmark = pytest.mark.pipeline
 
 SMALL = {
     "demo": {"products": 240, "image_size": 32},
-    "models": {"jave": {"encoder": "bilstm", "hidden_size": 96, "dropout": 0.0}},
+    "models": {"jave": {"encoder": "bilstm", "dropout": 0.0}},
+    "encoders": {"text": {"bilstm": {"hidden_size": 96}}},
     "training": {"epochs": 12, "batch_size": 8, "threads": 1, "learning_rate": 0.003, "patience": 12},
     "sweep": {"trials": 2, "epochs": 1, "final_seeds": [0, 1]},
     "promotion": {"bootstrap": 100},
@@ -33,11 +34,14 @@ SMALL = {
 
 def change_params(platform: Platform, changes: dict[str, Any]) -> None:
     path = platform.layout.root / "params.yaml"
-    params = yaml.safe_load(path.read_text())
-    for section, values in changes.items():
-        for key, value in values.items():
-            params[section][key] = {**params[section][key], **value} if isinstance(value, dict) else value
-    path.write_text(yaml.safe_dump(params))
+    path.write_text(yaml.safe_dump(_changed(yaml.safe_load(path.read_text()), changes)))
+
+
+def _changed(section: Any, changes: Any) -> Any:
+    """A section of params with some keys, at any depth, set to other values."""
+    if not isinstance(changes, dict):
+        return changes
+    return section | {key: _changed(section[key], value) for key, value in changes.items()}
 
 
 def facetmill(platform: Platform, *words: str) -> subprocess.CompletedProcess[str]:

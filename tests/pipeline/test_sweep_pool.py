@@ -43,7 +43,8 @@ pytestmark = pytest.mark.pipeline
 
 SMALL = {
     "demo": {"products": 120, "image_size": 32},
-    "models": {"jave": {"encoder": "bilstm", "hidden_size": 16}},
+    "models": {"jave": {"encoder": "bilstm"}},
+    "encoders": {"text": {"bilstm": {"hidden_size": 16}}},
     "training": {"threads": 1, "min_epoch_steps": 60},
     "sweep": {"trials": 3, "workers": 2, "pool": "test", "epochs": 3},
 }

@@ -31,14 +31,14 @@ def study_backbone(
     products: Annotated[int, typer.Option(min=500, help="How many simulated products to learn from.")] = 3000,
     as_json: AsJson = False,
 ) -> None:
-    """An image encoder that has learned to tell the values of simulated products, for `image_encoder` of a model."""
+    """An image encoder that has learned to tell the values of simulated products, for `network` in `encoders.image`."""
     paths = layout()
     from facetmill.params import load_params
     from facetmill.studies.backbone import learn_backbone
 
     params = load_params(paths.root / "params.yaml")
     backbone, quality = learn_backbone(params.distant.training, products, out, say)
-    show({"image_encoder": str(backbone), "quality": quality}, as_json)
+    show({"network": str(backbone), "quality": quality}, as_json)
 
 
 @app.command("implicit")

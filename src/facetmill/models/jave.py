@@ -198,7 +198,7 @@ def suggest(
 
 def text_encoder_learns(config: JaveConfig) -> bool:
     """Whether a pretrained text encoder is trained further."""
-    return is_pretrained(config) and not config.freeze_encoder
+    return is_pretrained(config.encoder) and not config.encoder.freeze
 
 
 class JointTagger(Model):
@@ -251,16 +251,16 @@ class JointTagger(Model):
         """`fit_vocabulary`, for a model with or without pictures."""
         products = list(train)
         texts = [product.title for product in products] + [product.text for product in products]
-        encoder, tokenizer = build_text_encoder(config, texts)
+        encoder, tokenizer = build_text_encoder(config.encoder, texts)
         model = cls(config, schema, encoder, tokenizer, {}, sight)
         model._counts = dict(model._count(products))
         return model
 
     def _count(self, train: Sequence[Product]) -> Counter[str]:
-        replaced = is_pretrained(self.config) and not self.trunk.encoder.pretrained
+        replaced = is_pretrained(self.config.encoder) and not self.trunk.encoder.pretrained
         counts = Counter(encoder_replaced_by_bilstm=int(replaced))
         for reading, product in zip(read(train, self.tokenizer), train, strict=True):
-            num_windows = len(windows(len(reading.ids), self.config.window))
+            num_windows = len(windows(len(reading.ids), self.config.encoder.window))
             counts["train_products_in_windows"] += num_windows > 1
             counts["train_windows"] += num_windows
             counts.update(tag_tokens(reading.tokens, product.facets, self._numbers)[1])
@@ -274,13 +274,13 @@ class JointTagger(Model):
             if self._text_cache is None or self._text_cache.dtype != dtype:
                 self._text_cache = FeatureCache(features_dir, encoder_identity(encoder), dtype)
             readings = read(products, self.tokenizer)
-            store_states(readings, self.tokenizer, self.config.window, encoder.eval(), self._text_cache)
+            store_states(readings, self.tokenizer, self.config.encoder.window, encoder.eval(), self._text_cache)
         if self._sight is not None:
             self._sight.prepare(products, features_dir, dtype)
 
     def collate(self, products: Sequence[Product]) -> JaveBatch:
         readings = read(products, self.tokenizer)
-        text = text_batch(readings, self.tokenizer, self.config.window)
+        text = text_batch(readings, self.tokenizer, self.config.encoder.window)
         if self._text_cache is not None:
             text = with_stored_states(text, self._text_cache)
         product_tags = [
@@ -382,7 +382,7 @@ class JointTagger(Model):
     @classmethod
     def loaded(cls, config: JaveConfig, schema: AttributeSchema, folder: Path, sight: Sight | None) -> Self:
         """`load_assets`, for a model with or without pictures."""
-        encoder, tokenizer = load_text_encoder(folder, freeze=config.freeze_encoder)
+        encoder, tokenizer = load_text_encoder(folder, freeze=config.encoder.freeze)
         return cls(config, schema, encoder, tokenizer, read_json(folder / "report.json"), sight)
 
     @classmethod

@@ -60,14 +60,14 @@ def sight(config: MJaveConfig, encoder: ImageEncoder) -> Sight:
         in_tags=config.regional_attention,
         gate_in_tags=config.regional_gate,
     )
-    return Sight(encoder, config.image_size, terms)
+    return Sight(encoder, config.image_encoder.size, terms)
 
 
 def suggest_m_jave(
     trial: BaseTrial, config: MJaveConfig, training: TrainingParams
 ) -> tuple[MJaveConfig, TrainingParams]:
     """As for JAVE; either encoder may be the one that is trained further."""
-    image_encoder_learns = is_pretrained_image(config) and not config.freeze_image_encoder
+    image_encoder_learns = is_pretrained_image(config.image_encoder) and not config.image_encoder.freeze
     return suggest(trial, config, training, encoder_learns=text_encoder_learns(config) or image_encoder_learns)
 
 
@@ -79,13 +79,15 @@ class MJave(JointTagger):
 
     @classmethod
     def fit_vocabulary(cls, config: MJaveConfig, schema: AttributeSchema, train: Iterable[Product]) -> Self:
-        return cls.fitted(config, schema, train, sight(config, build_image_encoder(config)) if looks(config) else None)
+        if not looks(config):
+            return cls.fitted(config, schema, train, None)
+        return cls.fitted(config, schema, train, sight(config, build_image_encoder(config.image_encoder)))
 
     @classmethod
     def load_assets(cls, config: MJaveConfig, schema: AttributeSchema, folder: Path) -> Self:
         if not looks(config):
             return cls.loaded(config, schema, folder, None)
-        encoder = load_image_encoder(folder, freeze=config.freeze_image_encoder)
+        encoder = load_image_encoder(folder, freeze=config.image_encoder.freeze)
         return cls.loaded(config, schema, folder, sight(config, encoder))
 
     @torch.no_grad()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +30,29 @@ from facetmill.params.data import (
     SplitParams,
     VisualTokensParams,
 )
+from facetmill.params.encoders import (
+    KINDS,
+    EncodersParams,
+    ImageEncoderParams,
+    Place,
+    TextEncoderParams,
+    known_encoders,
+    with_encoders,
+)
 from facetmill.params.fields import STRICT
-from facetmill.params.migrate import FIELDS_ADDED_LATER
 from facetmill.params.models import DictionaryConfig, JaveConfig, MJaveConfig, ModelConfig, ModelsParams
 from facetmill.params.reading import read_yaml
 from facetmill.params.training import PromotionParams, SweepParams, TrainingParams
 
 __all__ = [
-    "FIELDS_ADDED_LATER",
     "CheckParams",
     "DatasetParams",
     "DemoParams",
     "DictionaryConfig",
     "DistantParams",
     "DriftParams",
+    "EncodersParams",
+    "ImageEncoderParams",
     "JaveConfig",
     "LabellerParams",
     "MJaveConfig",
@@ -57,6 +66,7 @@ __all__ = [
     "SaliencyParams",
     "SplitParams",
     "SweepParams",
+    "TextEncoderParams",
     "TrainingParams",
     "VisualTokensParams",
     "load_params",
@@ -79,6 +89,7 @@ class Params:
     visual_tokens: VisualTokensParams
     check: CheckParams
     drift: DriftParams
+    encoders: EncodersParams
     model: str
     models: ModelsParams
     training: TrainingParams
@@ -99,15 +110,14 @@ def load_params(path: Path) -> Params:
 
 
 def parse_params(raw: Any, origin: str) -> Params:
-    """Check a parsed params mapping; `origin` stands before each message."""
+    """Check a parsed params mapping; `origin` stands before each message. Sections get the encoders that they name."""
     if not isinstance(raw, Mapping):
         raise ParamsError(f"{origin}: expected a mapping of sections, got {type(raw).__name__}")
+    whole, names = with_encoders(raw)
     try:
-        return _PARAMS.validate_json(json.dumps(raw, default=str))  # JSON, since strict mode takes no dict in Python
+        return _PARAMS.validate_json(json.dumps(whole, default=str))  # JSON, since strict mode takes no dict in Python
     except ValidationError as error:
-        raise ParamsError("\n".join(_explain(origin, detail) for detail in error.errors())) from None
-    except ValueError as error:  # of an alias that stands inside what it names
-        raise ParamsError(f"{origin}: {error}") from None
+        raise ParamsError("\n".join(_explain(origin, error.errors(), raw, names))) from None
 
 
 def to_mapping(params: Any) -> dict[str, Any]:
@@ -125,12 +135,20 @@ def model_config(params: Params, key: str) -> ModelConfig:
     return config
 
 
-def _explain(origin: str, detail: Any) -> str:
-    key = ".".join(str(part) for part in detail["loc"])
-    match detail["type"]:
-        case "missing":
-            return f"{origin}: missing key {key!r}"
-        case "unexpected_keyword_argument" | "extra_forbidden":
-            return f"{origin}: unknown key {key!r}"
-        case _:
-            return f"{origin}: {key} = {detail['input']!r}: {detail['msg']}"
+def _explain(origin: str, errors: Sequence[Any], raw: Mapping[str, Any], names: Mapping[Place, str]) -> Iterator[str]:
+    """A line for each wrong key; what is wrong with an encoder is told where it is described, not where it is named."""
+    for detail in errors:
+        place = tuple(map(str, detail["loc"]))
+        key = ".".join(place)
+        kind = KINDS[place[-1]] if place in names else ""
+        if kind and names[place] not in known_encoders(raw, kind):
+            known = ", ".join(known_encoders(raw, kind)) or "none"
+            yield f"{origin}: {key} = {names[place]!r}: no such {kind} encoder; encoders.{kind} has {known}"
+        elif any(place[: len(named)] == named for named in names):
+            continue
+        elif detail["type"] == "missing":
+            yield f"{origin}: missing key {key!r}"
+        elif detail["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            yield f"{origin}: unknown key {key!r}"
+        else:
+            yield f"{origin}: {key} = {detail['input']!r}: {detail['msg']}"

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from facetmill.params.encoders import ImageEncoderParams, TextEncoderParams
 from facetmill.params.fields import STRICT, Count, Seed, Share
 
 
@@ -64,15 +65,11 @@ class MatchParams:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class LabellerParams:
-    """How `facetmill distant train` learns; the image settings are those of `encoders/vision.py`."""
+    """How `facetmill distant train` learns."""
 
     seed: Seed
     tasks: Literal["multi", "single"]
-    image_encoder: str
-    freeze_image_encoder: bool
-    image_size: Annotated[int, Field(ge=16, le=1024)]
-    image_hidden_size: Count
-    image_num_stages: Annotated[int, Field(ge=1, le=5)]
+    image_encoder: ImageEncoderParams
     dropout: Share
     balance: bool
     augment: bool
@@ -106,23 +103,13 @@ class SplitParams:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class SaliencyParams:
-    """How `dataset/saliency` asks; the settings of the encoders are those of `encoders/text.py` and `vision.py`."""
+    """How `dataset/saliency` asks."""
 
     seeds: Annotated[list[Seed], Field(min_length=1)] | None
     min_dif: Share
     max_products: Count
-    encoder: str
-    tokenizer: Literal["auto", "encoder", "characters"]
-    freeze_encoder: bool
-    hidden_size: Count
-    num_layers: Count
-    keep_layers: Count | None
-    window: Annotated[int, Field(ge=8)]
-    image_encoder: str
-    freeze_image_encoder: bool
-    image_size: Annotated[int, Field(ge=16, le=1024)]
-    image_hidden_size: Count
-    image_num_stages: Annotated[int, Field(ge=1, le=5)]
+    encoder: TextEncoderParams
+    image_encoder: ImageEncoderParams
     attention_size: Count
     dropout: Share
     augment: bool

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from facetmill.params.encoders import ImageEncoderParams, TextEncoderParams
 from facetmill.params.fields import STRICT, Count, Share
 
 
@@ -23,13 +24,7 @@ class DictionaryConfig:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class JaveConfig:
-    encoder: str
-    tokenizer: Literal["auto", "encoder", "characters"]
-    freeze_encoder: bool
-    hidden_size: Count
-    num_layers: Count
-    keep_layers: Count | None
-    window: Annotated[int, Field(ge=8)]
+    encoder: TextEncoderParams
     attention_size: Count
     attn_norm: Literal["softmax", "none"]
     tasks: Literal["joint", "separate", "values_given", "attributes_given"]
@@ -45,11 +40,7 @@ class JaveConfig:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class MJaveConfig(JaveConfig):
-    image_encoder: str
-    freeze_image_encoder: bool
-    image_size: Annotated[int, Field(ge=16, le=1024)]
-    image_hidden_size: Count
-    image_num_stages: Annotated[int, Field(ge=1, le=5)]
+    image_encoder: ImageEncoderParams
     global_attention: bool
     global_gate: bool
     regional_attention: bool

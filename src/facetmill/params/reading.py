@@ -33,7 +33,7 @@ def read_yaml(text: str, origin: str) -> Any:
         document = loader.get_single_node()
         if document is None:
             return None
-        problems = list(_problems(document, (), set()))
+        problems = list(_problems(document, (), (), set()))
         if problems:
             raise ParamsError("\n".join(f"{origin}: {problem}" for problem in problems))
         return loader.construct_document(document)
@@ -41,14 +41,17 @@ def read_yaml(text: str, origin: str) -> Any:
         raise ParamsError(f"{origin}: {error}") from error
 
 
-def _problems(node: yaml.Node, path: tuple[str, ...], seen: set[int]) -> Iterator[str]:
-    """What is wrong with the keys of all mappings below a node that stands at `path`."""
+def _problems(node: yaml.Node, path: tuple[str, ...], above: tuple[int, ...], seen: set[int]) -> Iterator[str]:
+    """What is wrong with the keys of all mappings below a node that stands at `path`, below the nodes `above`."""
+    if id(node) in above:
+        yield f"line {node.start_mark.line + 1}: {'.'.join(path)!r} holds itself"
     if id(node) in seen:  # an alias
         return
     seen.add(id(node))
+    above = (*above, id(node))
     if isinstance(node, yaml.SequenceNode):
         for inner in node.value:
-            yield from _problems(inner, path, seen)
+            yield from _problems(inner, path, above, seen)
     elif isinstance(node, yaml.MappingNode):
         lines: dict[str, int] = {}
         for key, inner in node.value:
@@ -60,4 +63,4 @@ def _problems(node: yaml.Node, path: tuple[str, ...], seen: set[int]) -> Iterato
             elif key.value in lines:
                 yield f"line {line}: key {name!r} is there already, in line {lines[key.value]}"
             lines.setdefault(str(key.value), line)
-            yield from _problems(inner, (*path, str(key.value)), seen)
+            yield from _problems(inner, (*path, str(key.value)), above, seen)

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from facetmill.errors import PlatformError
+from facetmill.params.migrate import migrated
 from facetmill.project import Project
 from facetmill.registry import lineage, versions
 from facetmill.runs.code_digest import code_digest
@@ -48,6 +49,7 @@ def reproduce(project: Project, ref: str) -> Reproduction:
     if kept.pop("code") != code_digest(kept["key"]):
         commit = then.tags.get("mlflow.source.git.commit", "unknown")
         raise PlatformError(f"{ref}: the code that trains has changed since; check out commit {commit} and try again")
+    kept["config"] = migrated(kept["key"], kept["config"])
     recipe = TypeAdapter(Recipe).validate_json(json.dumps(kept))
     dataset = lineage.bring_back(project.tracker, project.layout.root, then.tags[DATASET_VERSION])
     made = train_anew(project, dataset, recipe, kind="reproduction", tags={REPRODUCTION_OF: run_id})

@@ -33,15 +33,16 @@ def learn_backbone(
     learning: LabellerParams, products: int, out: Path, log: Callable[[str], None]
 ) -> tuple[Path, dict[str, Any]]:
     """Learn from the pictures of so many products, and write a labeller to `out`, which is replaced. Returns the folder
-    inside it to name as `image_encoder`, and how well each attribute is told of held-out pictures.
+    inside it to name as the `network` of an image encoder, and how well each attribute is told of held-out pictures.
 
     Raises `DataError` where `out` is something else than an earlier labeller, or for too few products to hold some out.
     """
     require_replaceable(out)
     with tempfile.TemporaryDirectory() as name, compute_settings(learning.threads), replace_folder(out) as folder:
-        pictures = [_draw(number, learning.image_size, Path(name)) for number in range(products)]
+        size = learning.image_encoder.size
+        pictures = [_draw(number, size, Path(name)) for number in range(products)]
         mapping = _as_they_are(pictures)
-        samples, _ = gather([("demo", pictures)], mapping, learning.image_size, learning.seed, Path(name) / "pixels")
+        samples, _ = gather([("demo", pictures)], mapping, size, learning.seed, Path(name) / "pixels")
         labeller, _ = learn(samples, mapping, learning, log)
         found = score(labeller, samples)
         labeller.save(folder)

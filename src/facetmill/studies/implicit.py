@@ -40,8 +40,8 @@ BATCH = 64
 JOINT = " / "
 
 # The text encoder is not trained further: a thousand products would teach it their titles by heart.
-_TEXT: dict[str, Any] = {"encoder": "packaged", "keep_layers": 3, "freeze_encoder": True, "attn_norm": "none"}
-_SEES: dict[str, Any] = {"image_encoder": "config", "image_size": 64, "image_hidden_size": 64}
+_TEXT: dict[str, Any] = {"network": "packaged", "keep_layers": 3, "freeze": True}
+_SEES: dict[str, Any] = {"network": "config", "size": 64, "hidden_size": 64}
 _TRAINING: dict[str, Any] = {"epochs": 15, "batch_size": 32, "learning_rate": 0.002, "patience": 15}
 
 
@@ -81,8 +81,14 @@ def study_implicit(
     log(f"{len(chosen)} of {len(given)} products have a picture and one implicit value")
     if len({product.group_id for product in chosen}) < 2 * FOLDS:
         raise DataError(f"{len(chosen)} products with a picture and one implicit value: too few for {FOLDS} folds")
-    blind = replace(params.models.jave, **_TEXT)
-    sees = replace(params.models.m_jave, **_TEXT, **_SEES)
+    jave, m_jave = params.models.jave, params.models.m_jave
+    blind = replace(jave, attn_norm="none", encoder=replace(jave.encoder, **_TEXT))
+    sees = replace(
+        m_jave,
+        attn_norm="none",
+        encoder=replace(m_jave.encoder, **_TEXT),
+        image_encoder=replace(m_jave.image_encoder, **_SEES),
+    )
     arms: dict[str, tuple[type[JointTagger], JaveConfig, bool]] = {
         "title": (Jave, blind, True),
         "picture": (MJave, sees, False),

@@ -34,7 +34,7 @@ from facetmill.dataset.labels.splitting import split_shards
 from facetmill.metrics.awareness import Awareness, image_awareness, with_other_pictures
 from facetmill.metrics.score import score
 from facetmill.models import model_class
-from facetmill.params import ModelConfig, Params, TrainingParams
+from facetmill.params import ImageEncoderParams, ModelConfig, Params, TrainingParams
 from facetmill.records import AttributeSchema, Facet, Product, Split, read_products
 from facetmill.sources import SOURCES
 from facetmill.sources.base import SourceOptions
@@ -44,21 +44,18 @@ from facetmill.training.predict import predict
 
 LEVEL = 0.95
 BATCH = 64
+DROPOUT = 0.1
 
 ONLY_THE_PICTURE_TELLS: dict[str, Any] = {"products": 4000, "image_size": 128, "variants": 0.9, "implicit": 0.1}
 PICTURES_MISLEAD: dict[str, Any] = {**ONLY_THE_PICTURE_TELLS, "stock_pictures": 0.35}
 BACKBONE_PRODUCTS = 4000
 
+_EYES: dict[str, Any] = {"network": "config", "freeze": False, "size": 128, "hidden_size": 64, "num_stages": 3}
 _BACKBONE: dict[str, Any] = {
-    "image_size": 128,
-    "image_hidden_size": 64,
-    "image_num_stages": 3,
     "augment": False,  # simulated pictures vary enough, and a badge that is moved out of the picture cannot be learned
     "epochs": 12,
 }
-_TEXT: dict[str, Any] = {"encoder": "bilstm", "hidden_size": 64, "num_layers": 1, "dropout": 0.1}
-# Without softmax, as in the authors' code: with it the picture's part of a logit hardly depends on the token (3), (5).
-_SEES: dict[str, Any] = {"attn_norm": "none", "image_size": 128, "freeze_image_encoder": True}
+_TEXT: dict[str, Any] = {"network": "bilstm", "hidden_size": 64}
 _TRAINING: dict[str, Any] = {"epochs": 20, "learning_rate": 0.002, "patience": 8}
 
 
@@ -103,18 +100,27 @@ def study_pictures(params: Params, seeds: Sequence[int], log: Callable[[str], No
     training = replace(params.training, **_TRAINING)
     with tempfile.TemporaryDirectory() as name:
         features = Path(name) / "features"
-        learning = replace(params.distant.training, **_BACKBONE)
+        eyes = ImageEncoderParams(**_EYES)
+        learning = replace(params.distant.training, image_encoder=eyes, **_BACKBONE)
         backbone, _ = learn_backbone(learning, BACKBONE_PRODUCTS, Path(name) / "labeller", log)
-        blind = replace(params.models.jave, **_TEXT)
-        sees = replace(params.models.m_jave, **_TEXT, **_SEES, image_encoder=str(backbone))
+        jave, m_jave = params.models.jave, params.models.m_jave
+        blind = replace(jave, dropout=DROPOUT, encoder=replace(jave.encoder, **_TEXT))
+        sees = replace(
+            m_jave,
+            dropout=DROPOUT,
+            # As in the authors' code: with softmax the picture's part of a logit hardly depends on the token (3), (5).
+            attn_norm="none",
+            encoder=replace(m_jave.encoder, **_TEXT),
+            image_encoder=replace(eyes, network=str(backbone), freeze=True),
+        )
         open_gates = replace(sees, global_gate=False, regional_gate=False)
 
         def train(name: str, key: str, config: ModelConfig, products: _Products) -> _Trained:
             return _train(name, key, config, products, training, seeds, features, log)
 
         with _catalogue(params, ONLY_THE_PICTURE_TELLS) as products:
-            jave, _ = train("jave", "jave", blind, products)
-            m_jave, answers = train("m_jave", "m_jave", sees, products)
+            without, _ = train("jave", "jave", blind, products)
+            shown, answers = train("m_jave", "m_jave", sees, products)
             awareness = tuple(image_awareness(products.pictured, own, others) for own, others in answers)
         with _catalogue(params, PICTURES_MISLEAD) as products:
             gated, _ = train("m_jave, misled", "m_jave", sees, products)
@@ -122,12 +128,12 @@ def study_pictures(params: Params, seeds: Sequence[int], log: Callable[[str], No
     differences = tuple(
         _difference(what, metric, getattr(first, metric), getattr(second, metric))
         for what, first, second in (
-            ("m_jave - jave where only the picture tells", m_jave, jave),
+            ("m_jave - jave where only the picture tells", shown, without),
             ("gates - no gates where pictures mislead", gated, ungated),
         )
         for metric in ("told_apart", "value_f1")
     )
-    return Pictures(tuple(seeds), (jave, m_jave, gated, ungated), differences, awareness)
+    return Pictures(tuple(seeds), (without, shown, gated, ungated), differences, awareness)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from facetmill.models import MODELS, model_class
 from facetmill.models.base import Model
 from facetmill.models.calibration import FILE as CALIBRATION
 from facetmill.models.calibration import Calibration
-from facetmill.params import FIELDS_ADDED_LATER, ModelConfig, ModelsParams, to_mapping
+from facetmill.params import ModelConfig, ModelsParams, to_mapping
+from facetmill.params.migrate import migrated
 from facetmill.perception.reader import FILE, NETWORKS, load_reader
 from facetmill.records import AttributeSchema
 
@@ -95,7 +96,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _config(path: Path, key: str, raw: Any) -> ModelConfig:
     adapter: TypeAdapter[ModelConfig] = TypeAdapter(get_type_hints(ModelsParams)[key])
     if isinstance(raw, dict):
-        raw = {**FIELDS_ADDED_LATER.get(key, {}), **raw}
+        raw = migrated(key, raw)
     try:
         return adapter.validate_json(json.dumps(raw))
     except ValidationError as error:

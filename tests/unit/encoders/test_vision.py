@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,12 +13,12 @@ from transformers import AutoModel, PreTrainedModel, ResNetConfig, SwinConfig, V
 
 from facetmill.encoders.vision import build_image_encoder, load_image_encoder, save_image_encoder
 from facetmill.errors import ParamsError
-from facetmill.params import MJaveConfig
+from facetmill.params import ImageEncoderParams
 from tests import small
 
 
-def config(**changes: object) -> MJaveConfig:
-    return dataclasses.replace(small.M_JAVE, **changes)
+def config(**changes: Any) -> ImageEncoderParams:
+    return dataclasses.replace(small.IMAGE, **changes)
 
 
 def published(kind: str) -> PreTrainedModel:
@@ -40,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_small_resnet_has_seven_by_seven_regions_of_112_pixels() -> None:
-    encoder = build_image_encoder(config(image_size=112, image_hidden_size=32, image_num_stages=3)).eval()
+    encoder = build_image_encoder(config(size=112, hidden_size=32, num_stages=3)).eval()
     assert (encoder.grid, encoder.width, encoder.pretrained) == (7, 32, False)
     regions = encoder(torch.zeros(2, 3, 112, 112, dtype=torch.uint8))
     assert regions.shape == (2, 49, 32)
@@ -59,7 +60,7 @@ def test_a_region_is_where_it_is_in_the_picture() -> None:
 
 
 def test_regions_are_the_last_feature_map_and_their_mean_the_networks_own_pooling(folder: Path) -> None:
-    encoder = build_image_encoder(config(image_encoder=str(folder))).eval()
+    encoder = build_image_encoder(config(network=str(folder))).eval()
     pixels = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     inputs = (pixels / 255 - mean[:, None, None]) / std[:, None, None]
@@ -74,7 +75,7 @@ def test_patches_are_regions_and_class_tokens_are_none(tmp_path: Path, kind: str
     network = published(kind)
     network.save_pretrained(tmp_path)
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0, 0, 0], "image_std": [1, 1, 1]}))
-    encoder = build_image_encoder(config(image_encoder=str(tmp_path))).eval()
+    encoder = build_image_encoder(config(network=str(tmp_path))).eval()
     assert (encoder.grid, encoder.width) == (grid, width)
     pixels = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
     theirs = network.eval()(pixels / 255).last_hidden_state
@@ -83,34 +84,34 @@ def test_patches_are_regions_and_class_tokens_are_none(tmp_path: Path, kind: str
 
 def test_what_is_no_image_encoder_is_told(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ParamsError, match=r"image_encoder = 'no-such/encoder'"):
-        build_image_encoder(config(image_encoder="no-such/encoder"))
+    with pytest.raises(ParamsError, match=r"image_encoder\.network = 'no-such/encoder'"):
+        build_image_encoder(config(network="no-such/encoder"))
     published("vit").save_pretrained(tmp_path / "vit")
-    with pytest.raises(ParamsError, match=r"image_size = 48"):
-        build_image_encoder(config(image_encoder=str(tmp_path / "vit"), image_size=48))
+    with pytest.raises(ParamsError, match=r"of size = 48"):
+        build_image_encoder(config(network=str(tmp_path / "vit"), size=48))
     (folder / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.5], "image_std": [0.5]}))
     with pytest.raises(ParamsError, match=r"image_mean \[0.5\]"):
-        build_image_encoder(config(image_encoder=str(folder)))
+        build_image_encoder(config(network=str(folder)))
     (folder / "model.safetensors").unlink()
     torch.save(published("resnet").state_dict(), folder / "pytorch_model.bin")
     with pytest.raises(ParamsError, match="safetensors"):
-        build_image_encoder(config(image_encoder=str(folder)))
+        build_image_encoder(config(network=str(folder)))
 
 
 def test_a_frozen_encoder_learns_nothing_and_a_published_one_keeps_its_statistics(folder: Path) -> None:
     pixels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
-    frozen = build_image_encoder(config(image_encoder=str(folder), freeze_image_encoder=True)).train()
+    frozen = build_image_encoder(config(network=str(folder), freeze=True)).train()
     before = {name: tensor.clone() for name, tensor in frozen.state_dict().items()}
     assert not frozen(pixels).requires_grad
     assert all(torch.equal(tensor, before[name]) for name, tensor in frozen.state_dict().items())
-    trained = build_image_encoder(config(image_encoder=str(folder))).train()
+    trained = build_image_encoder(config(network=str(folder))).train()
     assert trained(pixels).requires_grad
     assert all(torch.equal(tensor, before[name]) for name, tensor in trained.state_dict().items())
 
 
 @pytest.mark.parametrize("source", ["config", "folder"])
 def test_a_saved_encoder_needs_nothing_but_its_folder(source: str, folder: Path, tmp_path: Path) -> None:
-    encoder = build_image_encoder(config(image_encoder="config" if source == "config" else str(folder)))
+    encoder = build_image_encoder(config(network="config" if source == "config" else str(folder)))
     (tmp_path / "saved").mkdir()
     save_image_encoder(encoder, tmp_path / "saved")
     for path in folder.iterdir():

@@ -220,7 +220,7 @@ def test_one_product_for_several_layers_gives_what_each_gives_and_its_gradient(d
 
 @pytest.mark.parametrize("encoder", ["bilstm", "config"])
 def test_neither_length_nor_content_of_padding_changes_the_result(encoder: str) -> None:
-    model = built(config(encoder=encoder)).eval()
+    model = built(small.with_text(CONFIG, network=encoder)).eval()
     short = model.collate(TRAIN[1:])
     together = model.collate(TRAIN)
     ids = together.text.ids_BT.clone()
@@ -390,7 +390,7 @@ def test_an_implicit_facet_is_a_positive_that_the_tags_need_not_agree_with() -> 
 
 
 def test_a_long_text_is_windows_that_share_its_weight_and_label_what_they_hold() -> None:
-    model = built(config(window=8))
+    model = built(small.with_text(CONFIG, window=8))
     text = "word " * 20 + "red"
     spans = (Span("text", len(text) - 3, len(text)),)
     long = Product("l", "s", "shoe", text, facets=(Facet("Colour", "red", spans), Facet("Brand", "Nil")))
@@ -405,7 +405,7 @@ def test_a_long_text_is_windows_that_share_its_weight_and_label_what_they_hold()
 
 
 def test_a_short_text_predicts_the_same_whatever_the_window() -> None:
-    wide, narrow = built(config(window=64)).eval(), built(config(window=8)).eval()
+    wide, narrow = built(small.with_text(CONFIG, window=64)).eval(), built(small.with_text(CONFIG, window=8)).eval()
     narrow.load_state_dict(wide.state_dict())
     assert wide.predict(wide.collate(TRAIN)) == narrow.predict(narrow.collate(TRAIN))
 
@@ -440,7 +440,7 @@ def in_context(num_products: int, seed: int, prefix: str) -> list[Product]:
 
 def test_it_learns_from_context_what_a_dictionary_cannot() -> None:
     train, validation = in_context(160, 1, "a"), in_context(40, 2, "b")
-    settings = config(hidden_size=32, attention_size=32, window=32, kl_weight=0.1)
+    settings = small.with_text(config(attention_size=32, kl_weight=0.1), hidden_size=32, window=32)
     training = small.TRAINING
     seed_everything(0)
     jave = fit(Jave.fit_vocabulary(settings, SCHEMA, train), train, validation, training)

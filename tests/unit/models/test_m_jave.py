@@ -300,7 +300,7 @@ def test_no_weight_is_there_that_learns_nothing(tasks: str) -> None:
 
 
 def test_every_window_of_a_long_text_sees_the_picture() -> None:
-    model = built(config(window=8)).eval()
+    model = built(small.with_text(small.M_JAVE, window=8)).eval()
     long = dataclasses.replace(SHOWN[0], text="word " * 30)
     batch = model.collate([BARE[1], long])
     assert batch.pictures is not None

@@ -20,7 +20,8 @@ from facetmill.models.m_jave import MJave
 from facetmill.params import MJaveConfig
 from facetmill.training.fit import FitResult, fit
 from facetmill.training.state import EpochResult
-from tests.unit.models.test_m_jave import SHOWN, TRAINING, ambiguous, built, clear, config, picture
+from tests import small
+from tests.unit.models.test_m_jave import SHOWN, TRAINING, ambiguous, built, clear, picture
 
 
 @pytest.fixture
@@ -29,13 +30,8 @@ def frozen(tmp_path: Path) -> MJaveConfig:
     torch.manual_seed(0)
     shape = ResNetConfig(embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], layer_type="basic")
     AutoModel.from_config(shape).save_pretrained(tmp_path / "resnet")
-    return config(
-        encoder="packaged",
-        keep_layers=1,
-        freeze_encoder=True,
-        image_encoder=str(tmp_path / "resnet"),
-        freeze_image_encoder=True,
-    )
+    settings = small.with_text(small.M_JAVE, network="packaged", keep_layers=1, freeze=True)
+    return small.with_image(settings, network=str(tmp_path / "resnet"), freeze=True)
 
 
 class Calls:

@@ -35,11 +35,13 @@ from tests.unit.models.test_m_jave import SCHEMA, TRAINING, ambiguous, built, cl
 def trained() -> tuple[MJave, FitResult, Jave]:
     """M-JAVE and JAVE after the same training."""
     train = [*ambiguous(240, 1), *clear(60, 2)]
-    settings = config(hidden_size=32, attention_size=32, window=32, kl_weight=0.1, image_hidden_size=16)
+    size = {"hidden_size": 32, "window": 32}
+    settings = small.with_text(config(attention_size=32, kl_weight=0.1), **size)
+    settings = small.with_image(settings, hidden_size=16)
     model = built(settings, train)
     result = fit(model, train, ambiguous(40, 3), TRAINING)
     seed_everything(0)
-    plain = dataclasses.replace(small.JAVE, hidden_size=32, attention_size=32, window=32, kl_weight=0.1)
+    plain = small.with_text(dataclasses.replace(small.JAVE, attention_size=32, kl_weight=0.1), **size)
     jave = Jave.fit_vocabulary(plain, SCHEMA, train)
     fit(jave, train, ambiguous(40, 3), TRAINING)
     return model, result, jave

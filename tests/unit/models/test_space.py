@@ -12,6 +12,7 @@ import pytest
 
 from facetmill.models import MODELS, model_class
 from facetmill.params import Params, load_params, model_config
+from tests import small
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +62,9 @@ def test_values_land_in_config_and_training(params: Params) -> None:
     )
 
 
-@pytest.mark.parametrize("change", [{"encoder": "bilstm"}, {"encoder": "config"}, {"freeze_encoder": True}])
+@pytest.mark.parametrize("change", [{"network": "bilstm"}, {"network": "config"}, {"freeze": True}])
 def test_encoder_rate_is_varied_only_where_an_encoder_learns(change: dict[str, Any], params: Params) -> None:
-    config = dataclasses.replace(params.models.jave, **change)
+    config = small.with_text(params.models.jave, **change)
     _, training, drawn = suggest("jave", config, params, {})
     assert "encoder_learning_rate" not in drawn
     assert training.encoder_learning_rate == params.training.encoder_learning_rate

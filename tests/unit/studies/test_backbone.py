@@ -12,18 +12,20 @@ from facetmill.errors import DataError
 from facetmill.files import hash_files
 from facetmill.params import load_params
 from facetmill.studies.backbone import learn_backbone
+from tests import small
 
 
 @pytest.mark.timeout(300)
 def test_what_it_learned_can_be_named_as_an_image_encoder(root: Path, tmp_path: Path) -> None:
     params = load_params(root / "params.yaml")
-    learning = replace(params.distant.training, image_size=32, image_hidden_size=32, image_num_stages=3, epochs=12)
+    learning = small.with_image(params.distant.training, size=32, hidden_size=32, num_stages=3)
+    learning = replace(learning, epochs=12)
     learning = replace(learning, augment=False)
     backbone, quality = learn_backbone(learning, 800, tmp_path / "out", lambda line: None)
     for attribute in ("Picture", "Type", "Packaging"):  # the first: has it the badge of a stock picture?
         assert quality[attribute]["accuracy"]["low"] > quality[attribute]["majority_accuracy"]
     assert not {"Brand", "Flavor"} & set(quality)
-    encoder = build_image_encoder(replace(params.models.m_jave, image_encoder=str(backbone), image_size=32))
+    encoder = build_image_encoder(replace(small.IMAGE, network=str(backbone)))
     assert encoder.pretrained
     assert (encoder.width, encoder.grid) == (32, 2)
     before = hash_files(backbone)

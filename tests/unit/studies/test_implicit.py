@@ -71,8 +71,8 @@ def test_a_share_has_an_interval_around_it() -> None:
 
 @pytest.mark.timeout(300)
 def test_every_product_is_scored_once_by_each_arm(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(implicit, "_TEXT", {"encoder": "bilstm", "hidden_size": 8, "num_layers": 1})
-    monkeypatch.setattr(implicit, "_SEES", {"image_size": 32, "image_hidden_size": 8, "image_num_stages": 2})
+    monkeypatch.setattr(implicit, "_TEXT", {"network": "bilstm", "hidden_size": 8})
+    monkeypatch.setattr(implicit, "_SEES", {"size": 32, "hidden_size": 8, "num_stages": 2})
     monkeypatch.setattr(implicit, "_TRAINING", {"epochs": 1, "min_epoch_steps": 1})
     Image.new("RGB", (32, 32), "teal").save(tmp_path / "a.png")
     pictured = [

@@ -18,7 +18,7 @@ from facetmill.records import Attribute, AttributeSchema, Product
 from facetmill.training.checkpoint import load_model, save_model
 from tests import small
 
-CONFIG = dataclasses.replace(small.JAVE, hidden_size=8, kl_weight=0.1, dropout=0.3)
+CONFIG = small.with_text(dataclasses.replace(small.JAVE, kl_weight=0.1, dropout=0.3), hidden_size=8)
 
 
 @pytest.fixture
@@ -64,8 +64,8 @@ def edit(path: Path, change: Callable[[dict[str, object]], object]) -> None:
         (lambda d: d.update(key="pickle"), "key 'pickle'"),
         (lambda d: d.update(hashes=None), "hashes"),
         (lambda d: d["hashes"].pop("weights.safetensors"), r"weights\.safetensors: SHA-256"),
-        (lambda d: d["config"].pop("window"), "config"),
-        (lambda d: d["config"].update(window="a"), "config"),
+        (lambda d: d["config"]["encoder"].pop("window"), "config"),
+        (lambda d: d["config"]["encoder"].update(window="a"), "config"),
         (lambda d: d["hashes"].update({"../secret": "0"}), r"secret: missing"),
     ],
 )

@@ -4,7 +4,7 @@ labeller.json                       the attributes, where each may be annotated,
 report.json                         what it learned from and how well it tells held-out pictures; nothing reads it
 network-0/image_encoder.json        the shape of the encoder
 network-0/weights.safetensors       encoder and heads
-network-0/backbone/                 the encoder alone, for `image_encoder: <that folder>` of a model that extracts
+network-0/backbone/                 the encoder alone, for `network: <that folder>` of an image encoder
 
 Nothing in it is ever unpickled. With `tasks: single` there is a network an attribute.
 

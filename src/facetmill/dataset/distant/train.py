@@ -37,7 +37,7 @@ def train_labeller(
     mapping = load_mapping(mapping_path, LABEL_SOURCES)
     with tempfile.TemporaryDirectory() as scratch, compute_settings(params.threads), replace_folder(out) as folder:
         read = [(name, LABEL_SOURCES[name].read(path)) for name, path in sets]
-        samples, intake = gather(read, mapping, params.image_size, params.seed, Path(scratch) / "pixels")
+        samples, intake = gather(read, mapping, params.image_encoder.size, params.seed, Path(scratch) / "pixels")
         for warning in intake.warnings:
             log(f"warning: {warning}")
         log(f"{len(samples.value_PA)} pictures for {', '.join(samples.attributes)}")
@@ -73,7 +73,7 @@ def learn(
     for columns in [whole] if params.tasks == "multi" else [[a] for a in annotated]:
         seed_everything(params.seed)
         num_values = [len(samples.values[a]) for a in columns]
-        network = PictureClassifier(build_image_encoder(params), num_values, params.dropout).to(device)
+        network = PictureClassifier(build_image_encoder(params.image_encoder), num_values, params.dropout).to(device)
         judged = [place for place, a in enumerate(columns) if a in annotated]
         best_epochs.append(fit(network, samples, columns, judged or range(len(columns)), params, log))
         validation = samples.of("validation")

@@ -81,7 +81,7 @@ def judge(
     Relative paths of pictures are taken from `pictures_root`; raises `DataError` for one that leaves it.
     """
     assert params.seeds
-    known, asked = (pictured(products, params.image_size, pictures_root) for products in (train, held_out))
+    known, asked = (pictured(products, params.image_encoder.size, pictures_root) for products in (train, held_out))
     hits: dict[bool, list[NDArray[np.bool_]]] = {False: [], True: []}
     with compute_settings(params.threads):
         for seed in params.seeds:
@@ -106,12 +106,14 @@ def slots(judged: Judged, min_dif: float) -> tuple[Slot, ...]:
 
 def _hits(known: Pictured, asked: Pictured, params: SaliencyParams, seed: int, looks: bool) -> NDArray[np.bool_]:
     seed_everything(seed)
-    encoder, tokenizer = build_text_encoder(params, [f"{product.title}\n{product.text}" for product in known.products])
+    encoder, tokenizer = build_text_encoder(
+        params.encoder, [f"{product.title}\n{product.text}" for product in known.products]
+    )
     train, held_out = questions_about(known, tokenizer), questions_about(asked, tokenizer)
     if not len(train) or not len(held_out):
         return np.empty(len(held_out), np.bool_)
     values = sorted(set(train.answers))
-    guesser = Guesser(encoder, build_image_encoder(params) if looks else None, len(values), params)
+    guesser = Guesser(encoder, build_image_encoder(params.image_encoder) if looks else None, len(values), params)
     guesser.to(pick_device(params.device))
     fit(guesser, Task.of(train, values), tokenizer, params, seed)
     return right(guesser, Task.of(held_out, values), tokenizer, params)

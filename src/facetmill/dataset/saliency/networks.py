@@ -149,7 +149,9 @@ def fit(guesser: Guesser, task: Task, tokenizer: Tokenizer, params: SaliencyPara
     chosen_P = task.questions.by_picture
 
     def collate(pictures: Sequence[int]) -> Asked:
-        asked = Asked.of(task, np.concatenate([chosen_P[number] for number in pictures]), tokenizer, params.window)
+        asked = Asked.of(
+            task, np.concatenate([chosen_P[number] for number in pictures]), tokenizer, params.encoder.window
+        )
         if not params.augment or guesser.image_encoder is None:
             return asked
         # the loop seeds this generator for each epoch
@@ -179,7 +181,7 @@ def right(guesser: Guesser, task: Task, tokenizer: Tokenizer, params: SaliencyPa
     predicted = []
     for start in range(0, len(task.questions), BATCH_READ):
         chosen_X = np.arange(start, min(start + BATCH_READ, len(task.questions)))
-        asked = Asked.of(task, chosen_X, tokenizer, params.window).to(device)
+        asked = Asked.of(task, chosen_X, tokenizer, params.encoder.window).to(device)
         predicted.append(_answer(guesser, asked).argmax(1).cpu().numpy())
     hits: NDArray[np.bool_] = np.concatenate(predicted) == task.answer_X if predicted else np.empty(0, np.bool_)
     return hits

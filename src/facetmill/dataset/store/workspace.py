@@ -104,15 +104,18 @@ def resolve(root: Path, params: Params, data: str | None) -> Params:
     labeller = str(Path(os.path.abspath(root / params.distant.labeller))) if params.distant.labeller else None
     if labeller and not Path(labeller).is_dir():
         raise DataError(f"distant.labeller = {params.distant.labeller!r}: no such folder: {labeller}")
+    saliency = params.saliency
     return replace(
         params,
         dataset=replace(dataset, path=str(found), images=images, corrections=corrections),
         regions=replace(params.regions, kind=_absolute_network(root, params.regions.kind)),
         distant=replace(params.distant, labeller=labeller),
         saliency=replace(
-            params.saliency,
-            encoder=_absolute_network(root, params.saliency.encoder),
-            image_encoder=_absolute_network(root, params.saliency.image_encoder),
+            saliency,
+            encoder=replace(saliency.encoder, network=_absolute_network(root, saliency.encoder.network)),
+            image_encoder=replace(
+                saliency.image_encoder, network=_absolute_network(root, saliency.image_encoder.network)
+            ),
         ),
         visual_tokens=replace(params.visual_tokens, codebook=_absolute_network(root, params.visual_tokens.codebook)),
     )
@@ -242,6 +245,7 @@ def _in_workspace(root: Path, params: Params) -> dict[str, Any]:
     path = Path(params.dataset.path)
     if path.is_relative_to(root / "src"):
         mapping["dataset"]["path"] = path.relative_to(root).as_posix()
+    mapping["encoders"] = {kind: {} for kind in mapping["encoders"]}  # each section holds those that it refers to
     return mapping
 
 
@@ -255,7 +259,7 @@ def _stages(root: Path, params: Params) -> str:
         "ingest": [pictures, dataset.corrections],
         "regions": [_own_network(params.regions.kind), pictures],
         "distant": [params.distant.labeller],
-        "saliency": [_own_network(saliency.encoder), _own_network(saliency.image_encoder), pictures],
+        "saliency": [*(_own_network(one.network) for one in (saliency.encoder, saliency.image_encoder)), pictures],
         "visual_tokens": [_own_network(params.visual_tokens.codebook), pictures],
     }
     pipeline["stages"] = switches.without(pipeline["stages"], switches.switched_off(params))

@@ -129,7 +129,7 @@ def test_nothing_in_it_is_a_pickle(labeller_dir: Path) -> None:
 
 def test_its_backbone_is_where_m_jave_begins(labeller_dir: Path) -> None:
     backbone = labeller_dir / "network-0" / "backbone"
-    config = replace(small.M_JAVE, image_encoder=str(backbone), image_size=drawn_labels.SIZE)
+    config = small.with_image(small.M_JAVE, network=str(backbone), size=drawn_labels.SIZE)
     product = Product("p", "s", "red sign", facets=(Facet("colour", "red", (Span("title", 0, 3),)),))
     model = MJave.fit_vocabulary(config, build_schema([to_batch([product])]), [product])
     encoder = model.trunk.image_encoder

@@ -26,8 +26,9 @@ import yaml
 from facetmill.dataset.store.version import Dataset
 from facetmill.dataset.store.workspace import DVC_FILES, build, checkout, find, prepare, reading, resolve, workspace_dir
 from facetmill.errors import DataError
-from facetmill.params import Params, load_params
+from facetmill.params import EncodersParams, Params, load_params
 from facetmill.records import SPLITS
+from tests import small
 
 STAGES = ["ingest", "match", "split", "check"]  # the others are switched off
 
@@ -110,7 +111,8 @@ def test_a_workspace_for_each_way_to_build_and_not_for_how_fast(data: Params, pr
 
 def test_prepare_rewrites_nothing_that_is_equal(data: Params, project: Path) -> None:
     folder = prepare(project, data)
-    assert load_params(folder / "params.yaml") == data
+    # Sections hold the encoders that they name: another one that is described beside them makes no stage run again.
+    assert load_params(folder / "params.yaml") == replace(data, encoders=EncodersParams(text={}, image={}))
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     assert prepare(project, data) == folder
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()} == before
@@ -232,11 +234,12 @@ def test_a_detector_of_ones_own_is_named_from_the_project_and_watched(data: Para
 def test_an_encoder_of_ones_own_is_watched_where_saliency_is_asked_for(data: Params, project: Path) -> None:
     (project / "encoders" / "own").mkdir(parents=True)
     (project / "bilstm").mkdir()  # not a folder of weights: the setting is a word of ours
-    querying = replace(data.saliency, seeds=[0], encoder="bilstm", image_encoder="encoders/own")
+    querying = replace(small.with_image(data.saliency, network="encoders/own"), seeds=[0])
     named = resolve(project, replace(data, saliency=querying), None)
-    assert (named.saliency.encoder, named.saliency.image_encoder) == ("bilstm", str(project / "encoders" / "own"))
+    assert named.saliency.encoder.network == "bilstm"
+    assert named.saliency.image_encoder.network == str(project / "encoders" / "own")
     written_stages = yaml.safe_load((prepare(project, named) / "dvc.yaml").read_text())["stages"]
-    assert named.saliency.image_encoder in written_stages["saliency"]["deps"]
+    assert named.saliency.image_encoder.network in written_stages["saliency"]["deps"]
     off = replace(named, saliency=replace(named.saliency, seeds=None))
     assert "saliency" not in yaml.safe_load((prepare(project, off) / "dvc.yaml").read_text())["stages"]
 
