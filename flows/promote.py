@@ -12,7 +12,9 @@ from facetmill.project import open_project
 
 
 @flow(name="promote", log_prints=True)
-def promote(version: int, who: str, why: str, dry_run: bool = False) -> dict[str, Any]:
+def promote(
+    version: int, who: str, why: str, dry_run: bool = False, changes: list[str] | None = None
+) -> dict[str, Any]:
     """Move `facets@champion` to a candidate that passed. A dry run asks the same gates and changes nothing."""
-    project = open_project()
+    project = open_project(changes=changes)
     return step(judge_and_promote)(project, version, who=who, why=why, dry_run=dry_run).to_json()

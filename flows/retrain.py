@@ -14,9 +14,15 @@ from facetmill.project import open_project
 
 
 @flow(name="retrain", log_prints=True)
-def retrain(data: str | None = None, model: str | None = None, who: str = "", why: str = "retrain") -> dict[str, Any]:
+def retrain(
+    data: str | None = None,
+    model: str | None = None,
+    changes: list[str] | None = None,
+    who: str = "",
+    why: str = "retrain",
+) -> dict[str, Any]:
     """Offer the champion a challenger trained on today's data; one that is not better changes nothing live."""
-    project = open_project(data, model)
+    project = open_project(data, model, changes)
     with imported_meanwhile(
         "facetmill.judging.judge", "facetmill.runs.sweep"
     ):  # while DVC works in processes of its own

@@ -14,7 +14,7 @@ from facetmill.serving.smoke import smoke_test
 
 
 @flow(name="rollback", log_prints=True)
-def rollback(who: str, why: str, to: int | None = None) -> dict[str, Any]:
+def rollback(who: str, why: str, to: int | None = None, changes: list[str] | None = None) -> dict[str, Any]:
     """Move `facets@champion` back: to version `to` of the live model, or to the champion before this one."""
-    project = open_project()
+    project = open_project(changes=changes)
     return asdict(step(promotion.rollback)(project.tracker, project.ledger, who=who, why=why, smoke=smoke_test, to=to))

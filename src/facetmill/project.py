@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -48,19 +49,27 @@ class Project:
         return Ledger(self.layout.ledger_url)
 
 
-def resolve_params(root: Path, data: str | None = None, model: str | None = None) -> Params:
-    """params.yaml with one run's `--data format:path` and `--model key` applied; both are checked here."""
-    params = load_params(root / "params.yaml")
+def resolve_params(
+    root: Path, data: str | None = None, model: str | None = None, changes: Sequence[str] | None = None
+) -> Params:
+    """params.yaml with one run's `--set section.key=value`, `--data format:path` and `--model key` applied, in this
+    order; all are checked here."""
+    params = load_params(root / "params.yaml", changes or ())
     if model is not None:
         params = dataclasses.replace(params, model=model)
     model_config(params, params.model)
     return workspace.resolve(root, params, data)
 
 
-def open_project(data: str | None = None, model: str | None = None, start: Path | None = None) -> Project:
+def open_project(
+    data: str | None = None,
+    model: str | None = None,
+    changes: Sequence[str] | None = None,
+    start: Path | None = None,
+) -> Project:
     """Check the parameters, then have the MLflow server come up, on another core, while work begins."""
     root = find_root(start or Path.cwd())
-    params = resolve_params(root, data, model)
+    params = resolve_params(root, data, model, changes)
     layout = Layout(root)
     servers.start(layout, servers.MLFLOW)
     return Project(layout, params)

@@ -14,7 +14,20 @@ from typing import Annotated
 import typer
 
 from facetmill.cli import dataset, distant, study
-from facetmill.cli.common import REF_HELP, AsJson, Data, ModelKey, Ref, Who, Why, command_group, layout, run_flow, show
+from facetmill.cli.common import (
+    REF_HELP,
+    AsJson,
+    Changes,
+    Data,
+    ModelKey,
+    Ref,
+    Who,
+    Why,
+    command_group,
+    layout,
+    run_flow,
+    show,
+)
 from facetmill.errors import FacetmillError
 from facetmill.imports import unhindered_imports
 
@@ -99,13 +112,13 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def status(as_json: AsJson = False) -> None:
+def status(changes: Changes = None, as_json: AsJson = False) -> None:
     """What is live, since when, trained on what; and which servers run."""
     paths = layout()
     from facetmill.judging.status import status
     from facetmill.project import open_project
 
-    show(status(open_project(start=paths.root)), as_json)
+    show(status(open_project(changes=changes, start=paths.root)), as_json)
 
 
 @app.command()
@@ -131,6 +144,7 @@ def history(as_json: AsJson = False) -> None:
 def lineage(
     ref: Annotated[str | None, typer.Argument(help=REF_HELP)] = None,
     dataset: Annotated[str | None, typer.Option(help="A dataset version, or its first digits.")] = None,
+    changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
     """Where a model comes from; or, with --dataset, all that was trained on a dataset."""
@@ -140,7 +154,7 @@ def lineage(
     from facetmill.project import open_project
     from facetmill.registry.lineage import of_dataset, of_model
 
-    project = open_project(start=paths.root)
+    project = open_project(changes=changes, start=paths.root)
     if ref is not None:
         show(of_model(project.tracker, project.ledger, paths.root, ref), as_json)
     else:
@@ -148,34 +162,41 @@ def lineage(
 
 
 @app.command()
-def reproduce(ref: Ref, as_json: AsJson = False) -> None:
+def reproduce(ref: Ref, changes: Changes = None, as_json: AsJson = False) -> None:
     """Train a registered model again from what its run kept. Exit code 1 when a metric comes out otherwise."""
     paths = layout()
     from facetmill.project import open_project
     from facetmill.runs.reproduce import reproduce
 
-    done = reproduce(open_project(start=paths.root), ref)
+    done = reproduce(open_project(changes=changes, start=paths.root), ref)
     show(done.to_json(), as_json)
     if not done.same:
         raise typer.Exit(1)
 
 
 @app.command()
-def sweep(data: Data = None, model: ModelKey = None, as_json: AsJson = False) -> None:
+def sweep(data: Data = None, model: ModelKey = None, changes: Changes = None, as_json: AsJson = False) -> None:
     """Search a model's hyper-parameters; an interrupted sweep goes on where it stopped."""
-    run_flow("sweep", as_json, data=data, model=model)
+    run_flow("sweep", as_json, changes=changes, data=data, model=model)
 
 
 @app.command()
-def train(data: Data = None, model: ModelKey = None, as_json: AsJson = False) -> None:
+def train(data: Data = None, model: ModelKey = None, changes: Changes = None, as_json: AsJson = False) -> None:
     """Train on the fixed seeds with params.yaml as it stands, and register the best; nothing live changes."""
-    run_flow("train", as_json, data=data, model=model)
+    run_flow("train", as_json, changes=changes, data=data, model=model)
 
 
 @app.command()
-def retrain(who: Who, data: Data = None, model: ModelKey = None, why: Why = "retrain", as_json: AsJson = False) -> None:
+def retrain(
+    who: Who,
+    data: Data = None,
+    model: ModelKey = None,
+    why: Why = "retrain",
+    changes: Changes = None,
+    as_json: AsJson = False,
+) -> None:
     """The whole loop: dataset, gate, sweep, training, judgement, promotion."""
-    run_flow("retrain", as_json, data=data, model=model, who=who, why=why)
+    run_flow("retrain", as_json, changes=changes, data=data, model=model, who=who, why=why)
 
 
 @app.command()
@@ -184,10 +205,11 @@ def promote(
     who: Who,
     why: Why = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Ask every gate, change nothing.")] = False,
+    changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a candidate the champion, when every gate says yes. Exit code 1 when one says no."""
-    outcome = run_flow("promote", as_json, version=version, who=who, why=why, dry_run=dry_run)
+    outcome = run_flow("promote", as_json, changes=changes, version=version, who=who, why=why, dry_run=dry_run)
     if not outcome["accepted"]:
         raise typer.Exit(1)
 
@@ -200,6 +222,7 @@ def compare(
         "review.html"
     ),
     data: Data = None,
+    changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare two models on a frozen test split, that of --data or of the data that the first was trained on."""
@@ -211,7 +234,7 @@ def compare(
     from facetmill.registry.lineage import bring_back, dataset_version_of
     from facetmill.report.review_page import write_review
 
-    project = open_project(data, start=paths.root)
+    project = open_project(data, changes=changes, start=paths.root)
     if data is None:
         dataset = bring_back(project.tracker, paths.root, dataset_version_of(project.tracker, first))
     else:
@@ -227,10 +250,11 @@ def rollback(
     who: Who,
     to: Annotated[int | None, typer.Option(help="Version of facets; without it, the champion before this one.")] = None,
     why: Why = "",
+    changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a past champion the champion again."""
-    run_flow("rollback", as_json, to=to, who=who, why=why)
+    run_flow("rollback", as_json, changes=changes, to=to, who=who, why=why)
 
 
 @app.command()
@@ -238,6 +262,7 @@ def evaluate(
     ref: Ref,
     data: Data = None,
     split: Annotated[str | None, typer.Option(help="Only this split of the dataset built from the data.")] = None,
+    changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
     """Score a model on labelled products."""
@@ -245,7 +270,7 @@ def evaluate(
     from facetmill.project import open_project
     from facetmill.runs.score import evaluate_reference
 
-    show(evaluate_reference(open_project(data, start=paths.root), ref, split), as_json)
+    show(evaluate_reference(open_project(data, changes=changes, start=paths.root), ref, split), as_json)
 
 
 @app.command()
@@ -253,6 +278,7 @@ def extract(
     ref: Ref,
     out: Annotated[Path, typer.Option(help="JSON lines to write: product_id and facets.")],
     data: Data = None,
+    changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the facets that a model finds in products. The file appears whole or not at all."""
@@ -260,7 +286,7 @@ def extract(
     from facetmill.project import open_project
     from facetmill.runs.score import extract_to_file
 
-    show(extract_to_file(open_project(data, start=paths.root), ref, out), as_json)
+    show(extract_to_file(open_project(data, changes=changes, start=paths.root), ref, out), as_json)
 
 
 @app.command()

@@ -18,6 +18,12 @@ from facetmill.platform.layout import Layout, find_root
 
 Data = Annotated[str | None, typer.Option(help="What to read, as format:path; without it, params.yaml says.")]
 ModelKey = Annotated[str | None, typer.Option(help="Model key; without it, params.yaml says.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="SECTION.KEY=VALUE", help="Another value than in params.yaml, for this run; may be repeated."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of words.")]
 Why = Annotated[str, typer.Option(help="The reason that the ledger keeps.")]
 Who = Annotated[str, typer.Option(default_factory=getpass.getuser, help="Who asks for it.", show_default="you")]
@@ -63,7 +69,8 @@ def run_flow(name: str, as_json: bool, **parameters: Any) -> dict[str, Any]:
     from facetmill.platform import servers
     from facetmill.project import resolve_params
 
-    resolve_params(paths.root, parameters.get("data"), parameters.get("model"))  # wrong input fails before any server
+    given = {name: parameters[name] for name in ("data", "model", "changes") if name in parameters}
+    resolve_params(paths.root, **given)  # wrong input fails before any server
     servers.connect(servers.start(paths, servers.PREFECT))
     with unhindered_imports():  # of Prefect, torch and more, while the server comes up on another core
         from facetmill.platform.flow_runs import run_flow

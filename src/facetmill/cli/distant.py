@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from facetmill.cli.common import AsJson, Data, command_group, layout, say, show
+from facetmill.cli.common import AsJson, Changes, Data, command_group, layout, say, show
 
 app = command_group("Learn from other picture sets what only pictures show.")
 
@@ -17,13 +17,15 @@ def distant_train(
     labels: Annotated[list[str], typer.Option(help="A labelled picture set, as format:folder; may be repeated.")],
     mapping: Annotated[Path, typer.Option(help="YAML: what each label means, see dataset/distant/mapping.py.")],
     out: Annotated[Path, typer.Option(help="The folder to write, for `distant.labeller` of params.yaml.")],
+    changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
     """Learn to tell attribute values from pictures, and say how well on held-out ones."""
     paths = layout()
     from facetmill.params import load_params
 
-    params = load_params(paths.root / "params.yaml").distant.training  # a wrong key is told before torch is imported
+    # A wrong key is told before torch is imported.
+    params = load_params(paths.root / "params.yaml", changes or ()).distant.training
     from facetmill.dataset.distant.train import train_labeller
 
     show(train_labeller(labels, mapping, out, params, say), as_json)
@@ -34,13 +36,14 @@ def distant_judge(
     labeller: Annotated[Path, typer.Option(help="A folder that `facetmill distant train` wrote.")],
     data: Data = None,
     out: Annotated[Path, typer.Option(help="The JSON file to write.")] = Path("distant-quality.json"),
+    changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
     """How far a labeller agrees with the values that people gave, by attribute, and how often it abstains."""
     paths = layout()
     from facetmill.project import resolve_params
 
-    params = resolve_params(paths.root, data)
+    params = resolve_params(paths.root, data, changes=changes)
     from facetmill.dataset.distant.judge import judge
     from facetmill.dataset.distant.labeller import load_labeller
     from facetmill.dataset.store.reading import reading_data

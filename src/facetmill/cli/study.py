@@ -7,21 +7,23 @@ from typing import Annotated
 
 import typer
 
-from facetmill.cli.common import AsJson, Data, command_group, layout, say, show
+from facetmill.cli.common import AsJson, Changes, Data, command_group, layout, say, show
 
 app = command_group("Experiments that answer with a table.")
 
 
 @app.command("pictures")
 def study_pictures(
-    seeds: Annotated[int, typer.Option(min=2, help="How many seeds, from 0.")] = 5, as_json: AsJson = False
+    seeds: Annotated[int, typer.Option(min=2, help="How many seeds, from 0.")] = 5,
+    changes: Changes = None,
+    as_json: AsJson = False,
 ) -> None:
     """M-JAVE on simulated products: does it use pictures where only they tell, do its gates help where they mislead?"""
     paths = layout()
     from facetmill.params import load_params
     from facetmill.studies.pictures import study_pictures
 
-    params = load_params(paths.root / "params.yaml")
+    params = load_params(paths.root / "params.yaml", changes or ())
     show(study_pictures(params, range(seeds), say).to_json(), as_json)
 
 
@@ -29,6 +31,7 @@ def study_pictures(
 def study_backbone(
     out: Annotated[Path, typer.Option(help="The folder to write; network-0/backbone inside it is the encoder.")],
     products: Annotated[int, typer.Option(min=500, help="How many simulated products to learn from.")] = 3000,
+    changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
     """An image encoder that has learned to tell the values of simulated products, for `network` in `encoders.image`."""
@@ -36,20 +39,20 @@ def study_backbone(
     from facetmill.params import load_params
     from facetmill.studies.backbone import learn_backbone
 
-    params = load_params(paths.root / "params.yaml")
+    params = load_params(paths.root / "params.yaml", changes or ())
     backbone, quality = learn_backbone(params.distant.training, products, out, say)
     show({"network": str(backbone), "quality": quality}, as_json)
 
 
 @app.command("implicit")
-def study_implicit(data: Data = None, as_json: AsJson = False) -> None:
+def study_implicit(data: Data = None, changes: Changes = None, as_json: AsJson = False) -> None:
     """Which tells an implicit value: the title, the picture, or both? By folds over products with pictures."""
     paths = layout()
     from facetmill.dataset.store.reading import reading_data
     from facetmill.project import resolve_params
     from facetmill.studies.implicit import study_implicit
 
-    params = resolve_params(paths.root, data)
+    params = resolve_params(paths.root, data, changes=changes)
     with reading_data(params) as (products, _):
         found = study_implicit(params, products, paths.features_dir, say)
     show(found.to_json(), as_json)
@@ -59,6 +62,7 @@ def study_implicit(data: Data = None, as_json: AsJson = False) -> None:
 def study_saliency(
     data: Data = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 3,
+    changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
     """Which attributes does the picture tell? Their values are masked and guessed, without the picture and with it."""
@@ -67,7 +71,7 @@ def study_saliency(
     from facetmill.project import resolve_params
     from facetmill.studies.saliency import study_saliency
 
-    params = resolve_params(paths.root, data)
+    params = resolve_params(paths.root, data, changes=changes)
     with reading_data(params) as (products, _):
         found = study_saliency(params.saliency, products, range(seeds), say)
     show(found.to_json(), as_json)
@@ -78,6 +82,7 @@ def study_ocr(
     data: Data = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many products, drawn at random.")] = None,
     category: Annotated[list[str] | None, typer.Option(help="Only products of this category; may be repeated.")] = None,
+    changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
     """What do the words on packs add to titles, and which engine reads them? Reads every picture with every engine."""
@@ -86,7 +91,7 @@ def study_ocr(
     from facetmill.project import resolve_params
     from facetmill.studies.ocr import study_ocr
 
-    params = resolve_params(paths.root, data)
+    params = resolve_params(paths.root, data, changes=changes)
     with reading_data(params) as (products, _):
         found = study_ocr(params, products, say, categories=category or (), limit=limit)
     show(found.to_json(), as_json)

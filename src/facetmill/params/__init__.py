@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from facetmill.errors import ParamsError
+from facetmill.params.changes import Change, origin_of, with_changes
 from facetmill.params.data import (
     CheckParams,
     DatasetParams,
@@ -30,19 +31,12 @@ from facetmill.params.data import (
     SplitParams,
     VisualTokensParams,
 )
-from facetmill.params.encoders import (
-    KINDS,
-    EncodersParams,
-    ImageEncoderParams,
-    Place,
-    TextEncoderParams,
-    known_encoders,
-    with_encoders,
-)
+from facetmill.params.encoders import EncodersParams, ImageEncoderParams, Place, TextEncoderParams, with_encoders
 from facetmill.params.fields import STRICT
 from facetmill.params.models import DictionaryConfig, JaveConfig, MJaveConfig, ModelConfig, ModelsParams
+from facetmill.params.problems import explain
 from facetmill.params.reading import read_yaml
-from facetmill.params.training import PromotionParams, SweepParams, TrainingParams
+from facetmill.params.training import PromotionParams, SweepParams, TrainingParams, without_own_training
 
 __all__ = [
     "CheckParams",
@@ -73,11 +67,12 @@ __all__ = [
     "model_config",
     "parse_params",
     "to_mapping",
+    "training_of",
 ]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Params:
+class _Sections:
     dataset: DatasetParams
     demo: DemoParams
     ocr: OcrParams
@@ -97,32 +92,76 @@ class Params:
     promotion: PromotionParams
 
 
-_PARAMS = TypeAdapter(Params)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Params(_Sections):
+    """All sections. `own_training` is what `models.<key>.training` says, by model key; see `training_of`."""
+
+    own_training: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
 
-def load_params(path: Path) -> Params:
-    """Read and check a params.yaml. Raises `ParamsError` naming the file and every wrong key with its value."""
+_SECTIONS, _TRAINING = TypeAdapter(_Sections), TypeAdapter(TrainingParams)
+
+
+def load_params(path: Path, changes: Sequence[str] = ()) -> Params:
+    """Read and check a params.yaml, with other values where `changes` say "section.key=value".
+
+    Raises `ParamsError` naming the file, or the change, and every wrong key with its value.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path}: {error}") from error
-    return parse_params(read_yaml(text, str(path)), str(path))
+    return parse_params(read_yaml(text, str(path)), str(path), changes)
 
 
-def parse_params(raw: Any, origin: str) -> Params:
+def parse_params(raw: Any, origin: str, changes: Sequence[str] = ()) -> Params:
     """Check a parsed params mapping; `origin` stands before each message. Sections get the encoders that they name."""
     if not isinstance(raw, Mapping):
         raise ParamsError(f"{origin}: expected a mapping of sections, got {type(raw).__name__}")
-    whole, names = with_encoders(raw)
+    parsed = tuple(map(Change.parse, changes))
+    whole, names = with_encoders(with_changes(raw, parsed, origin))
+    whole, own = without_own_training(whole)
+    errors: list[Any] = []
+    sections = _checked(_SECTIONS, whole, (), errors)
+    checked = {key: _own_training(whole.get("training"), said, key, errors) for key, said in own.items()}
+    if sections is None or errors:
+        lines = explain(errors, whole, names, lambda place: origin_of(place, parsed, origin))
+        raise ParamsError("\n".join(dict.fromkeys(lines)))
+    return Params(**vars(sections), own_training=checked)
+
+
+def _checked(adapter: TypeAdapter[Any], raw: Mapping[str, Any], place: Place, errors: list[Any]) -> Any:
+    """The dataclass of a mapping that stands at `place`; None where `errors` were found and added."""
     try:
-        return _PARAMS.validate_json(json.dumps(whole, default=str))  # JSON, since strict mode takes no dict in Python
+        return adapter.validate_json(json.dumps(raw, default=str))  # JSON, since strict mode takes no dict in Python
     except ValidationError as error:
-        raise ParamsError("\n".join(_explain(origin, error.errors(), raw, names))) from None
+        errors += [detail | {"loc": (*place, *detail["loc"])} for detail in error.errors()]
+        return None
+
+
+def _own_training(shared: Any, said: Any, key: str, errors: list[Any]) -> dict[str, Any]:
+    """The checked values of a model's own training section, which says something else than the `shared` one."""
+    place = ("models", key, "training")
+    if not isinstance(said, Mapping):
+        errors.append({"type": "mapping", "loc": place, "input": said, "msg": "Input should be some keys of training"})
+        return {}
+    found: list[Any] = []
+    whole = _checked(_TRAINING, {**(shared if isinstance(shared, Mapping) else {}), **said}, place, found)
+    errors += [detail for detail in found if detail["loc"][len(place)] in said]  # the rest is told of the shared one
+    return {name: getattr(whole, name) for name in said} if whole is not None else {}
 
 
 def to_mapping(params: Any) -> dict[str, Any]:
-    """Any params dataclass as plain JSON/YAML values."""
-    return dataclasses.asdict(params)
+    """Any params dataclass as plain JSON/YAML values; of all params, what params.yaml would say."""
+    mapping = dataclasses.asdict(params)
+    for key, own in mapping.pop("own_training", {}).items():
+        mapping["models"][key]["training"] = own
+    return mapping
+
+
+def training_of(params: Params, key: str) -> TrainingParams:
+    """How a model is trained: the shared section, and what the model's own section says otherwise."""
+    return dataclasses.replace(params.training, **params.own_training.get(key, {}))
 
 
 def model_config(params: Params, key: str) -> ModelConfig:
@@ -133,22 +172,3 @@ def model_config(params: Params, key: str) -> ModelConfig:
         known = ", ".join(field.name for field in dataclasses.fields(ModelsParams))
         raise ParamsError(f"model: unknown key {key!r}; params.yaml has models: {known}") from None
     return config
-
-
-def _explain(origin: str, errors: Sequence[Any], raw: Mapping[str, Any], names: Mapping[Place, str]) -> Iterator[str]:
-    """A line for each wrong key; what is wrong with an encoder is told where it is described, not where it is named."""
-    for detail in errors:
-        place = tuple(map(str, detail["loc"]))
-        key = ".".join(place)
-        kind = KINDS[place[-1]] if place in names else ""
-        if kind and names[place] not in known_encoders(raw, kind):
-            known = ", ".join(known_encoders(raw, kind)) or "none"
-            yield f"{origin}: {key} = {names[place]!r}: no such {kind} encoder; encoders.{kind} has {known}"
-        elif any(place[: len(named)] == named for named in names):
-            continue
-        elif detail["type"] == "missing":
-            yield f"{origin}: missing key {key!r}"
-        elif detail["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            yield f"{origin}: unknown key {key!r}"
-        else:
-            yield f"{origin}: {key} = {detail['input']!r}: {detail['msg']}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -60,3 +61,16 @@ class PromotionParams:
     max_latency_ratio: Annotated[float, Field(gt=0)] | None
     max_latency_seconds: Annotated[float, Field(gt=0)] | None
     max_load_seconds: Annotated[float, Field(gt=0)]
+
+
+def without_own_training(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parsed params without `models.<key>.training`, and what stood there by model key; an empty one says nothing."""
+    models = raw.get("models")
+    if not isinstance(models, Mapping):
+        return dict(raw), {}
+    own = {key: said["training"] for key, said in models.items() if isinstance(said, Mapping) and "training" in said}
+    rest = {
+        key: {name: value for name, value in said.items() if name != "training"} if key in own else said
+        for key, said in models.items()
+    }
+    return {**raw, "models": rest}, {key: said for key, said in own.items() if said is not None and said != {}}

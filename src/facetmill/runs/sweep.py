@@ -13,7 +13,7 @@ import optuna
 from facetmill.dataset.store.version import Dataset
 from facetmill.dataset.store.workspace import read_split
 from facetmill.files import hash_json
-from facetmill.params import Params, SweepParams, model_config, to_mapping
+from facetmill.params import Params, SweepParams, model_config, to_mapping, training_of
 from facetmill.platform.worker_processes import supervise
 from facetmill.project import Project
 from facetmill.registry.notes import sweep_note
@@ -96,7 +96,7 @@ def open_study(project: Project, dataset: Dataset, key: str) -> tuple[str, Study
         storage=project.layout.study_storage,
         key=key,
         config=model_config(project.params, key),
-        training=project.params.training,
+        training=training_of(project.params, key),
         seed=project.params.sweep.seed,
     )
     return name, study
@@ -147,7 +147,7 @@ def study_name(project: Project, dataset: Dataset, key: str) -> str:
     sweep_params = {
         name: value for name, value in to_mapping(params.sweep).items() if name in ("epochs", "train_share", "seed")
     }
-    config, training = to_mapping(model_config(params, key)), to_mapping(params.training)
+    config, training = to_mapping(model_config(params, key)), to_mapping(training_of(params, key))
     asked = [dataset.version, config, training, params.promotion.metric, sweep_params]
     return f"{key}-{dataset.name}-{hash_json([*asked, code_digest(key)])[:8]}"
 

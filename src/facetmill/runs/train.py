@@ -23,7 +23,7 @@ from facetmill.gates.pictures import LookCache
 from facetmill.metrics.counted import Metric
 from facetmill.models import model_class
 from facetmill.models.base import Model
-from facetmill.params import ModelConfig, Params, TrainingParams, model_config, to_mapping
+from facetmill.params import ModelConfig, Params, TrainingParams, model_config, to_mapping, training_of
 from facetmill.platform.isolated import warm_up
 from facetmill.project import Project
 from facetmill.records import Product
@@ -55,7 +55,7 @@ class Recipe:
 
 def recipe_of(params: Params, key: str) -> Recipe:
     """The recipe that params.yaml gives for a model."""
-    return Recipe(key, model_config(params, key), params.training, params.promotion.metric)
+    return Recipe(key, model_config(params, key), training_of(params, key), params.promotion.metric)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ def test_the_projects_own_file_is_read_whole(root: Path, raw: dict[str, Any]) ->
         for key, kind in (("encoder", "text"), ("image_encoder", "image")):
             if key in section:
                 section[key] = raw["encoders"][kind][section[key]]
+    for section in raw["models"].values():
+        assert section.pop("training", {}) == {}  # of which nothing is left where it says nothing
     assert read == raw
 
 

@@ -32,7 +32,7 @@ from facetmill.training.state import EpochResult
 from tests import small
 
 SCHEMA = AttributeSchema((Attribute("Colour", {}),))
-JAVE = dataclasses.replace(small.JAVE, hidden_size=8, kl_weight=0.1, dropout=0.3)
+JAVE = small.with_text(dataclasses.replace(small.JAVE, kl_weight=0.1, dropout=0.3), hidden_size=8)
 TRAINING = dataclasses.replace(
     small.TRAINING,
     epochs=4,

@@ -22,7 +22,8 @@ TRAINING = dataclasses.replace(small.TRAINING, epochs=2, batch_size=5, learning_
 
 def trained(state_dir: Path | None = None) -> tuple[Jave, FitResult]:
     seed_everything(0)
-    model = Jave.fit_vocabulary(dataclasses.replace(small.JAVE, hidden_size=8, dropout=0.0), SCHEMA, TRAIN)
+    config = small.with_text(dataclasses.replace(small.JAVE, dropout=0.0), hidden_size=8)
+    model = Jave.fit_vocabulary(config, SCHEMA, TRAIN)
     return model, fit(model, TRAIN, VALIDATION, TRAINING, state_dir=state_dir)
 
 

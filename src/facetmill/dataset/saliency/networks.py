@@ -149,9 +149,8 @@ def fit(guesser: Guesser, task: Task, tokenizer: Tokenizer, params: SaliencyPara
     chosen_P = task.questions.by_picture
 
     def collate(pictures: Sequence[int]) -> Asked:
-        asked = Asked.of(
-            task, np.concatenate([chosen_P[number] for number in pictures]), tokenizer, params.encoder.window
-        )
+        chosen_X = np.concatenate([chosen_P[number] for number in pictures])
+        asked = Asked.of(task, chosen_X, tokenizer, params.encoder.window)
         if not params.augment or guesser.image_encoder is None:
             return asked
         # the loop seeds this generator for each epoch
