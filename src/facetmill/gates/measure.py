@@ -27,10 +27,11 @@ from facetmill.gates.pictures import LOOK, LookCache, same_look
 from facetmill.gates.scripts import SCRIPTS, letters_by_script, shares
 from facetmill.gates.shards import UNREADABLE, Piece, cause_of, count_shard
 from facetmill.gates.verdict import MAX_EXAMPLES
+from facetmill.params.stages import STAGES
 from facetmill.records import SPLITS, AttributeSchema, Split, shards
 
 #: Of every stage; those that are switched off write none.
-REPORTS = ("ingest", "ocr", "regions", "match", "distant", "split", "saliency", "visual_tokens")
+REPORTS = ("ingest", "match", "split", *(stage.name for stage in STAGES))
 
 _NEED_ALL_SHARDS = (
     *("lost_products", "repeated_ids", "groups_in_two_splits", "facets_outside_schema"),

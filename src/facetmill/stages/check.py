@@ -14,13 +14,13 @@ from facetmill.imports import unhindered_imports
 
 with unhindered_imports():
     from facetmill.dataset.store.plots import write_plots
-    from facetmill.dataset.store.switches import switched_off
     from facetmill.dataset.store.version import dataset_version
     from facetmill.errors import FacetmillError
     from facetmill.files import replace_folder, write_json, write_text
     from facetmill.gates.data import check_dataset
     from facetmill.gates.measure import REPORTS
     from facetmill.params import load_params
+    from facetmill.params.stages import switched_off
     from facetmill.report.gate_page import render
 
 

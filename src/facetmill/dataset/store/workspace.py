@@ -16,16 +16,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import yaml
 
 from facetmill.archives import require_unpacked
-from facetmill.dataset.store import dvc, switches
+from facetmill.dataset.store import dvc
+from facetmill.dataset.store.switches import without
 from facetmill.dataset.store.version import Dataset
 from facetmill.errors import DataError, ParamsError
 from facetmill.files import hash_json, write_text
 from facetmill.params import Params, to_mapping
+from facetmill.params.stages import STAGES, setting, switched_off, with_settings
 from facetmill.records import Product, Split
 from facetmill.sources import SOURCES, parse_data
 
@@ -33,14 +35,12 @@ from facetmill.sources import SOURCES, parse_data
 DVC_FILES = ("dvc.yaml", "dvc.lock", "params.yaml")
 
 _DEMO_PATH = Path("src/facetmill/sources/demo")
-_OUTS = (
-    *("ingested", "read", "located", "matched", "supervised", "divided", "dataset", "visual_tokens"),
-    *("checked", "plots", "reports"),
-)
+_OUTS = {
+    *("ingested", "matched", "dataset", "checked", "plots", "reports"),
+    *(out for stage in STAGES for out in stage.place or (stage.name,)),
+}
 #: Of params.yaml, what shapes a dataset.
-_SECTIONS = ("dataset", "ocr", "regions", "match", "distant", "split", "saliency", "visual_tokens", "check")
-
-Setting = TypeVar("Setting", str, str | None)
+_SECTIONS = ("dataset", "match", "split", "check", *(stage.name for stage in STAGES))
 
 #: Settings that name a network or something else, and are words of ours even where a folder is called so.
 _NO_FOLDERS = ("grid", "proposals", "train", "packaged", "bilstm", "config")
@@ -104,21 +104,9 @@ def resolve(root: Path, params: Params, data: str | None) -> Params:
     labeller = str(Path(os.path.abspath(root / params.distant.labeller))) if params.distant.labeller else None
     if labeller and not Path(labeller).is_dir():
         raise DataError(f"distant.labeller = {params.distant.labeller!r}: no such folder: {labeller}")
-    saliency = params.saliency
-    return replace(
-        params,
-        dataset=replace(dataset, path=str(found), images=images, corrections=corrections),
-        regions=replace(params.regions, kind=_absolute_network(root, params.regions.kind)),
-        distant=replace(params.distant, labeller=labeller),
-        saliency=replace(
-            saliency,
-            encoder=replace(saliency.encoder, network=_absolute_network(root, saliency.encoder.network)),
-            image_encoder=replace(
-                saliency.image_encoder, network=_absolute_network(root, saliency.image_encoder.network)
-            ),
-        ),
-        visual_tokens=replace(params.visual_tokens, codebook=_absolute_network(root, params.visual_tokens.codebook)),
-    )
+    named = {key: _absolute_network(root, setting(params, key)) for stage in STAGES for key in stage.folders}
+    resolved: Params = with_settings(params, named | {"distant.labeller": labeller})
+    return replace(resolved, dataset=replace(dataset, path=str(found), images=images, corrections=corrections))
 
 
 def workspace_dir(root: Path, params: Params) -> Path:
@@ -253,32 +241,29 @@ def _stages(root: Path, params: Params) -> str:
     """The project's dvc.yaml without the stages that are off, and with what stages depend on only where it is set: a
     folder of pictures, corrections, a labeller, networks of one's own."""
     pipeline = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
-    dataset, saliency = params.dataset, params.saliency
+    dataset = params.dataset
     pictures = dataset.images if dataset.format != "demo" else None  # shards stay as they were when one changes
-    more = {
-        "ingest": [pictures, dataset.corrections],
-        "regions": [_own_network(params.regions.kind), pictures],
-        "distant": [params.distant.labeller],
-        "saliency": [*(_own_network(one.network) for one in (saliency.encoder, saliency.image_encoder)), pictures],
-        "visual_tokens": [_own_network(params.visual_tokens.codebook), pictures],
-    }
-    pipeline["stages"] = switches.without(pipeline["stages"], switches.switched_off(params))
-    for stage in more.keys() & pipeline["stages"].keys():
-        pipeline["stages"][stage]["deps"] += [path for path in more[stage] if path]
+    more = {"ingest": [pictures, dataset.corrections]}
+    for stage in STAGES:
+        folders = [_own_network(setting(params, key)) for key in stage.folders]
+        more[stage.name] = [*folders, pictures if stage.pictures else None]
+    pipeline["stages"] = without(pipeline["stages"], switched_off(params))
+    for name in more.keys() & pipeline["stages"].keys():
+        pipeline["stages"][name]["deps"] += [path for path in more[name] if path]
     return yaml.safe_dump(pipeline, sort_keys=False)
 
 
-def _absolute_network(root: Path, setting: Setting) -> Setting:
-    """A setting that names a local folder below the root, or anywhere, with its whole path; others as they are."""
-    if setting is None or setting in _NO_FOLDERS:
-        return setting
-    folder = os.path.abspath(root / setting)
-    return folder if os.path.isdir(folder) else setting
+def _absolute_network(root: Path, named: str | None) -> str | None:
+    """What names a local folder below the root, or anywhere, with its whole path; others as they are."""
+    if named is None or named in _NO_FOLDERS:
+        return named
+    folder = os.path.abspath(root / named)
+    return folder if os.path.isdir(folder) else named
 
 
-def _own_network(setting: str | None) -> str | None:
-    """The folder of a resolved setting, where it is one."""
-    return setting if setting and Path(setting).is_absolute() else None
+def _own_network(named: str | None) -> str | None:
+    """The folder that a resolved setting names, where it is one."""
+    return named if named and Path(named).is_absolute() else None
 
 
 def _write(path: Path, text: str) -> None:

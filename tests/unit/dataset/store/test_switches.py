@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from facetmill.dataset.store.switches import switched_off, without
+from facetmill.dataset.store.switches import without
 from facetmill.params import Params, load_params
+from facetmill.params.stages import STAGES, switched_off
 
-SWITCHED = ("ocr", "regions", "distant", "saliency", "visual_tokens")
+SWITCHED = tuple(stage.name for stage in STAGES)
 
 
 @pytest.fixture(scope="module")
