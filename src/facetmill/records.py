@@ -292,10 +292,22 @@ class AttributeSchema:
         return tuple(attribute.name for attribute in self.attributes)
 
     def of_category(self, category: str | None) -> tuple[Attribute, ...]:
-        """The attributes that a category has in train; all of them where it has none (ULS-DRAM's attribute range). The
-        rest are what a product of it surely lacks (DEFLATE's negatives)."""
+        """The attributes that a category has in train; all of them where it has none (ULS-DRAM's attribute range).
+
+        The rest are likely, not surely, lacking (DEFLATE's negatives): `outside_category` counts where they do not.
+        """
         found = tuple(attribute for attribute in self.attributes if category in attribute.categories)
         return found or self.attributes
+
+    def outside_category(self, products: Iterable[Product]) -> int:
+        """How many facets have an attribute of this schema that their product's category lacks in train: what it costs
+        to take such attributes for lacking."""
+        names = set(self.names)
+        num_outside = 0
+        for product in products:
+            likely = {attribute.name for attribute in self.of_category(product.category)}
+            num_outside += sum(facet.attribute in names - likely for facet in product.facets)
+        return num_outside
 
     def to_json(self) -> str:
         described = {"attributes": [*map(_fields, self.attributes)], "schema_version": self.schema_version}

@@ -157,6 +157,7 @@ def train_anew(
             model.prepare(test_products, project.layout.features_dir)
             test = evaluate(model, test_products, bootstrap=project.params.promotion.bootstrap)
         metrics = {f"test/{metric}": value for metric, value in test.flat().items()}
+        metrics["test/facets_outside_category"] = dataset.schema.outside_category(test_products)
         run.log_metrics({**metrics, best_on_validation(recipe.metric): result.score})
         run.describe(training_note(all_tags, seed, metrics))
         run.log_json("test_scores.json", test.to_json())

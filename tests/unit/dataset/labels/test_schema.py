@@ -45,6 +45,9 @@ def test_candidates_are_those_of_the_category_the_commonest_first() -> None:
     assert schema.of_category("sofa") == (seats,)
     assert schema.of_category("shoe") == (colour,)
     assert schema.of_category("boat") == (colour, seats)
+    facets = (Facet("colour", "red"), Facet("seats", "2"), Facet("wheels", "4"))
+    others = [Product(name, "s", "a", category=name, facets=facets) for name in ("sofa", "shoe", "boat")]
+    assert schema.outside_category(others) == 2, "the sofa's colour and the shoe's seats; wheels are of no schema"
 
 
 def test_counts_of_pieces_make_the_schema_of_all(tmp_path: Path) -> None:
