@@ -30,7 +30,7 @@ Differs from the paper:
     frozen, learn side by side; the value network reads the other's predictions, sends nothing back, and (13) is out.
 10. With `values_given` the tags in (12) are the true ones, and what is predicted are the attributes found and the true
     values of those. With `attributes_given` ya is the truth.
-11. A product of a known category can only have attributes that this category has in train (`category_attributes`), which
+11. A product of a known category can only have attributes that this category has in train (`category_attributes`). It
     costs the facets that each run counts as `test/facets_outside_category`; the paper's products are all clothing.
 
 Shapes: B windows, T tokens with specials and padding, E width of the encoder, D attention size, A attributes,
