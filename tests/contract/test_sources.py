@@ -147,8 +147,11 @@ def expected_extractgpt(folder: Path) -> list[Product]:
     kinds = (Facet("Kind", "boots"), Facet("Kind", "Boots"))
     red = (Facet("Color", "Red"),)
     return [
-        Product("shoes/train/0", "extractgpt", "Red Boots", "", "Shoes", group, facets=red, absent=("Size",)),
-        Product("shoes/train/1", "extractgpt", "red  boots", "", "Shoes", group, facets=kinds),
+        replace(product, split="train")
+        for product in (
+            Product("shoes/train/0", "extractgpt", "Red Boots", "", "Shoes", group, facets=red, absent=("Size",)),
+            Product("shoes/train/1", "extractgpt", "red  boots", "", "Shoes", group, facets=kinds),
+        )
     ]
 
 

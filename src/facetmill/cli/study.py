@@ -77,6 +77,27 @@ def study_saliency(
     show(found.to_json(), as_json)
 
 
+@app.command("dictionary")
+def study_dictionary(
+    data: Data = None,
+    beside: Annotated[
+        str | None, typer.Option(help="Also show what others got on: ae-110k, oa-mine or mepave.", metavar="NAME")
+    ] = None,
+    changes: Changes = None,
+    as_json: AsJson = False,
+) -> None:
+    """How far does a dictionary get, set as in the papers and otherwise? On a published test split, or by folds."""
+    paths = layout()
+    from facetmill.dataset.store.reading import reading_data
+    from facetmill.project import resolve_params
+    from facetmill.studies.dictionary import study_dictionary
+
+    params = resolve_params(paths.root, data, changes=changes)
+    with reading_data(params) as (products, _):
+        found = study_dictionary(params.models.dictionary, products, beside, say)
+    show(found.to_json(), as_json)
+
+
 @app.command("ocr")
 def study_ocr(
     data: Data = None,

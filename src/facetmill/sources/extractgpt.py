@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from facetmill.records import Product
+from facetmill.records import Product, Split
 from facetmill.sources.base import BadRow, Reason, SourceOptions
 from facetmill.sources.rows import (
     Row,
     RowError,
     build_each,
     collect_facets,
-    input_file,
+    input_files,
+    named_split,
     optional_text,
     read_json_lines,
     required,
@@ -31,27 +33,34 @@ from facetmill.sources.rows import (
 
 
 def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
-    """Stream the titles of one file.
+    """Stream the titles of a file, or of every `.jsonl` below a folder, in the order of their names.
 
     The files carry no ids, so `product_id` is folder/file/line with lines from 0 ("oa-mine/train/17"), and listings
-    with the same title (but for case and spacing) share a group. Raises `DataError` when there is no such file.
+    with the same title (but for case and spacing) share a group. Those of `train.jsonl`, `train_1.0.jsonl` and
+    `test.jsonl` come with that split. Raises `DataError` when there is no such file.
     """
-    prefix = f"{path.resolve().parent.name}/{path.stem}"
+    for file in input_files(path, ".jsonl"):
+        yield from build_each(file, read_json_lines(file), partial(_product, file=file))
 
-    def build(row: Row) -> Product:
-        name = title(row.fields, "input")
-        facets, absent = collect_facets(scored_pairs(required(row.fields, "target_scores")), first_decides=True)
-        return Product(
-            product_id=f"{prefix}/{row.number - 1}",
-            source="extractgpt",
-            title=name,
-            category=optional_text(row.fields, "category") or None,
-            group_id=hashlib.sha256(" ".join(name.casefold().split()).encode()).hexdigest()[:16],
-            facets=facets,
-            absent=absent,
-        )
 
-    yield from build_each(path, read_json_lines(input_file(path)), build)
+def _product(row: Row, file: Path) -> Product:
+    name = title(row.fields, "input")
+    facets, absent = collect_facets(scored_pairs(required(row.fields, "target_scores")), first_decides=True)
+    return Product(
+        product_id=f"{file.resolve().parent.name}/{file.stem}/{row.number - 1}",
+        source="extractgpt",
+        title=name,
+        category=optional_text(row.fields, "category") or None,
+        group_id=hashlib.sha256(" ".join(name.casefold().split()).encode()).hexdigest()[:16],
+        facets=facets,
+        absent=absent,
+        split=split_of_file(file),
+    )
+
+
+def split_of_file(file: Path) -> Split | None:
+    """`train_0.2.jsonl` is a part of train."""
+    return named_split(file.name.partition(".")[0].partition("_")[0])
 
 
 def scored_pairs(scores: object) -> Iterator[tuple[str, str]]:

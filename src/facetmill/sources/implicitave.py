@@ -25,13 +25,13 @@ from facetmill.sources.rows import (
     checked,
     identifier,
     input_files,
+    named_split,
     optional_text,
     read_table,
     required,
 )
 
 _COLUMNS = ("id", "images", "category", "texts", "attribute_names", "attribute_values")
-_SPLITS: dict[str, Split] = {"train": "train", "val": "validation", "test": "test"}
 
 
 def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
@@ -60,7 +60,7 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
         header, rows = read_table(file, "\t")
         if lacking := [column for column in _COLUMNS if column not in header]:
             raise DataError(f"{file}: no column {', '.join(lacking)}; the header has {', '.join(header)}")
-        yield from build_each(file, rows, partial(build, split=_SPLITS.get(file.stem)))
+        yield from build_each(file, rows, partial(build, split=named_split(file.stem)))
 
 
 def _title(row: Row) -> str:

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from facetmill.records import Facet, Product, Span, Split
+from facetmill.records import Facet, Product, Span
 from facetmill.sources.base import BadRow, Reason, SourceOptions, Stretch
 from facetmill.sources.rows import (
     ImageFolder,
@@ -28,11 +28,12 @@ from facetmill.sources.rows import (
     cut_lines,
     identifier,
     input_files,
+    named_split,
     read_lines,
     title,
 )
 
-_SPLITS: dict[str, Split] = {".train": "train", ".valid": "validation", ".test": "test"}
+_SUFFIXES = (".train", ".valid", ".test")
 _COLUMNS = ("cid", "sid", "text", "tagged")
 _MARKED = re.compile(r"<(?P<attribute>[^<>/][^<>]*)>(?P<value>[^<>]*)</(?P=attribute)>")
 _TAG = re.compile(r"</?[^<>]+>")
@@ -45,7 +46,7 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
     is refused that holds a space or whose markup does not spell its text. Raises `DataError` without such a file.
     """
     images = ImageFolder(options.images) if options.images else None
-    for file in input_files(path, *_SPLITS, only=options.only):
+    for file in input_files(path, *_SUFFIXES, only=options.only):
         yield from _read_file(file, images, options.only)
 
 
@@ -62,7 +63,7 @@ def _read_file(file: Path, images: ImageFolder | None, only: Stretch | None) -> 
             group_id=cid,
             images=images.paths("cid", [f"{cid}.jpg"]) if images else (),
             facets=_facets(text, tagged),
-            split=_SPLITS.get(file.suffix),
+            split=named_split(file.suffix.removeprefix(".")),
         )
 
     yield from build_each(file, _rows(file, only), build)
@@ -70,7 +71,7 @@ def _read_file(file: Path, images: ImageFolder | None, only: Stretch | None) -> 
 
 def cut(path: Path) -> list[Stretch]:
     """Between any two lines."""
-    return [stretch for file in input_files(path, *_SPLITS) for stretch in cut_lines(file)]
+    return [stretch for file in input_files(path, *_SUFFIXES) for stretch in cut_lines(file)]
 
 
 def _rows(path: Path, only: Stretch | None) -> Iterator[Row | BadRow]:

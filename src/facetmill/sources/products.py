@@ -46,6 +46,7 @@ from facetmill.sources.rows import (
     cut_lines,
     identifier,
     input_files,
+    named_split,
     optional_identifier,
     optional_text,
     read_json_lines,
@@ -64,12 +65,6 @@ _USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "facets": ("facets",),
 }
 _SPLIT = "split"  # never found by its name alone: it may be an attribute
-_SPLITS: dict[str, Split | None] = {
-    "": None,
-    "train": "train",
-    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
-    "test": "test",
-}
 _REQUIRED = ("product_id", "title")
 _SUFFIXES = (".parquet", ".jsonl", ".csv")
 _BATCH_ROWS = 1024
@@ -177,10 +172,11 @@ class _Catalogue:
 
 
 def _split(row: Row, column: str) -> Split | None:
-    name = optional_text(row.fields, column).strip().casefold()
-    if name not in _SPLITS:
+    name = optional_text(row.fields, column).strip()
+    split = named_split(name)
+    if name and split is None:
         raise RowError(column, row.fields[column], Reason.UNKNOWN_SPLIT)
-    return _SPLITS[name]
+    return split
 
 
 def _names(cell: object) -> object:

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, TypeVar, overload
 import orjson
 
 from facetmill.errors import DataError
-from facetmill.records import Facet
+from facetmill.records import Facet, Split
 from facetmill.sources.base import BadRow, Reason, Stretch
 from facetmill.sources.plain import PlainProducts
 
@@ -103,6 +103,19 @@ def input_files(path: Path, *suffixes: str, only: Stretch | None = None) -> list
     if not found:
         raise DataError(f"{path}: no file ending in {' or '.join(suffixes)}")
     return found
+
+
+def named_split(name: str) -> Split | None:
+    """The split that people call so, as in the name of a file or a cell of a table; None for other names."""
+    match name.strip().casefold():
+        case "train":
+            return "train"
+        case "validation" | "valid" | "val" | "dev":
+            return "validation"
+        case "test":
+            return "test"
+        case _:
+            return None
 
 
 def cut_files(path: Path, *suffixes: str) -> list[Stretch]:

@@ -9,17 +9,18 @@ Licence: none stated; research use.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from facetmill.records import Product
+from facetmill.records import Product, Split
 from facetmill.sources.base import BadRow, SourceOptions
-from facetmill.sources.extractgpt import scored_pairs
+from facetmill.sources.extractgpt import scored_pairs, split_of_file
 from facetmill.sources.rows import (
     Row,
     build_each,
     collect_facets,
     identifier,
-    input_file,
+    input_files,
     optional_identifier,
     optional_text,
     read_json_lines,
@@ -29,11 +30,14 @@ from facetmill.sources.rows import (
 
 
 def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
-    """Stream the offers of one file; offers of one cluster are one group. Raises `DataError` without such a file."""
-    yield from build_each(path, read_json_lines(input_file(path)), _product)
+    """Stream the offers of a file, or of every `.jsonl` below a folder, in the order of their names; offers of one
+    cluster are one group, and those of `train.jsonl` and `test.jsonl` come with that split. Raises `DataError` without
+    such a file."""
+    for file in input_files(path, ".jsonl"):
+        yield from build_each(file, read_json_lines(file), partial(_product, split=split_of_file(file)))
 
 
-def _product(row: Row) -> Product:
+def _product(row: Row, split: Split | None) -> Product:
     facets, absent = collect_facets(scored_pairs(required(row.fields, "target_scores")), first_decides=True)
     return Product(
         product_id=identifier(row.fields, "id"),
@@ -44,4 +48,5 @@ def _product(row: Row) -> Product:
         group_id=optional_identifier(row.fields, "cluster_id"),
         facets=facets,
         absent=absent,
+        split=split,
     )

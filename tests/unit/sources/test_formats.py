@@ -59,6 +59,15 @@ def test_mepave_sentences_come_with_the_split_of_their_file(tmp_path: Path) -> N
     assert [row.split for row in mepave.read(tmp_path / "all.test", OPTIONS) if isinstance(row, Product)] == ["test"]
 
 
+def test_extractgpt_titles_come_with_the_split_of_their_file(tmp_path: Path) -> None:
+    for name in ("dev", "test", "train_1.0", "titles"):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text('{"input": "Red Boots", "target_scores": {"Color": {"Red": 1}}}\n', encoding="utf-8")
+    found = {row.product_id: row.split for row in extractgpt.read(tmp_path, OPTIONS) if isinstance(row, Product)}
+    expected = {"dev": "validation", "test": "test", "titles": None, "train_1.0": "train"}
+    assert found == {f"{tmp_path.name}/{name}/0": split for name, split in expected.items()}
+
+
 def test_implicitave_rows_come_with_the_split_of_their_file(tmp_path: Path) -> None:
     for name in ("Home/val.tsv", "labelled.tsv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
