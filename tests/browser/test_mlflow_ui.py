@@ -103,10 +103,15 @@ def test_two_runs_are_compared_side_by_side(page: Page, store: Store) -> None:
     seen(page, "test/pair_f1")  # what the chart shows at first
     values = page.get_by_role("grid").last  # a pair for each metric; only the rows in sight are in the page
     expect(values).to_be_visible(timeout=VISIBLE)
-    values.evaluate("grid => { grid.scrollTop = grid.scrollHeight }")
     scores = [store.first.test_score, store.second.test_score]
     assert scores[0] != scores[1]
-    expect(values).to_contain_text("".join(f"{round(score, 3):g}" for score in scores), timeout=VISIBLE)
+    wanted = "".join(f"{round(score, 3):g}" for score in scores)
+    for top in range(0, 9000, 100):
+        values.evaluate("(grid, top) => { grid.scrollTop = top }", top)
+        page.wait_for_timeout(50)
+        if wanted in (values.text_content() or ""):
+            break
+    expect(values).to_contain_text(wanted)
     parameter = page.get_by_role("row").filter(has=page.get_by_text("model.min_reliability", exact=True))
     expect(parameter.first).to_contain_text("0.3")
     expect(parameter.first).to_contain_text("0.95")
