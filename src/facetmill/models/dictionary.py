@@ -84,18 +84,18 @@ class DictionaryBatch:
 def _suggest(
     trial: BaseTrial, config: DictionaryConfig, training: TrainingParams
 ) -> tuple[DictionaryConfig, TrainingParams]:
-    """How sure a value must be, what counts against it, and which of several wins."""
-    match: Any = trial.suggest_categorical("match", ["longest", "most_frequent", "rarest"])  # Optuna types it as any
-    negatives: Any = trial.suggest_categorical("negatives", ["known", "all"])
+    """How sure a value must be, and which of several wins; the rarest, worst in all data seen, only where it is set."""
+    choices = list(dict.fromkeys(["longest", "most_frequent", config.match]))
+    match: Any = trial.suggest_categorical("match", choices)  # Optuna types it as any string
     reliability = trial.suggest_float("min_reliability", 0.0, 1.0)
-    return replace(config, min_reliability=reliability, match=match, negatives=negatives), training
+    return replace(config, min_reliability=reliability, match=match), training
 
 
 class Dictionary(Model):
     key: ClassVar[str] = "dictionary"
     answers: ClassVar[Answers] = "tags"
     reads: frozenset[Reads] = frozenset({"title", "text", "category"})
-    space: ClassVar[Space] = Space(_suggest, ("min_reliability", "match", "negatives"))
+    space: ClassVar[Space] = Space(_suggest, ("min_reliability", "match"))
     config: DictionaryConfig
 
     def __init__(
