@@ -15,17 +15,16 @@ from facetmill.dataset.store.version import Dataset
 from facetmill.dataset.store.workspace import build, resolve
 from facetmill.gates.verdict import Decision
 from facetmill.judging.judge import judge_and_promote, register_candidate
-from facetmill.models import MODELS
 from facetmill.params import load_params
 from facetmill.project import Project
 from facetmill.registry import promotion, versions
 from facetmill.runs.reproduce import reproduce
 from facetmill.runs.sweep import sweep
 from facetmill.runs.train import train_dictionary, train_seeds
-from facetmill.serving import package
 from facetmill.serving.query import query
 from facetmill.serving.smoke import smoke_test
 from tests import small, toys
+from tests.stand_in import stand_in
 
 from .conftest import Platform
 
@@ -44,24 +43,10 @@ class World:
 
     project: Project
     dataset: Dataset
-    folder: Path
 
     def seeded(self, seed: int) -> Project:
         params = self.project.params
         return replace(self.project, params=replace(params, sweep=replace(params.sweep, seed=seed, final_seeds=[seed])))
-
-    def play(self, kind: type[toys.Chooser], patch: pytest.MonkeyPatch) -> None:
-        """Have a toy stand in for the model `jave`, in this process and in every package."""
-        place = f"{kind.__module__}:{kind.__name__}"
-        patch.setitem(MODELS, toys.KEY, place)
-        code = package.MODEL_FILE.read_text()
-        before = "class FacetModel("
-        assert before in code
-        known = f'import facetmill.models\n\nfacetmill.models.MODELS["{toys.KEY}"] = "{place}"\n\n\n'
-        own = self.folder / kind.__name__ / package.MODEL_FILE.name
-        own.parent.mkdir()
-        own.write_text(code.replace(before, known + before))
-        patch.setattr(package, "MODEL_FILE", own)
 
     def answers(self) -> list[Any]:
         products = list(self.dataset.read("test"))[:8]
@@ -88,13 +73,14 @@ def world(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> World
         promotion=replace(small.PROMOTION, max_latency_ratio=50.0, max_latency_seconds=30.0),
     )
     dataset = build(root, params, log=lambda line: None).dataset
-    return World(Project(platform.layout, params), dataset, folder)
+    return World(Project(platform.layout, params), dataset)
 
 
 @pytest.fixture(params=TOYS)
-def kind(request: pytest.FixtureRequest, world: World) -> Iterator[type[toys.Chooser]]:
+def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[type[toys.Chooser]]:
     with pytest.MonkeyPatch.context() as patch:
-        world.play(request.param, patch)
+        place = f"{request.param.__module__}:{request.param.__name__}"
+        stand_in(patch, toys.KEY, place, tmp_path)
         yield request.param
 
 

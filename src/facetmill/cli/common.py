@@ -5,9 +5,10 @@ from __future__ import annotations
 import getpass
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -15,6 +16,10 @@ from typer.core import TyperGroup
 from facetmill.imports import unhindered_imports
 from facetmill.platform import environment
 from facetmill.platform.layout import Layout, find_root
+
+if TYPE_CHECKING:
+    from facetmill.params import Params
+    from facetmill.records import Product
 
 Data = Annotated[str | None, typer.Option(help="What to read, as format:path; without it, params.yaml says.")]
 ModelKey = Annotated[str | None, typer.Option(help="Model key; without it, params.yaml says.")]
@@ -82,6 +87,17 @@ def run_flow(name: str, as_json: bool, **parameters: Any) -> dict[str, Any]:
     outcome: dict[str, Any] = run_flow(flow, **parameters)
     show(outcome, as_json)
     return outcome
+
+
+@contextmanager
+def reading(paths: Layout, data: str | None, changes: list[str] | None) -> Iterator[tuple[Params, Iterator[Product]]]:
+    """The settings of this run, and the products of its data."""
+    from facetmill.dataset.store.reading import reading_data
+    from facetmill.project import resolve_params
+
+    params = resolve_params(paths.root, data, changes=changes)
+    with reading_data(params) as (products, _):
+        yield params, products
 
 
 def say(line: str) -> None:

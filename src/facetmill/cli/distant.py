@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from facetmill.cli.common import AsJson, Changes, Data, command_group, layout, say, show
+from facetmill.cli.common import AsJson, Changes, Data, command_group, layout, reading, say, show
 
 app = command_group("Learn from other picture sets what only pictures show.")
 
@@ -41,15 +41,11 @@ def distant_judge(
 ) -> None:
     """How far a labeller agrees with the values that people gave, by attribute, and how often it abstains."""
     paths = layout()
-    from facetmill.project import resolve_params
-
-    params = resolve_params(paths.root, data, changes=changes)
     from facetmill.dataset.distant.judge import judge
     from facetmill.dataset.distant.labeller import load_labeller
-    from facetmill.dataset.store.reading import reading_data
     from facetmill.files import write_json
 
-    with reading_data(params) as (products, _):
+    with reading(paths, data, changes) as (params, products):
         found = judge(load_labeller(labeller), products, params.distant.min_confidence)
     write_json(out, found)
     show(found, as_json)

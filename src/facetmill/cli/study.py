@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from facetmill.cli.common import AsJson, Changes, Data, command_group, layout, say, show
+from facetmill.cli.common import AsJson, Changes, Data, command_group, layout, reading, say, show
 
 app = command_group("Experiments that answer with a table.")
 
@@ -48,12 +48,9 @@ def study_backbone(
 def study_implicit(data: Data = None, changes: Changes = None, as_json: AsJson = False) -> None:
     """Which tells an implicit value: the title, the picture, or both? By folds over products with pictures."""
     paths = layout()
-    from facetmill.dataset.store.reading import reading_data
-    from facetmill.project import resolve_params
     from facetmill.studies.implicit import study_implicit
 
-    params = resolve_params(paths.root, data, changes=changes)
-    with reading_data(params) as (products, _):
+    with reading(paths, data, changes) as (params, products):
         found = study_implicit(params, products, paths.features_dir, say)
     show(found.to_json(), as_json)
 
@@ -67,12 +64,9 @@ def study_saliency(
 ) -> None:
     """Which attributes does the picture tell? Their values are masked and guessed, without the picture and with it."""
     paths = layout()
-    from facetmill.dataset.store.reading import reading_data
-    from facetmill.project import resolve_params
     from facetmill.studies.saliency import study_saliency
 
-    params = resolve_params(paths.root, data, changes=changes)
-    with reading_data(params) as (products, _):
+    with reading(paths, data, changes) as (params, products):
         found = study_saliency(params.saliency, products, range(seeds), say)
     show(found.to_json(), as_json)
 
@@ -88,12 +82,9 @@ def study_dictionary(
 ) -> None:
     """How far does a dictionary get, set as in the papers and otherwise? On a published test split, or by folds."""
     paths = layout()
-    from facetmill.dataset.store.reading import reading_data
-    from facetmill.project import resolve_params
     from facetmill.studies.dictionary import study_dictionary
 
-    params = resolve_params(paths.root, data, changes=changes)
-    with reading_data(params) as (products, _):
+    with reading(paths, data, changes) as (params, products):
         found = study_dictionary(params.models.dictionary, products, beside, say)
     show(found.to_json(), as_json)
 
@@ -108,11 +99,8 @@ def study_ocr(
 ) -> None:
     """What do the words on packs add to titles, and which engine reads them? Reads every picture with every engine."""
     paths = layout()
-    from facetmill.dataset.store.reading import reading_data
-    from facetmill.project import resolve_params
     from facetmill.studies.ocr import study_ocr
 
-    params = resolve_params(paths.root, data, changes=changes)
-    with reading_data(params) as (products, _):
+    with reading(paths, data, changes) as (params, products):
         found = study_ocr(params, products, say, categories=category or (), limit=limit)
     show(found.to_json(), as_json)

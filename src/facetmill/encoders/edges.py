@@ -59,10 +59,11 @@ def is_word(char: str) -> bool:
 
 
 def is_word_before(text: str, at: int) -> bool:
-    """Whether what stands before `text[at]` is of a word; a mark is what the character under it is."""
+    """Whether what stands before `text[at]` is of a word; a mark is what the character under it is. The line break
+    that ends the text stands before it too, under a mark that has nothing else."""
     char = text[at - 1]
     if char >= _FIRST_MARK:
-        while category(char).startswith("M") and at > 1:
+        while category(char).startswith("M"):
             at -= 1
             char = text[at - 1]
     return is_word(char)

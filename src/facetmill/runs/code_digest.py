@@ -18,8 +18,8 @@ from facetmill.models import module_of
 #: What trains and scores every model.
 ENTRIES = ("facetmill.training.fit", "facetmill.training.evaluate")
 
-#: Files that list every model. They decide nothing: the values of a run's own section are hashed by themselves.
-LISTS = ("facetmill.models", "facetmill.params")
+# Files that list every model. They decide nothing: the values of a run's own section are hashed by themselves.
+_LIST_OF_MODELS, _PARAMS = "facetmill.models", "facetmill.params"
 
 
 @cache
@@ -35,15 +35,11 @@ def digest_of(package_dir: Path, modules: tuple[str, ...]) -> str:
     while waiting:
         module = waiting.pop()
         path = _path(package_dir, module)
-        if module in found or path is None or _is_list(module):
+        if module in found or path is None or module == _LIST_OF_MODELS or f"{module}.".startswith(f"{_PARAMS}."):
             continue
         found[module] = path.read_text(encoding="utf-8")
         waiting += _imported(found[module])
     return hash_json(dict(sorted(found.items())))
-
-
-def _is_list(module: str) -> bool:
-    return module == LISTS[0] or module.split(".")[:2] == LISTS[1].split(".")
 
 
 @cache

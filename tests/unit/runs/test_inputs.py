@@ -29,7 +29,6 @@ from facetmill.errors import NoAnswer, PlatformError
 from facetmill.files import hash_file, read_json, write_json
 from facetmill.judging.challenge import Served
 from facetmill.judging.measure import asked_about
-from facetmill.models import MODELS
 from facetmill.params import OcrParams, Params, RegionsParams, load_params, to_mapping
 from facetmill.params.perception import ReaderSettings
 from facetmill.perception.reader import Reader
@@ -38,6 +37,7 @@ from facetmill.records import Box, Facet, OcrToken, Product, read_products, to_b
 from facetmill.registry.versions import Resolved
 from facetmill.runs.score import evaluate_reference, extract_to_file
 from facetmill.runs.train import Recipe, build_model, training_id
+from facetmill.serving import package
 from facetmill.serving.package import INPUT_EXAMPLE, requirements
 from facetmill.serving.query import query
 from facetmill.serving.request import to_row
@@ -45,6 +45,7 @@ from facetmill.serving.signature import PUBLISHED, SIGNATURE
 from facetmill.serving.smoke import smoke_test
 from facetmill.training.checkpoint import load_model, save_model
 from tests import drawn, parrot, small
+from tests.stand_in import stand_in
 
 OCR = OcrParams(engine="rapidocr", images="all", longest_side=320, min_confidence=0.5, workers=1)
 REGIONS = RegionsParams(kind="proposals", at_most=3, min_confidence=0.05, max_overlap=0.7, longest_side=128, workers=1)
@@ -77,9 +78,9 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def parrot_is_a_model() -> Iterator[None]:
+def parrot_is_a_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(MODELS, parrot.KEY, parrot.PLACE)
+        stand_in(patch, parrot.KEY, parrot.PLACE, tmp_path_factory.mktemp("parrot"))
         yield
 
 
@@ -139,7 +140,7 @@ def truth(product: Product) -> list[Facet]:
 def packed(folder: Path, model_dir: Path, signature: ModelSignature) -> Path:
     mlflow.pyfunc.save_model(
         folder / "package",
-        python_model=str(parrot.model_file(folder)),
+        python_model=str(package.MODEL_FILE),
         artifacts={"model": str(model_dir)},
         signature=signature,
         input_example=INPUT_EXAMPLE,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from facetmill.dataset.labels import match
@@ -217,6 +217,7 @@ ALL_RULES = st.builds(
 
 @settings(max_examples=500, deadline=None)
 @given(batch=st.lists(listings(), max_size=3), rules=ALL_RULES)
+@example(batch=[Product("p", "s", "", "\u03015", facets=(Facet("a", "\u0301"),))], rules=RULES)  # a mark on nothing
 def test_matching_is_what_the_rules_say(batch: list[Product], rules: MatchParams) -> None:
     """Against the rules written down once more: every pair of places compared."""
     found, counts = match_batch(to_batch(batch), rules)
