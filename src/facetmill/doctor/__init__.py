@@ -17,7 +17,13 @@ from facetmill.doctor.schemas import (
     check_prefect_schema,
     check_study_schema,
 )
-from facetmill.doctor.servers import check_addresses, check_ports, check_prefect_profile, check_processes
+from facetmill.doctor.servers import (
+    check_addresses,
+    check_foreign_pages,
+    check_ports,
+    check_prefect_profile,
+    check_processes,
+)
 from facetmill.doctor.settings import check_calls, check_params, check_pickle, check_run_id
 from facetmill.doctor.stores import check_disk, check_file_store, check_storage, check_writable
 from facetmill.doctor.versions import check_constraints, check_requirements
@@ -36,6 +42,7 @@ CHECKS: Mapping[str, Check] = {
         check_pickle,
         check_run_id,
         check_addresses,
+        check_foreign_pages,
         check_prefect_profile,
         check_processes,
         check_ports,

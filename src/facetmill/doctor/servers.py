@@ -24,6 +24,24 @@ def check_addresses(layout: Layout) -> list[Finding]:
     return found
 
 
+def check_foreign_pages(layout: Layout) -> list[Finding]:
+    """A server that answers the web pages of any site, or under any name: such a page can start jobs here."""
+    from facetmill.platform import servers
+
+    alive = servers.running(layout)
+    found = []
+    for kind in servers.KINDS:
+        named = servers.named_url(kind)
+        url = named or (alive[kind.name].url if kind.name in alive else None)
+        if url is None or not (takes := servers.takes_from_strangers(url, kind)):
+            continue
+        who = servers.without_login(url)
+        wrong = f"the {kind.name} server at {who} answers {' and '.join(takes)}: any web page can drive it"
+        mend = "see infra/README.md, A server behind a proxy" if named else "facetmill down && facetmill up"
+        found.append(Finding("foreign_pages", "problem", wrong, mend))
+    return found
+
+
 def check_prefect_profile(layout: Layout) -> list[Finding]:
     """A Prefect profile that names a server: only PREFECT_API_URL counts here, so flows run on another one."""
     from facetmill.platform import servers

@@ -1,7 +1,11 @@
-"""The embedded MLflow server in one process: `python -m facetmill.platform.mlflow_server STORE ARTIFACTS PORT`.
+"""The embedded MLflow server in one process.
+
+    python -m facetmill.platform.mlflow_server STORE ARTIFACTS PORT [NAME ...]
 
 It does what `mlflow server --workers 1` does without its second process, which is 280 MB smaller and up in half the
-time. It may rely on MLflow's inner names, since pyproject.toml pins MLflow to one minor version.
+time. It may rely on MLflow's inner names, since pyproject.toml pins MLflow to one minor version. The wall of
+`own_pages` stands before it: MLflow itself takes pages of any port of this machine, and names like 10.example.com.
+NAMEs are those that a proxy in front of it is reached by; MLflow has a list of its own (MLFLOW_SERVER_ALLOWED_HOSTS).
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import os
 import sys
 
 from facetmill.imports import unhindered_imports
+from facetmill.platform.own_pages import LOOPBACK, OwnPagesOnly
 
 with unhindered_imports():
     import uvicorn
@@ -19,7 +24,7 @@ with unhindered_imports():
 ARTIFACT_ROOT = "mlflow-artifacts:/"  # stored with every run, so that the folder behind it can move
 
 
-def main(store_uri: str, artifacts_uri: str, port: int) -> None:
+def main(store_uri: str, artifacts_uri: str, port: int, *names: str) -> None:
     """Serve on the loopback interface until a signal comes. The schema is made before the first request is taken."""
     os.environ.update(
         {
@@ -32,8 +37,11 @@ def main(store_uri: str, artifacts_uri: str, port: int) -> None:
         }
     )
     initialize_backend_stores(store_uri, store_uri, ARTIFACT_ROOT)
-    uvicorn.run("mlflow.server.fastapi_app:app", host="127.0.0.1", port=port, access_log=False)
+    from mlflow.server.fastapi_app import app  # reads the variables above
+
+    app.add_middleware(OwnPagesOnly, names=(*LOOPBACK, *names))
+    uvicorn.run(app, host="127.0.0.1", port=port, access_log=False)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), *sys.argv[4:])

@@ -46,6 +46,8 @@ class Kind:
     api: str
     health: str
     login: str  # the variables that its clients take a login from
+    reads: str  # a path of it to read from without changing anything
+    changes: str  # and one to write to
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,26 @@ class Endpoint:
     given: bool = False
 
 
-MLFLOW = Kind("mlflow", "MLFLOW_TRACKING_URI", 5000, "", "/health", "MLFLOW_TRACKING_USERNAME and _PASSWORD")
-PREFECT = Kind("prefect", "PREFECT_API_URL", 4200, "/api", "/health", "PREFECT_API_AUTH_STRING")
+MLFLOW = Kind(
+    name="mlflow",
+    variable="MLFLOW_TRACKING_URI",
+    port=5000,
+    api="",
+    health="/health",
+    login="MLFLOW_TRACKING_USERNAME and _PASSWORD",
+    reads="/api/2.0/mlflow/experiments/search?max_results=1",
+    changes="/api/2.0/mlflow/experiments/create",
+)
+PREFECT = Kind(
+    name="prefect",
+    variable="PREFECT_API_URL",
+    port=4200,
+    api="/api",
+    health="/health",
+    login="PREFECT_API_AUTH_STRING",
+    reads="/version",
+    changes="/work_pools/",
+)
 KINDS = (MLFLOW, PREFECT)
 
 
@@ -184,6 +204,33 @@ def given_url(kind: Kind) -> str | None:
     return url
 
 
+def takes_from_strangers(url: str, kind: Kind) -> list[str]:
+    """What a server answers that a web page of another site may send, in words; nothing where it does not answer."""
+    stranger = "facetmill-doctor.invalid"
+    asks_leave = {
+        "Origin": f"http://{stranger}",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    takes = []
+    given = _answer(urllib.request.Request(url + kind.changes, headers=asks_leave, method="OPTIONS"))
+    if given is not None and given.headers.get("access-control-allow-origin") in ("*", asks_leave["Origin"]):
+        takes.append("pages of other sites")
+    if _answer(urllib.request.Request(url + kind.reads, headers={"Host": stranger})) is not None:
+        takes.append("requests under any name")
+    return takes
+
+
+def _answer(request: urllib.request.Request) -> http.client.HTTPResponse | None:
+    """An answer that is no error; None for any other. No proxy reaches the loopback interface."""
+    proxies = urllib.request.ProxyHandler({} if request.host.startswith(HOST) else None)
+    try:
+        with urllib.request.build_opener(proxies).open(request, timeout=10) as answer:
+            return answer  # type: ignore[no-any-return]  # whatever the scheme may be, these are http's
+    except (OSError, http.client.HTTPException):
+        return None
+
+
 def without_login(url: str) -> str:
     """A URL that can be shown: what stands before @ in it may be a password."""
     parts = urlsplit(url)
@@ -199,7 +246,7 @@ def _start(layout: Layout, kind: Kind, preferred_port: int) -> Server:
         module = ["facetmill.platform.mlflow_server", store, artifacts_dir.as_uri(), str(port)]
     else:
         layout.prefect_home.mkdir(parents=True, exist_ok=True)
-        module = ["facetmill.platform.prefect_server", "server", "start", "--host", HOST, "--port", str(port)]
+        module = ["facetmill.platform.prefect_server", str(port)]
     ours = {"PREFECT_SERVER_API_HOST": HOST, "PREFECT_SERVER_API_PORT": str(port)}  # the web page asks there
     environment = {**project_environment(layout), **os.environ, **ours}
     for name in ("MLFLOW_RUN_ID", MLFLOW.variable, PREFECT.variable):

@@ -13,8 +13,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
@@ -58,6 +60,30 @@ def run_doctor(layout: Layout, before: str = "pass") -> tuple[int, list[dict[str
     assert not done.stderr
     found: list[dict[str, str]] = json.loads(done.stdout)
     return done.returncode, found
+
+
+class Open(BaseHTTPRequestHandler):
+    """A server that answers whoever asks, as `prefect server start` does."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("access-control-allow-origin", "*")
+        self.end_headers()
+
+    do_OPTIONS = do_GET
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_server_that_any_web_page_can_drive(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadingHTTPServer((servers.HOST, 0), Open) as serving:
+        Thread(target=serving.serve_forever, daemon=True).start()
+        monkeypatch.setenv("PREFECT_API_URL", f"http://{servers.HOST}:{serving.server_port}/api")
+        found = doctor.CHECKS["foreign_pages"](layout)
+        serving.shutdown()
+    only(found, "prefect", "pages of other sites and requests under any name", "infra/README.md")
+    assert doctor.CHECKS["foreign_pages"](layout) == [], "what does not answer is another check's finding"
 
 
 def test_warnings_alone_are_no_failure_and_a_problem_is(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
