@@ -52,7 +52,7 @@ def _taken_by(path: Path) -> int | None:
         return None
     status = path.stat()
     place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    for line in LOCKS.read_text().splitlines():
+    for line in LOCKS.read_text().strip().split("\n"):
         words = line.split()  # 1: FLOCK ADVISORY WRITE pid major:minor:inode ...; one that waits has "->" before FLOCK
         if words[1] == "FLOCK" and words[5] == place:
             return int(words[4])

@@ -41,7 +41,7 @@ def check_storage(layout: Layout) -> list[Finding]:
         mend = shlex.join([sys.executable, "-m", "pip", "install", "psycopg[binary]>=3.2"])
         return [Finding("storage", "problem", f"FACETMILL_STORAGE: its driver is not installed ({error})", mend)]
     except SQLAlchemyError as error:
-        said = str(getattr(error, "orig", None) or error).splitlines()[0]
+        said = str(getattr(error, "orig", None) or error).partition("\n")[0]
         wrong = f"FACETMILL_STORAGE: the database cannot be reached: {said}"
         return [Finding("storage", "problem", wrong, "start that database, or unset FACETMILL_STORAGE")]
     return []

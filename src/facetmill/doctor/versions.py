@@ -47,7 +47,7 @@ def check_constraints(layout: Layout) -> list[Finding]:
     if not path.exists():
         return []
     other = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").split("\n"):
         if not line.partition("#")[0].strip():
             continue
         pinned = Requirement(line.partition("#")[0].strip())

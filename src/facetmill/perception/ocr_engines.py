@@ -131,7 +131,7 @@ class Tesseract:
 
     @property
     def identity(self) -> str:
-        release = self._run("--version").splitlines()[0]
+        release = self._run("--version").partition("\n")[0]
         listed = self._run("--list-langs")  # List of available languages in "/usr/share/.../tessdata/" (2):
         folder = re.search('"(.*)"', listed)
         model = Path(folder[1] if folder else "") / "eng.traineddata"

@@ -49,7 +49,7 @@ def run_isolated(function: Callable[..., None], *args: Any, what: str, timeout: 
         if ended is None:
             raise PlatformError(f"{what}: not done in {timeout:g} s")
         if ended != 0:
-            said = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+            said = log.read_text(errors="replace").strip().split("\n") if log.exists() else []
             how = f"signal {-ended}" if ended < 0 else f"exit code {ended}"
             raise PlatformError("\n  ".join([f"{what}: failed ({how})", *said[-_ERROR_LINES:]]))
 

@@ -286,7 +286,7 @@ def _await_health(layout: Layout, kind: Kind, known: Mapping[str, Server]) -> Se
     _stop(server)
     _write_state(layout, {name: other for name, other in known.items() if name != kind.name})
     log = _log_path(layout, kind)
-    lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:] if log.exists() else []
+    lines = log.read_text(errors="replace").rstrip("\n").split("\n")[-LOG_LINES:] if log.exists() else []
     raise PlatformError("\n  ".join([f"the {kind.name} server does not start; the end of {log}:", *lines]))
 
 

@@ -127,7 +127,7 @@ def test_entries_saved_as_words_and_signs_are_still_read(tmp_path: Path) -> None
 def test_it_scores_as_published_baselines_do_on_oa_mine(shared_data: Path) -> None:
     """The n/a-aware F1 of word matching is 62 on the published split (reliability 0.3); a fifth of train is near."""
     products = []
-    for line in (shared_data / "oa-mine" / "train.jsonl").read_text().splitlines():
+    for line in (shared_data / "oa-mine" / "train.jsonl").open():
         row = json.loads(line)
         values = {name: next(iter(value)) for name, value in row["target_scores"].items()}
         products.append(product(row["input"], row["category"], **values))

@@ -236,7 +236,7 @@ def test_evaluate_and_extract_read_as_the_model_was_taught(world: World, tmp_pat
     assert evaluate_reference(world.project, ref, "test")["pair_f1"] == 1.0
     done = extract_to_file(world.project, ref, tmp_path / "facets.jsonl")
     assert done["products"] == 4
-    lines = map(json.loads, (tmp_path / "facets.jsonl").read_text().splitlines())
+    lines = map(json.loads, (tmp_path / "facets.jsonl").read_text().rstrip("\n").split("\n"))
     found = {line["product_id"]: {(f["attribute"], f["value"]) for f in line["facets"]} for line in lines}
     expected = said(world.products)
     assert found["second"] == expected["second"]
