@@ -31,14 +31,14 @@ class Project:
 
     @cached_property
     def tracker(self) -> Tracker:
-        """Waits for the MLflow server, which may still be coming up, and undoes a promotion that a crash has left."""
-        from facetmill.registry.repair import undo_lost_promotions
+        """Waits for the MLflow server, which may still be coming up, and closes a promotion that a crash has left."""
+        from facetmill.registry.repair import close_lost_promotions
         from facetmill.tracking.tracker import Tracker
 
         endpoints = servers.up(self.layout, servers.MLFLOW)
         servers.connect(endpoints)
         tracker = Tracker(endpoints[servers.MLFLOW.name].url, EXPERIMENT)
-        for line in undo_lost_promotions(tracker, self.ledger):
+        for line in close_lost_promotions(tracker, self.ledger):
             print(line, file=sys.stderr)
         return tracker
 

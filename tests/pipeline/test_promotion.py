@@ -105,16 +105,16 @@ def script(platform: Platform, candidate: int, *lines: str, smoke: str = "lambda
     [
         ("versions.live_version_of = die", True),
         ("promotion._require_unchanged = die", True),
-        ("promotion._move_alias = die", True),
         ("smoke = die", True),
-        ("Ledger.close = die", True),
+        ("promotion._move_alias = die", True),
+        ("Ledger.close = die", False),
         ("real = Ledger.close\ndef close(*args): real(*args); die()\nLedger.close = close", False),
     ],
     ids=[
         "before the copy",
         "before the hash",
-        "before the alias",
         "before the smoke test",
+        "before the alias",
         "before done",
         "after done",
     ],
@@ -129,7 +129,8 @@ def test_a_promotion_that_is_killed_between_two_steps_is_undone_or_done(
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
 
     repaired = promotion.repair(platform.tracker, platform.ledger)
-    assert [entry.candidate_version for entry in repaired] == [candidate] * undone
+    left = [] if "real" in killed else [(candidate, "failed" if undone else "done")]
+    assert [(entry.candidate_version, entry.state) for entry in repaired] == left
     assert platform.ledger.pending() == []
     assert last(platform).state == ("failed" if undone else "done")
     assert (live_version(platform) == old) is undone
@@ -139,6 +140,33 @@ def test_a_promotion_that_is_killed_between_two_steps_is_undone_or_done(
     assert live_version(platform) == again.to_version == versions.live_version_of(platform.tracker, candidate)
     copies = platform.tracker.client.search_model_versions(f"name = '{versions.LIVE}'", max_results=1000)
     assert len([v for v in copies if v.source == f"models:/{versions.CANDIDATES}/{candidate}"]) == 1, "none doubled"
+
+
+def test_the_alias_moves_only_to_a_version_that_has_served(platform: Platform, model_dir: Path) -> None:
+    """So a process that is killed at any moment leaves a champion live that is known to serve."""
+    old = put_live(platform, model_dir)
+    asked: list[tuple[str, int | None]] = []
+    done = promote(
+        platform, new_candidate(platform, model_dir), smoke=lambda uri, _: asked.append((uri, live_version(platform)))
+    )
+    assert asked == [(f"models:/facets/{done.to_version}", old)]
+
+
+def test_an_alias_that_is_moved_by_hand_meanwhile_is_told_and_undone(
+    platform: Platform, model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, old = put_live(platform, model_dir), put_live(platform, model_dir)
+    move = promotion._move_alias
+
+    def moved_elsewhere(tracker: Any, version: int | None) -> None:
+        move(tracker, version)
+        if version not in (first, old):
+            move(tracker, first)
+
+    monkeypatch.setattr(promotion, "_move_alias", moved_elsewhere)
+    with pytest.raises(PlatformError, match=rf"but facets/{first} is; the alias was moved by hand"):
+        promote(platform, new_candidate(platform, model_dir))
+    assert (last(platform).state, live_version(platform)) == ("failed", old)
 
 
 def test_of_two_promotions_at_once_one_wins_and_one_is_told_why(platform: Platform, model_dir: Path) -> None:

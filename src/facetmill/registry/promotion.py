@@ -1,8 +1,9 @@
 """Putting a model live: the one place that moves the alias `champion`, and the order in which it is done.
 
-Ledger row `pending` -> version of the live model -> its hash -> the alias -> smoke test -> ledger row `done`. Whatever
-goes wrong on the way, the old champion is live afterwards; where the process itself dies, `repair` sees to it from the
-ledger. A rollback takes the same way.
+Ledger row `pending` -> version of the live model -> its hash -> smoke test of that version -> the alias -> a look at
+where it points -> ledger row `done`. So the alias is never on a model that has not served. Whatever goes wrong on the
+way, the old champion is live afterwards; where the process itself dies, `repair` sees to it from the ledger. A rollback
+takes the same way.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def promote(
 ) -> Promotion:
     """Make a candidate the champion, if the decision allows it.
 
-    `smoke` is given the URIs of the new champion and of the tracking server, and raises when the model does not serve.
+    `smoke` is given the URIs of the version that is to go live and of the tracking server, and raises when it does not
+    serve.
     Raises `GateFailed` for a rejected candidate, and `PlatformError` when the smoke test fails, the package has changed
     or the decision is about other versions; the champion is then what it was. A dry run neither writes nor moves.
     """
@@ -120,9 +122,9 @@ def rollback(tracker: Tracker, ledger: Ledger, *, who: str, why: str, smoke: Smo
 
 
 def repair(tracker: Tracker, ledger: Ledger) -> list[Entry]:
-    """Close the rows that a crash has left pending, and return them as they were.
+    """Close the rows that a crash has left pending, and return them as they are now.
 
-    A promotion that did not come to its end is undone: its model may be live without having passed the smoke test.
+    A promotion that had moved the alias is done, for its model has served; one that had not has changed nothing.
     """
     if not ledger.pending():
         return []
@@ -143,8 +145,9 @@ def _go_live(
     try:
         new = live_version()
         _require_unchanged(tracker, new, package_sha256)
+        smoke(f"models:/{_live(new)}", tracker.uri)
         _move_alias(tracker, new)
-        smoke(CHAMPION_URI, tracker.uri)
+        _require_live(tracker, new)
     except BaseException as error:
         _move_alias(tracker, old)
         ledger.close(entry_id, "failed")
@@ -163,6 +166,14 @@ def _require_unchanged(tracker: Tracker, version: int, package_sha256: str | Non
         raise PlatformError(f"{resolved.ref}: registered as {noted}, but {package_sha256} was judged")
     with tempfile.TemporaryDirectory() as folder:
         versions.fetch_package(tracker, resolved, Path(folder))
+
+
+def _require_live(tracker: Tracker, version: int) -> None:
+    """The alias points where it was moved: nobody moved it by hand meanwhile."""
+    live = versions.champion(tracker)
+    now = None if live is None else int(live.version)
+    if now != version:
+        raise PlatformError(f"{_live(version)} was made champion, but {_live(now)} is; the alias was moved by hand")
 
 
 def _before(version: int, past: Mapping[int, Entry]) -> int:
@@ -202,9 +213,11 @@ def _repair(tracker: Tracker, ledger: Ledger) -> list[Entry]:
         now = None if live is None else int(live.version)
         moved_by_it = live is not None and live.source == f"models:/{versions.CANDIDATES}/{entry.candidate_version}"
         if moved_by_it and now != entry.from_version:
-            _move_alias(tracker, entry.from_version)
-        ledger.close(entry.id, "failed")
-    return left
+            ledger.close(entry.id, "done", now)
+        else:
+            ledger.close(entry.id, "failed")
+    ids = {entry.id for entry in left}
+    return [entry for entry in ledger.history() if entry.id in ids]
 
 
 def _move_alias(tracker: Tracker, version: int | None) -> None:

@@ -7,9 +7,10 @@ from facetmill.registry.promotion import repair
 from facetmill.tracking.tracker import Tracker
 
 
-def undo_lost_promotions(tracker: Tracker, ledger: Ledger) -> list[str]:
-    """Undo promotions that were cut off between their two states in the ledger; returns a line for each."""
+def close_lost_promotions(tracker: Tracker, ledger: Ledger) -> list[str]:
+    """Close promotions that were cut off between their two states in the ledger; returns a line for each."""
+    how = {"done": "completed", "failed": "undone"}
     return [
-        f"undone: a promotion of candidate {entry.candidate_version} (ledger row {entry.id}) that was cut off"
+        f"{how[entry.state]}: a promotion of candidate {entry.candidate_version}, cut off (ledger row {entry.id})"
         for entry in repair(tracker, ledger)
     ]

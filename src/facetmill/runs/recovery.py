@@ -21,11 +21,11 @@ def reconcile(layout: Layout, tracker: Tracker, ledger: Ledger) -> list[str]:
     The servers must be connected. Prefect and Optuna are imported here, since most callers need only the parts below.
     """
     from facetmill.platform.flow_runs import crash_lost_flow_runs
-    from facetmill.registry.repair import undo_lost_promotions
+    from facetmill.registry.repair import close_lost_promotions
     from facetmill.training.search.lost import end_lost_trials
 
     return [
-        *undo_lost_promotions(tracker, ledger),
+        *close_lost_promotions(tracker, ledger),
         *close_lost_runs(tracker),
         *end_lost_trials(layout.study_storage),
         *crash_lost_flow_runs(),
