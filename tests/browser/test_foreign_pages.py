@@ -115,7 +115,7 @@ def test_own_pages_work_under_both_names(platform: Platform, browser: Browser, n
     prefect, _ = targets(platform)
     page: Page = browser.new_page()
     page.goto(prefect["url"].replace("127.0.0.1", name))
-    expect(page.get_by_text("Flow Runs").first).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name="Run a task or flow to get started")).to_be_visible(timeout=60_000)
     made = page.evaluate(
         "async (url) => (await fetch(url, {method: 'POST', body: '{}', headers: {'content-type': 'application/json'}}))"
         ".status",
