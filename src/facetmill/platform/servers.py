@@ -28,6 +28,7 @@ from facetmill.files import read_json, write_json
 from facetmill.platform.environment import project_environment
 from facetmill.platform.layout import Layout
 from facetmill.platform.locks import exclusive
+from facetmill.platform.processes import created_at, is_that, lives
 
 HOST = "127.0.0.1"
 START_TIMEOUT = 180.0  # seconds; a first start on a busy machine takes over ten
@@ -52,7 +53,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Server:
-    """A server process; its id is also the id of its process group. `created` is in seconds since the epoch."""
+    """A server process; its id is also the id of its process group. `created` is what `processes.created_at` says."""
 
     pid: int
     created: float
@@ -266,7 +267,7 @@ def _start(layout: Layout, kind: Kind, preferred_port: int) -> Server:
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
     )
-    return Server(pid, psutil.Process(pid).create_time(), port, f"http://{HOST}:{port}{kind.api}")
+    return Server(pid, created_at(pid), port, f"http://{HOST}:{port}{kind.api}")
 
 
 def _await_health(layout: Layout, kind: Kind, known: Mapping[str, Server]) -> Server:
@@ -314,16 +315,7 @@ def _listens(server: Server) -> bool:
 
 def _alive(server: Server) -> bool:
     """Whether the process is the one that was started, and neither ended nor another one with a recycled id."""
-    try:
-        process = psutil.Process(server.pid)
-        return process.status() != psutil.STATUS_ZOMBIE and _is_leader(server, process)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _is_leader(server: Server, process: psutil.Process) -> bool:
-    """The clock may have been set since, so the two times may differ a little."""
-    return process.pid == server.pid and abs(process.create_time() - server.created) < 2
+    return lives(server.pid, server.created)
 
 
 def _members(server: Server) -> list[psutil.Process]:
@@ -331,7 +323,7 @@ def _members(server: Server) -> list[psutil.Process]:
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         try:
-            if process.pid == server.pid and not _is_leader(server, process):
+            if process.pid == server.pid and not is_that(server.pid, server.created):
                 return []  # the id was recycled, and a group's id is never recycled while the group lives
             if os.getpgid(process.pid) == server.pid:
                 for member in (process, *process.children(recursive=True)):
