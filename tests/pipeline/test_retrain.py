@@ -14,10 +14,12 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from facetmill.project import EXPERIMENT
+from facetmill.project import EXPERIMENT, open_project
 from facetmill.registry import versions
 from facetmill.report.page import claim
+from facetmill.runs.score import evaluate_reference
 from facetmill.tracking.tracker import Tracker
+from tests.pipeline.candidates import live_version
 from tests.pipeline.conftest import ROOT, Platform
 
 pytestmark = pytest.mark.pipeline
@@ -124,15 +126,16 @@ def test_a_second_retrain_changes_nothing(platform: Platform, first: Any, tracke
     assert again["outcome"]["outcome"] == "already_champion"
     assert again["outcome"]["champion_version"] == first["outcome"]["champion_version"]
     assert len(MlflowClient(tracker.uri).search_runs([tracker.experiment_id])) == runs_before
-    assert len(answer(platform, "history")) == 1
+    assert len(platform.ledger.history()) == 1
 
 
 def test_evaluate_gives_the_fixed_names_for_every_kind_of_reference(platform: Platform, first: Any) -> None:
     fixed = {"pair_f1", "value_f1", "attribute_f1", "value_precision", "value_recall", "na_f1"}
     fixed |= {"per_attribute", "per_category", "products", "seconds"}
+    project = open_project("demo:", start=platform.layout.root)
     scores = {}
     for ref in ("facets@champion", f"facets-candidates/{first['candidate']['version']}", first["candidate"]["run_id"]):
-        scores[ref] = answer(platform, "evaluate", ref, "--data", "demo:", "--split", "test")
+        scores[ref] = evaluate_reference(project, ref, "test")
         assert fixed <= set(scores[ref])
     assert len({score["pair_f1"] for score in scores.values()}) == 1
     champion = scores["facets@champion"]
@@ -143,10 +146,10 @@ def test_evaluate_gives_the_fixed_names_for_every_kind_of_reference(platform: Pl
 
 def test_a_dry_run_asks_every_gate_and_changes_nothing(platform: Platform, first: Any) -> None:
     version = str(first["candidate"]["version"])
-    before = answer(platform, "history"), answer(platform, "status")["champion"]
+    before = platform.ledger.history(), live_version(platform)
     outcome = answer(platform, "promote", version, "--dry-run")
     assert outcome["outcome"] == "already_champion"
-    assert (answer(platform, "history"), answer(platform, "status")["champion"]) == before
+    assert (platform.ledger.history(), live_version(platform)) == before
 
 
 def test_compare_writes_one_page_about_two_models(platform: Platform, first: Any, tmp_path: Path) -> None:

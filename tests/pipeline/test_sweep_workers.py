@@ -24,7 +24,7 @@ SMALL = {
     "demo": {"products": 120, "image_size": 32},
     "models": {"jave": {"encoder": "bilstm"}},
     "encoders": {"text": {"bilstm": {"hidden_size": 16}}},
-    "training": {"threads": 1, "min_epoch_steps": 60},
+    "training": {"threads": 1, "min_epoch_steps": 20},
     "sweep": {"trials": 3, "workers": 2, "epochs": 3},
 }
 

@@ -76,7 +76,7 @@ def kill_marked(mark: Path, killed: list[int]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize(("kind", "trials", "workers"), [("postgres", 24, 3), ("journal", 8, 2)])
+@pytest.mark.parametrize(("kind", "trials", "workers"), [("postgres", 12, 3), ("journal", 8, 2)])
 def test_a_killed_workers_trial_is_tried_again_by_the_others_and_no_trial_is_too_many(
     kind: str, trials: int, workers: int, root: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -39,8 +40,40 @@ def written(stage: dict[str, Any]) -> list[str]:
     return [*stage.get("outs", []), *(path for metric in stage.get("metrics", []) for path in metric)]
 
 
-def run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", *command], cwd=cwd, capture_output=True, text=True, timeout=120)
+#: For each stage what its help shows and which files of ours it imports, told by a process of its own, forked from
+#: one that has imported what is heavy and not ours.
+ASK_STAGES = """
+import contextlib, io, json, os, runpy, sys
+import great_expectations, numpy, pandas, pyarrow.parquet, scipy.stats, torch, transformers
+
+def asked(name, late):
+    shown = io.StringIO()
+    sys.argv = [name, "--help"]
+    with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
+        runpy.run_module(f"facetmill.stages.{name}", run_name="__main__")
+    for module in (f"facetmill.stages.{name}", *late):
+        __import__(module)
+    files = [module.__file__ for name, module in sys.modules.items() if name.startswith("facetmill.")]
+    return {"help": shown.getvalue(), "files": files}
+
+assert not any(name.startswith("facetmill") for name in sys.modules)
+for name, late in json.loads(sys.argv[1]).items():
+    sys.stdout.flush()
+    if os.fork() == 0:
+        print(json.dumps([name, asked(name, late)]), flush=True)
+        os._exit(0)
+    _, status = os.wait()
+    assert status == 0, name
+"""
+
+
+@pytest.fixture(scope="module")
+def asked(root: Path) -> dict[str, Any]:
+    """By stage its `help`, and the `files` of ours that it imports."""
+    late = json.dumps({name: LATE.get(name, ()) for name in STAGES})
+    done = subprocess.run([sys.executable, "-c", ASK_STAGES, late], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(line) for line in done.stdout.strip().split("\n"))
 
 
 def test_every_stage_file_is_a_stage_and_the_other_way_round(root: Path, stages: dict[str, Any]) -> None:
@@ -49,14 +82,14 @@ def test_every_stage_file_is_a_stage_and_the_other_way_round(root: Path, stages:
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_arguments_are_what_the_stage_reads_and_writes(stages: dict[str, Any], root: Path, name: str) -> None:
+def test_arguments_are_what_the_stage_reads_and_writes(
+    stages: dict[str, Any], asked: dict[str, Any], name: str
+) -> None:
     stage = stages[name]
     python, dash_m, module, *arguments = stage["cmd"].split()
     assert (python, dash_m, module) == ("python", "-m", f"facetmill.stages.{name}")
-    shown = run([module, "--help"], root)
-    assert shown.returncode == 0, shown.stderr
     options, paths = arguments[::2], arguments[1::2]
-    assert all(option in shown.stdout for option in options)
+    assert all(option in asked[name]["help"] for option in options)
     for option, path in zip(options, paths, strict=True):
         if option in ("--out", "--report", "--plots"):
             assert path in written(stage)
@@ -73,13 +106,10 @@ def test_deps_exist(stages: dict[str, Any], root: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_deps_name_every_module_the_stage_imports(stages: dict[str, Any], root: Path, name: str) -> None:
-    program = (
-        f"import {', '.join(['sys', f'facetmill.stages.{name}', *LATE.get(name, ())])}\n"
-        "print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('facetmill.')), sep='\\n')"
-    )
-    found = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True).stdout
-    files = {Path(line).relative_to(root).as_posix() for line in found.split()}
+def test_deps_name_every_module_the_stage_imports(
+    stages: dict[str, Any], asked: dict[str, Any], root: Path, name: str
+) -> None:
+    files = {Path(file).relative_to(root).as_posix() for file in asked[name]["files"]}
     packages = {file for file in files if file.endswith("__init__.py") and has_no_code(root / file)}
     code = {dep for dep in stages[name]["deps"] if dep.startswith("src/")}
     decisive = {file for file in files - packages if not file.startswith("src/facetmill/params/")}
@@ -126,7 +156,7 @@ def test_a_stage_tells_a_user_error_plainly(root: Path, tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(text)
     (tmp_path / "matched").mkdir()
     command = ["facetmill.stages.split", "--source", "matched", "--out", "dataset", "--report", "reports/split.json"]
-    failed = run(command, tmp_path)
+    failed = subprocess.run([sys.executable, "-m", *command], cwd=tmp_path, capture_output=True, text=True)
     assert failed.returncode == 1
     assert failed.stderr == ("split.validation = 1.0 and split.test = 0.2: together they leave no share for training\n")
     assert not (tmp_path / "dataset").exists()

@@ -21,10 +21,8 @@ def quiet(line: str) -> None:
     pass
 
 
-@pytest.fixture
-def project(root: Path, tmp_path: Path) -> Path:
+def make_project(root: Path, folder: Path) -> Path:
     """A project of its own with a remote that is named as a person would, relative to `.dvc`."""
-    folder = tmp_path / "project"
     (folder / ".dvc").mkdir(parents=True)
     (folder / ".dvc" / "config").write_text("[core]\n    remote = store\n" + REMOTE.format(url="../remote"))
     (folder / "src").symlink_to(root / "src")
@@ -33,14 +31,34 @@ def project(root: Path, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def params(project: Path) -> Params:
+def small_demo(project: Path) -> Params:
     params = load_params(project / "params.yaml")
     return resolve(project, replace(params, demo=replace(params.demo, products=40, image_size=32)), "demo:")
 
 
-def another(params: Params) -> Params:
-    return replace(params, demo=replace(params.demo, seed=8))
+@pytest.fixture(scope="module")
+def built_before(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of a project in which the small demo was built once: no stage of it need run again."""
+    project = make_project(root, tmp_path_factory.mktemp("before") / "project")
+    build(project, small_demo(project), log=quiet)
+    return dvc.cache_dir(project)
+
+
+@pytest.fixture
+def project(root: Path, tmp_path: Path, built_before: Path) -> Path:
+    project = make_project(root, tmp_path / "project")
+    shutil.copytree(built_before, dvc.cache_dir(project))
+    return project
+
+
+@pytest.fixture
+def params(project: Path) -> Params:
+    return small_demo(project)
+
+
+def another(params: Params, seed: int) -> Params:
+    """Other data that only the last two stages must be run for."""
+    return replace(params, split=replace(params.split, seed=seed))
 
 
 def texts(dataset: Dataset) -> dict[str, str]:
@@ -102,8 +120,8 @@ def test_paths_of_remotes_become_absolute_and_urls_stay(project: Path) -> None:
 def test_only_what_nothing_registered_needs_is_forgotten(project: Path, params: Params) -> None:
     """Three datasets: one lies in data/, a registered model was trained on the second, nobody knows the third."""
     here = build(project, params, log=quiet).dataset
-    registered = build(project, another(params), log=quiet).dataset
-    forgotten = build(project, replace(params, demo=replace(params.demo, seed=9)), log=quiet).dataset
+    registered = build(project, another(params, 8), log=quiet).dataset
+    forgotten = build(project, another(params, 9), log=quiet).dataset
     kept, lost = texts(registered), texts(forgotten)
     content = shard_bytes(registered)
     for dataset in (registered, forgotten):

@@ -24,7 +24,17 @@ import pytest
 import yaml
 
 from facetmill.dataset.store.version import Dataset
-from facetmill.dataset.store.workspace import DVC_FILES, build, checkout, find, prepare, reading, resolve, workspace_dir
+from facetmill.dataset.store.workspace import (
+    DVC_FILES,
+    BuildResult,
+    build,
+    checkout,
+    find,
+    prepare,
+    reading,
+    resolve,
+    workspace_dir,
+)
 from facetmill.errors import DataError
 from facetmill.params import EncodersParams, Params, load_params
 from facetmill.records import SPLITS
@@ -142,7 +152,7 @@ def test_build_and_rebuild(data: Params, project: Path, tmp_path: Path) -> None:
     assert {f.value: f.explicit for p in products for f in p.facets} == {"red": True, "blue": True, "linen": False}
     assert json.loads((dataset.dir / "reports/match.json").read_text())["num_explicit"] == 20
 
-    second = build(project, data, log=quiet)
+    second = build_while_somebody_reads(project, data)
     assert (second.stages_run, second.stages_cached) == ([], STAGES)
     assert second.dataset.version == dataset.version
 
@@ -178,26 +188,42 @@ def test_build_and_rebuild(data: Params, project: Path, tmp_path: Path) -> None:
         checkout(project, dataset.version, kept, quiet)
 
 
-def test_pictures_in_a_folder_of_their_own_are_watched(data: Params, project: Path, tmp_path: Path) -> None:
-    (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "a.png").write_bytes(b"one")
-    elsewhere = replace(data, dataset=replace(data.dataset, images=str(tmp_path / "pictures")))
-    assert build(project, elsewhere, log=quiet).stages_run == STAGES
-    assert build(project, elsewhere, log=quiet).stages_run == []
-    (tmp_path / "pictures" / "a.png").write_bytes(b"another")
-    assert build(project, elsewhere, log=quiet).stages_run == ["ingest"]  # what it gives is as before
+def build_while_somebody_reads(project: Path, data: Params) -> BuildResult:
+    """A build that has to wait for two readers, who do not keep each other waiting, and says so."""
+    waiting = threading.Event()
+    found: list[BuildResult] = []
+
+    def wait_and_build() -> None:
+        found.append(build(project, data, log=lambda line: waiting.set() if line.startswith("waiting: ") else None))
+
+    thread = threading.Thread(target=wait_and_build)
+    folder = workspace_dir(project, data)
+    with reading(folder) as dataset, reading(folder):
+        thread.start()
+        assert waiting.wait(60)
+        assert not found
+        assert len(list(dataset.read("test"))) == 4
+    thread.join(120)
+    return found[0]
+
+
+def test_pictures_and_corrections_are_watched(data: Params, project: Path, tmp_path: Path) -> None:
+    pictures, corrections = tmp_path / "pictures", tmp_path / "corrections.csv"
+    pictures.mkdir()
+    (pictures / "a.png").write_bytes(b"one")
+    corrections.write_text("product_id,attribute,value\np0,colour,crimson\n")
+    watched = replace(data, dataset=replace(data.dataset, images=str(pictures), corrections=str(corrections)))
+    first = build(project, watched, log=quiet)
+    assert first.stages_run == STAGES
+
+    (pictures / "a.png").write_bytes(b"another")
+    assert build(project, watched, log=quiet).stages_run == ["ingest"]  # what it gives is as before
     gone = replace(data, dataset=replace(data.dataset, images="gone"))
     with pytest.raises(DataError, match=r"dataset\.images = 'gone': no such folder: .*/project/gone"):
         resolve(project, gone, f"products:{data.dataset.path}")
 
-
-def test_corrections_are_watched_and_make_another_version(data: Params, project: Path, tmp_path: Path) -> None:
-    (tmp_path / "corrections.csv").write_text("product_id,attribute,value\np0,colour,crimson\n")
-    corrected = replace(data, dataset=replace(data.dataset, corrections=str(tmp_path / "corrections.csv")))
-    first = build(project, corrected, log=quiet)
-    assert first.stages_run == STAGES
-    (tmp_path / "corrections.csv").write_text("product_id,attribute,value\np0,colour,n/a\n")
-    second = build(project, corrected, log=quiet)
+    corrections.write_text("product_id,attribute,value\np0,colour,n/a\n")
+    second = build(project, watched, log=quiet)
     assert second.stages_run == STAGES
     assert first.dataset.version != second.dataset.version
     [product] = [p for split in SPLITS for p in second.dataset.read(split) if p.product_id == "p0"]
@@ -280,26 +306,6 @@ def test_a_missing_dependency_is_named(data: Params, project: Path) -> None:
     Path(data.dataset.path).unlink()
     with pytest.raises(DataError, match=rf"stage ingest failed:\n.*{data.dataset.path}"):
         build(project, data, log=quiet)
-
-
-def test_a_build_waits_for_readers_and_says_so(data: Params, project: Path) -> None:
-    build(project, data, log=quiet)
-    folder = workspace_dir(project, data)
-    waiting = threading.Event()
-    done = threading.Event()
-
-    def build_again() -> None:
-        build(project, data, log=lambda line: waiting.set() if line.startswith("waiting: ") else None)
-        done.set()
-
-    thread = threading.Thread(target=build_again)
-    with reading(folder) as dataset, reading(folder):  # readers do not keep each other waiting
-        thread.start()
-        assert waiting.wait(60)
-        assert not done.is_set()
-        assert len(list(dataset.read("test"))) == 4
-    thread.join(120)
-    assert done.is_set()
 
 
 def test_a_killed_build_is_done_again(data: Params, project: Path, tmp_path: Path) -> None:
