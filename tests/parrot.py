@@ -1,4 +1,5 @@
-"""A model that learns nothing and answers with what it has read of a product: words, boxes, and how many pictures.
+"""A model that learns nothing and answers with what it has read of a product: its title, words, boxes, and how many
+pictures.
 
 It stands in for `dictionary`, whose settings and batches it takes.
 """
@@ -13,7 +14,7 @@ import torch
 
 from facetmill.models.base import Answers, Losses, Model, Reads
 from facetmill.models.dictionary import DictionaryBatch
-from facetmill.records import AttributeSchema, Facet, Product
+from facetmill.records import AttributeSchema, Facet, Product, Span
 
 KEY, PLACE = "dictionary", "tests.parrot:Parrot"
 
@@ -56,4 +57,8 @@ def said(product: Product) -> list[Facet]:
         "Regions": " ".join(map(repr, product.regions)),
         "Pictures": str(len(product.images)),
     }
-    return [Facet(name, value, provenance="predicted", confidence=1.0) for name, value in read.items() if value]
+    found = [Facet(name, value, provenance="predicted", confidence=1.0) for name, value in read.items() if value]
+    if product.title:
+        whole = (Span("title", 0, len(product.title)),)
+        found.append(Facet("Title", product.title, whole, modality="text", provenance="predicted", confidence=1.0))
+    return found

@@ -72,3 +72,12 @@ def test_the_request_of_the_readme_is_one(root: Path) -> None:
     told = {name for row in re.findall(r"^\| (`.*?) \|", section, re.M) for name in re.findall(r"`(\w+)`", row)}
     assert told == set(SIGNATURE.inputs.input_names())
     assert all(f"`{name}`" in section for name in SIGNATURE.outputs.input_names())
+
+
+def test_every_promise_of_the_tests_names_a_test_that_there_is(root: Path) -> None:
+    table = (root / "tests" / "README.md").read_text()
+    named = re.findall(r"`(\S+\.py)::(\w+)`", table)
+    rows = [line for line in table.split("\n") if line.startswith("| ") and not line.startswith("| fault")]
+    assert len(named) == len(rows)
+    for file, test in named:
+        assert f"def {test}(" in (root / "tests" / file).read_text(), f"{file}::{test}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,12 +19,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 
 from facetmill.dataset.labels.splitting import split_shards
 from facetmill.dataset.store import workspace
 from facetmill.dataset.store.readers import as_read_by, as_sent, read_pictures
+from facetmill.dataset.store.reading import reading_data
 from facetmill.dataset.store.version import Dataset
 from facetmill.encoders.pictures import data_uri
 from facetmill.errors import NoAnswer, PlatformError
@@ -35,9 +40,12 @@ from facetmill.perception.reader import Reader
 from facetmill.platform.layout import Layout
 from facetmill.records import Box, Facet, OcrToken, Product, read_products, to_batch
 from facetmill.registry.versions import Resolved
+from facetmill.report import page
+from facetmill.report.marked_text import marked
 from facetmill.runs.score import evaluate_reference, extract_to_file
 from facetmill.runs.train import Recipe, build_model, training_id
 from facetmill.serving import package
+from facetmill.serving.answer import to_entries
 from facetmill.serving.package import INPUT_EXAMPLE, requirements
 from facetmill.serving.query import query
 from facetmill.serving.request import to_row
@@ -242,6 +250,55 @@ def test_evaluate_and_extract_read_as_the_model_was_taught(world: World, tmp_pat
     assert found["second"] == expected["second"]
     assert found["bare"] == expected["bare"]
     assert ("Words", "Green Sencha") in found["first"], "of the one picture that the file has of it"
+
+
+class Text(HTMLParser):
+    """What a page shows, and the elements that it has."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.shown, self.elements = "", set[str]()
+        self.feed(page)
+        self.close()
+
+    def handle_data(self, data: str) -> None:
+        self.shown += data
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.elements.add(tag)
+
+
+LINE_BREAKS = "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg\x1dh\x1ei\rj\nk\ufeffl"
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+
+
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(titles=st.lists(TEXTS, min_size=1, max_size=30))
+@example(titles=[LINE_BREAKS, "<script>alert(1)</script>", "\u202egnp.exe", "\0", " "])
+def test_any_text_that_a_reader_accepts_goes_the_whole_way(world: World, tmp_path: Path, titles: list[str]) -> None:
+    """Read, asked about in a process of its own, extracted, and shown; what is not accepted is counted."""
+    titles = [*titles, "plain"]  # data without any good row is refused
+    shop = tmp_path / "shop.jsonl"
+    shop.write_text("".join(json.dumps({"id": str(i), "title": t}) + "\n" for i, t in enumerate(titles)))
+    params = workspace.resolve(world.project.layout.root, world.project.params, f"products:{shop}")
+    params = dataclasses.replace(params, dataset=dataclasses.replace(params.dataset, max_bad_share=1.0))
+    with reading_data(params) as (read, report):
+        products = list(read)
+    assert len(products) + sum(report.dropped.values()) == len(titles)
+    assert [product.title for product in products] == [titles[int(product.product_id)] for product in products]
+    answers = query(str(world.package), products, tracking_uri="sqlite://", timed=())
+    assert {p.product_id: pairs(f) for p, f in zip(products, answers.facets, strict=True)} == said(products)
+
+    project = SimpleNamespace(**{**vars(world.project), "params": params})
+    extract_to_file(project, str(world.model_dir), tmp_path / "facets.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "facets.jsonl").read_text().split("\n") if line]
+    found = {line["product_id"]: {(f["attribute"], f["value"]) for f in line["facets"]} for line in lines}
+    assert found == said(products)
+
+    for product in products:
+        shown = Text(marked("title", product.title, {"a": to_entries(parrot.said(product)[-1])}))
+        assert shown.elements <= {"mark", "span", "b"}
+        assert page.text(product.title) == html.escape(shown.shown[: len(product.title)])
 
 
 def test_a_wrong_request_and_a_missing_engine_are_told_in_words(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
