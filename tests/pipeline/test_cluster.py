@@ -242,7 +242,7 @@ def test_split_and_the_data_gate_say_the_same_here_and_on_a_cluster(
             assert database.execute(f'SELECT count(*) FROM "{table}"').fetchone() == (11,)
     assert reports[0] == reports[1] == reports[2]
     assert files[0] == files[1] == files[2]
-    assert len(files[0]) == 3 * 3 + 2
+    assert len(files[0]) == 3 * 3 + 3
     assert verdicts[0] == verdicts[1] == verdicts[2]
     examples = {verdict["gate"]: verdict["examples"] for verdict in verdicts[0]["verdicts"]}
     assert len(examples["held_out_pictures_are_new"]) == 5

@@ -25,7 +25,7 @@ from facetmill.compute.tensors import save_tensors
 from facetmill.dataset.labels.splitting import split_shards
 from facetmill.dataset.store.fingerprints import FINGERPRINTS, Fingerprints
 from facetmill.dataset.store.version import Dataset
-from facetmill.errors import PlatformError
+from facetmill.errors import DataError, PlatformError
 from facetmill.files import hash_file, hash_folder, read_json, write_json
 from facetmill.gates.pictures import LookCache
 from facetmill.judging.claims import GATES
@@ -41,6 +41,7 @@ from facetmill.tracking.tags import DICTIONARY_RUN, PACKAGE_SHA256, SEED_RUNS
 from facetmill.training.checkpoint import save_model
 from facetmill.training.evaluate import evaluate
 from tests import small
+from tests.damage import flip_byte
 from tests.small import PROMOTION, SPLIT
 
 from .conftest import Platform
@@ -392,3 +393,17 @@ def test_the_better_model_goes_live(world: World, champion: int, tmp_path: Path)
     row = world.project.ledger.history()[-1]
     assert (row.state, row.from_version, row.to_version) == ("done", before, outcome.champion_version)
     json.dumps(row.decision, allow_nan=False)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_dataset_with_a_flipped_byte_judges_nothing(world: World, champion: int, tmp_path: Path, split: str) -> None:
+    """Nobody is to blame and nothing is noted: the file is named, and put right the same judgement goes its way."""
+    version = world.candidate(tmp_path / "m", world.save(tmp_path / "m", COLORS))
+    rows, live = len(world.project.ledger.history()), world.champion()
+    shard = world.dataset.dir / "dataset" / split / "part-00000.parquet"
+    flip_byte(shard)
+    with pytest.raises(DataError, match=f"{shard}: changed since the dataset was built"):
+        world.judge_and_promote(version)
+    flip_byte(shard)
+    assert (len(world.project.ledger.history()), world.champion()) == (rows, live)
+    assert world.judge_and_promote(version, dry_run=True).outcome == "kept_champion"

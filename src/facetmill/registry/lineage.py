@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from facetmill.dataset.store import storage, workspace
+from facetmill.dataset.store.checkout import checkout
 from facetmill.dataset.store.version import Dataset
 from facetmill.errors import PlatformError
 from facetmill.registry import versions
@@ -70,15 +71,21 @@ def of_dataset(tracker: Tracker, ledger: Ledger, version: str) -> dict[str, Any]
 
 
 def bring_back(tracker: Tracker, root: Path, version: str) -> Dataset:
-    """The dataset of a version (or its first digits), from here or from DVC's cache as the runs on it noted it.
+    """The dataset of a version (or its first digits), from here or from DVC's cache as the runs on it noted it; its
+    bytes are held against the version.
 
-    Raises `PlatformError` when neither is known, and `DataError` when the cache has lost it.
+    Raises `PlatformError` when neither is known, and `DataError` when the cache has lost it, or a file or picture was
+    changed.
     """
     found = workspace.find(root, version)
     if found is not None:
-        return found
-    runs, full = _runs_on(tracker, version)
-    return workspace.checkout(root, full, _dvc_files(tracker, runs[0].run_id), _say)
+        found.require_intact()
+    else:
+        runs, full = _runs_on(tracker, version)
+        found = checkout(root, full, _dvc_files(tracker, runs[0].run_id), _say)
+    if not found.lists_pictures:
+        _say(f"dataset {found.version[:12]} was built before pictures were listed: whether they changed is not known")
+    return found
 
 
 def collect_datasets(tracker: Tracker, root: Path, *, remote: bool, dry_run: bool) -> storage.Collected:

@@ -75,4 +75,5 @@ def _reading(project: Project, split: str | None, model: Model) -> Iterator[tupl
     if split not in SPLITS:
         raise DataError(f"--split {split!r}: one of {', '.join(SPLITS)}")
     dataset = Dataset.open(workspace_dir(project.layout.root, params))
+    dataset.require_intact()
     yield as_read_by(model.reader, dataset, dataset.read(split), cache_dir, params.dataset.workers), {}

@@ -32,6 +32,7 @@ import pyarrow.parquet as pq
 from facetmill.compute.pieces import map_pieces
 from facetmill.dataset.labels.schema import SchemaCounts
 from facetmill.dataset.labels.split_exceptions import Exceptions, Hashes, Places, Survey, Surveyor, find_exceptions
+from facetmill.dataset.pictures.listing import LISTING, join_parts, write_part
 from facetmill.errors import ParamsError
 from facetmill.files import hash_file, replace_folder, scratch_beside, write_json, write_text
 from facetmill.params import SplitParams
@@ -83,8 +84,8 @@ class _SplitCounts:
 
 @dataclass(frozen=True)
 class _Piece:
-    """Neighbouring shards of the source that one process splits at a time. Its shards of the splits are written beside
-    `target`, which gets the `SchemaCounts` of its part of train."""
+    """Neighbouring shards of the source that one process splits at a time. Its shards of the splits and the listing of
+    its pictures are written beside `target`, which gets the `SchemaCounts` of its part of train."""
 
     sources: tuple[Path, ...]
     target: Path
@@ -99,19 +100,28 @@ class _Part:
     sha256: str = ""
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """What one try at a piece has written."""
+
+    splits: dict[Split, _Part]
+    pictures: Path
+
+
 def split_shards(source_dir: Path, out_dir: Path, params: SplitParams) -> dict[str, Any]:
     """Write the frozen dataset to `out_dir`, replacing it as a whole, and return the report.
 
     `out_dir` gets `train/`, `validation/` and `test/` with shards `part-*.parquet` whose `split` is set, `schema.json`
-    (an `AttributeSchema`, from train alone) and `manifest.json`: counts, and each shard's name, rows and SHA-256.
+    (an `AttributeSchema`, from train alone), `pictures.parquet` (see `listing.py`) where there are pictures, and
+    `manifest.json`: counts, each shard's name, rows and SHA-256, and that of the listing.
     Distant facets stay in train alone: what a picture classifier says must not be what quality is measured by, so
     validation and test lose theirs, counted (`num_distant_dropped`). The report begins with the counts of
     `find_exceptions`. Raises `ParamsError` when the shares leave nothing to train on, or where splits are to be kept
     that the source lacks.
 
     Of every 50,000 products or so each split gets a shard, and any process may do that (see `engine.py`): of this
-    machine `params.workers`. The output depends on none of that. Memory is that of a record batch a process, 8 bytes
-    for each group, and the distinct values.
+    machine `params.workers`. The output depends on none of that. Memory is that of a record batch a process and the
+    paths of its pictures, 8 bytes for each group, and the distinct values.
     """
     survey = _survey(source_dir, params)
     hashes = survey.hashes
@@ -125,7 +135,9 @@ def split_shards(source_dir: Path, out_dir: Path, params: SplitParams) -> dict[s
     num_groups = np.bincount(rule.of(hashes), minlength=len(SPLITS))
     with replace_folder(out_dir) as folder, scratch_beside(out_dir) as scratch:
         pieces = _pieces(source_dir, scratch.absolute())
-        done = map_pieces(partial(_split_piece, rule=rule, seed=params.seed), pieces, params.workers)
+        root = source_dir.absolute().parent  # of the pictures that a source drew
+        split_piece = partial(_split_piece, rule=rule, seed=params.seed, root=root)
+        done = map_pieces(split_piece, pieces, params.workers)
         schema = SchemaCounts()
         for piece in pieces:
             schema.add_written(piece.target)
@@ -133,11 +145,14 @@ def split_shards(source_dir: Path, out_dir: Path, params: SplitParams) -> dict[s
         splits: dict[str, Any] = {}
         manifest: dict[str, Any] = {}
         for place, split in enumerate(SPLITS):
-            parts = [parts[split] for parts in done]
+            parts = [found.splits[split] for found in done]
             counts = sum((part.counts for part in parts), _SplitCounts(num_groups=int(num_groups[place])))
             splits[split] = asdict(counts)
             manifest[split] = {**splits[split], "shards": _gather(parts, folder / split)}
-        write_json(folder / "manifest.json", {"schema_version": SCHEMA_VERSION, "splits": manifest})
+        num_pictures = join_parts([found.pictures for found in done], folder / LISTING)
+        pictures = {"num_pictures": num_pictures, "sha256": hash_file(folder / LISTING)} if num_pictures else None
+        listed = {"schema_version": SCHEMA_VERSION, "splits": manifest, "pictures": pictures}
+        write_json(folder / "manifest.json", listed)
     return {**told, **splits}
 
 
@@ -155,13 +170,16 @@ def _pieces(source_dir: Path, scratch: Path) -> list[_Piece]:
     return [_Piece(tuple(paths), scratch / f"{number:05d}.json") for number, paths in enumerate(together)]
 
 
-def _split_piece(piece: _Piece, rule: SplitRule, seed: int) -> dict[Split, _Part]:
+def _split_piece(piece: _Piece, rule: SplitRule, seed: int, root: Path) -> _Parts:
     # Two workers may be at one piece, if the first was given up: each has its own target, and so its own shards.
     parts = {split: _Part(piece.target.with_name(f"{piece.target.name}.{split}.parquet")) for split in SPLITS}
     writers: dict[Split, pq.ParquetWriter] = {}
+    listing = piece.target.with_name(f"{piece.target.name}.{LISTING}")
+    images: dict[str, None] = {}
     schema = SchemaCounts()
     with ExitStack() as stack:
         for batch in chain.from_iterable(map(read_shard, piece.sources)):
+            images |= dict.fromkeys(batch.column("images").flatten().to_pylist())
             places = rule.of(_hash_column(batch.column("group_id"), seed))
             for place, split in enumerate(SPLITS):
                 own = _with_split(batch.filter(pa.array(places == place)), split)
@@ -179,8 +197,9 @@ def _split_piece(piece: _Piece, rule: SplitRule, seed: int) -> dict[Split, _Part
                 writers[split].write_batch(own)
     for split in writers:
         parts[split].sha256 = hash_file(parts[split].shard)
+    write_part(images, root, listing)
     schema.write(piece.target)
-    return parts
+    return _Parts(parts, listing)
 
 
 def _gather(parts: Sequence[_Part], folder: Path) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from facetmill.dataset.pictures.listing import LISTING
 from facetmill.files import link_or_copy, replace_folder
 from facetmill.records import SPLITS, shards
 
@@ -20,13 +21,14 @@ def pass_on(source_dir: Path, out_dir: Path) -> int:
 
 
 def pass_on_dataset(source_dir: Path, folder: Path) -> int:
-    """The same for a dataset that is split, into an empty folder, with its schema and manifest."""
+    """The same for a dataset that is split, into an empty folder, with its schema, manifest and listed pictures."""
     num_products = 0
     for split in SPLITS:
         (folder / split).mkdir()
         num_products += _link_shards(source_dir / split, folder / split)
-    for name in ("schema.json", "manifest.json"):
-        link_or_copy(source_dir / name, folder / name)
+    for name in ("schema.json", "manifest.json", LISTING):
+        if (source_dir / name).exists():  # without pictures there is no listing
+            link_or_copy(source_dir / name, folder / name)
     return num_products
 
 

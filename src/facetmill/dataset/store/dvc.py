@@ -34,7 +34,8 @@ def cache_dir(root: Path) -> Path:
 
 
 def config(root: Path) -> str:
-    """A workspace's `.dvc/config`: the cache of the project, and its remotes with their paths made absolute."""
+    """A workspace's `.dvc/config`: the cache of the project, and its remotes with their paths made absolute. What is
+    pulled is hashed, unless a person has set a remote's `verify` to false."""
     lines = [
         *("[core]", "no_scm = true", "analytics = false", "check_update = false"),
         *([f"remote = {name}"] if (name := remote_name(root)) else []),
@@ -44,15 +45,27 @@ def config(root: Path) -> str:
     for section in settings.sections():
         if section.startswith("'remote "):
             lines.append(f"[{section}]")
+            lines += [] if "verify" in settings[section] else ["verify = true"]
             for key, value in settings[section].items():
-                is_path = key == "url" and "://" not in value and not Path(value).expanduser().is_absolute()
-                lines.append(f"{key} = {os.path.abspath(root / '.dvc' / value) if is_path else value}")
+                lines.append(f"{key} = {_absolute(root, value) if key == 'url' else value}")
     return "\n".join(lines) + "\n"
 
 
 def remote_name(root: Path) -> str | None:
     """The project's default remote, None where a person has removed it."""
     return _project_settings(root).get("core", "remote", fallback="") or None
+
+
+def remote_folder(root: Path) -> Path | None:
+    """Where the default remote lies on this machine; None for one that is elsewhere."""
+    url = _project_settings(root).get(f"'remote \"{remote_name(root)}\"'", "url", fallback="://")
+    return None if "://" in url else Path(_absolute(root, url)).expanduser()
+
+
+def _absolute(root: Path, url: str) -> str:
+    """A remote's folder with its whole path; what is no folder of this machine, or whole already, as it is."""
+    is_relative = "://" not in url and not Path(url).expanduser().is_absolute()
+    return os.path.abspath(root / ".dvc" / url) if is_relative else url
 
 
 def _project_settings(root: Path) -> configparser.ConfigParser:

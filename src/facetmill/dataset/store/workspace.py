@@ -13,7 +13,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +22,7 @@ import yaml
 
 from facetmill.archives import require_unpacked
 from facetmill.dataset.store import dvc
+from facetmill.dataset.store.objects import require_unchanged
 from facetmill.dataset.store.switches import without
 from facetmill.dataset.store.version import Dataset
 from facetmill.errors import DataError, ParamsError
@@ -137,38 +138,17 @@ def prepare(root: Path, params: Params) -> Path:
 
 
 def find(root: Path, version: str) -> Dataset | None:
-    """A built dataset by its version, or by the first digits of it. Raises `DataError` when several begin so."""
+    """A built dataset by its version, or by the first digits of it. Raises `DataError` when several begin so. One that
+    cannot be opened has no version."""
     found: dict[str, Dataset] = {}
     for manifest in sorted((root / "data").glob("*/dataset/manifest.json")):
-        dataset = Dataset.open(manifest.parent.parent)
-        if dataset.version.startswith(version):
-            found.setdefault(dataset.version, dataset)
+        with suppress(DataError):
+            dataset = Dataset.open(manifest.parent.parent)
+            if dataset.version.startswith(version):
+                found.setdefault(dataset.version, dataset)
     if len(found) > 1:
         raise DataError(f"dataset {version!r}: {', '.join(known[:16] for known in found)} begin so; give more digits")
     return next(iter(found.values()), None)
-
-
-def checkout(root: Path, version: str, files: Mapping[str, str], log: Callable[[str], None]) -> Dataset:
-    """Bring back a dataset that was built before, byte for byte, from DVC's cache or remote, in a folder named by its
-    version.
-
-    `files` are the texts of its `DVC_FILES`. Raises `DataError` when cache and remote have lost a part of it.
-    """
-    root = root.resolve()
-    folder = root / "data" / f"version-{version[:12]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder, fcntl.LOCK_EX, log) as lock:
-        furnish(root, folder, files)
-        try:
-            # From the cache, and what that has lost from the remote.
-            command = ["pull" if dvc.remote_name(root) else "checkout", "--force"]
-            dvc.run(command, root, folder, lock, log)
-        except DataError as error:
-            raise DataError(f"dataset {version[:12]} cannot be brought back: {error}") from error
-        dataset = Dataset.open(folder)
-    if dataset.version != version:
-        raise DataError(f"{folder}: is {dataset.version[:12]}, not {version[:12]}; its dvc.lock belongs to other data")
-    return dataset
 
 
 def furnish(root: Path, folder: Path, files: Mapping[str, str]) -> None:
@@ -195,7 +175,7 @@ def build(root: Path, params: Params, *, log: Callable[[str], None]) -> BuildRes
 
     Each line that DVC and the stages print goes to `log`. Waits while the same dataset is built or read elsewhere.
     Raises `DataError` with the failing stage's own last words. A build that was killed at any point is simply done
-    again.
+    again. Where pictures were changed that no stage watches, since they lie anywhere, every stage runs again.
     """
     started = time.monotonic()
     root = root.resolve()
@@ -205,9 +185,17 @@ def build(root: Path, params: Params, *, log: Callable[[str], None]) -> BuildRes
         prepare(root, params)
         _clear_after_kill(folder)
         lines = dvc.run(["repro"], root, folder, lock, log)
+        if changed := Dataset.open(folder).changed_pictures():
+            log(f"a picture is not what it was, so every stage runs again: {changed[0]}")
+            lines = dvc.run(["repro", "--force"], root, folder, lock, log)
         stages_run = [match[1] for line in lines if (match := dvc.RUNNING.match(line))]
         stages_cached = [match[1] for line in lines if (match := _CACHED.match(line))]
         dataset = Dataset.open(folder)
+        try:
+            dataset.require_intact()
+        except DataError:
+            require_unchanged(root, (folder / "dvc.lock").read_text(encoding="utf-8"))  # where it was taken from
+            raise
     return BuildResult(dataset, stages_run, stages_cached, time.monotonic() - started)
 
 
@@ -219,10 +207,12 @@ def reading(folder: Path, log: Callable[[str], None] = lambda _: None) -> Iterat
 
 
 def read_split(dataset: Dataset, split: Split, share: float = 1.0, seed: int = 0) -> list[Product]:
-    """The products of a split, surely of this version. Raises `DataError` when the dataset was rebuilt meanwhile."""
+    """The products of a split, surely of this version. Raises `DataError` when the dataset was rebuilt meanwhile, or a
+    shard or picture was changed."""
     with reading(dataset.dir) as current:
         if current.version != dataset.version:
             raise DataError(f"{dataset.dir}: was rebuilt as {current.version[:12]}; {dataset.version[:12]} is gone")
+        current.require_intact()
         return list(current.read(split, share=share, seed=seed))
 
 
@@ -243,7 +233,7 @@ def _stages(root: Path, params: Params) -> str:
     pipeline = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
     dataset = params.dataset
     pictures = dataset.images if dataset.format != "demo" else None  # shards stay as they were when one changes
-    more = {"ingest": [pictures, dataset.corrections]}
+    more = {"ingest": [pictures, dataset.corrections], "split": [pictures]}
     for stage in STAGES:
         folders = [_own_network(setting(params, key)) for key in stage.folders]
         more[stage.name] = [*folders, pictures if stage.pictures else None]

@@ -180,7 +180,7 @@ def test_switched_off_it_changes_nothing(shirts: list[Product], tmp_path: Path) 
         for name in ("divided", "dataset")
     }
     assert found["divided"] == found["dataset"]
-    assert len(found["dataset"]) == 5
+    assert len(found["dataset"]) == 6
 
 
 def test_a_schema_from_before_there_was_saliency_is_read() -> None:

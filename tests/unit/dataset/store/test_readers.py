@@ -20,6 +20,7 @@ from facetmill.dataset.pictures.regions import find_regions
 from facetmill.dataset.store.readers import as_read_by, as_sent, reader_of
 from facetmill.dataset.store.version import Dataset
 from facetmill.errors import ParamsError
+from facetmill.files import hash_file
 from facetmill.params import OcrParams, RegionsParams, load_params, to_mapping
 from facetmill.params.perception import ReaderSettings
 from facetmill.perception import ocr_engines
@@ -71,7 +72,8 @@ def make(folder: Path, root: Path, ocr: OcrParams | None, regions: RegionsParams
     find_regions(folder / "read", folder / "located", params.regions, folder / "cache" / "regions")
     (folder / "dataset").mkdir()
     (folder / "dataset" / "test").symlink_to(folder / "located")
-    return Dataset(folder, "d", "v", AttributeSchema(()), {}, None)
+    listed = [{"name": "part-00000.parquet", "sha256": hash_file(folder / "located" / "part-00000.parquet")}]
+    return Dataset(folder, "d", "v", AttributeSchema(()), {"splits": {"test": {"shards": listed}}}, None)
 
 
 def words(products: Sequence[Product]) -> list[list[str]]:

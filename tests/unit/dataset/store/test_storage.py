@@ -9,39 +9,13 @@ from pathlib import Path
 import pytest
 
 from facetmill.dataset.store import dvc, storage
+from facetmill.dataset.store.checkout import checkout
 from facetmill.dataset.store.version import Dataset
-from facetmill.dataset.store.workspace import DVC_FILES, build, checkout, prepare, resolve
+from facetmill.dataset.store.workspace import DVC_FILES, build, prepare
 from facetmill.errors import DataError
-from facetmill.params import Params, load_params
+from facetmill.params import Params
 
-REMOTE = "['remote \"store\"']\n    url = {url}\n"
-
-
-def quiet(line: str) -> None:
-    pass
-
-
-def make_project(root: Path, folder: Path) -> Path:
-    """A project of its own with a remote that is named as a person would, relative to `.dvc`."""
-    (folder / ".dvc").mkdir(parents=True)
-    (folder / ".dvc" / "config").write_text("[core]\n    remote = store\n" + REMOTE.format(url="../remote"))
-    (folder / "src").symlink_to(root / "src")
-    for name in ("dvc.yaml", "params.yaml"):
-        shutil.copy(root / name, folder)
-    return folder
-
-
-def small_demo(project: Path) -> Params:
-    params = load_params(project / "params.yaml")
-    return resolve(project, replace(params, demo=replace(params.demo, products=40, image_size=32)), "demo:")
-
-
-@pytest.fixture(scope="module")
-def built_before(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cache of a project in which the small demo was built once: no stage of it need run again."""
-    project = make_project(root, tmp_path_factory.mktemp("before") / "project")
-    build(project, small_demo(project), log=quiet)
-    return dvc.cache_dir(project)
+from .small_demo import REMOTE, make_project, quiet, small_demo
 
 
 @pytest.fixture

@@ -22,15 +22,17 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from PIL import Image
 
+from facetmill.dataset.store.checkout import checkout
 from facetmill.dataset.store.version import Dataset
 from facetmill.dataset.store.workspace import (
     DVC_FILES,
     BuildResult,
     build,
-    checkout,
     find,
     prepare,
+    read_split,
     reading,
     resolve,
     workspace_dir,
@@ -38,7 +40,7 @@ from facetmill.dataset.store.workspace import (
 from facetmill.errors import DataError
 from facetmill.params import EncodersParams, Params, load_params
 from facetmill.records import SPLITS
-from tests import small
+from tests import drawn, small
 
 STAGES = ["ingest", "match", "split", "check"]  # the others are switched off
 
@@ -58,16 +60,16 @@ def params(root: Path) -> Params:
     return load_params(root / "params.yaml")
 
 
-def write_catalogue(path: Path, first_title: str = "Red cotton shirt 0") -> Path:
+def write_catalogue(path: Path, first_title: str = "Red cotton shirt 0", first_picture: str = "") -> Path:
     """20 products, each with its colour in the title and its material nowhere."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["product_id", "title", "text", "category", "facets"])
+        writer.writerow(["product_id", "title", "text", "category", "facets", "images"])
         for i in range(20):
             colour = ("red", "blue")[i % 2]
             title = first_title if i == 0 else f"{colour.title()} shirt {i}"
             facets = json.dumps({"colour": colour, "material": "linen"})
-            writer.writerow([f"p{i}", title, "A fine shirt.", "shirt", facets])
+            writer.writerow([f"p{i}", title, "A fine shirt.", "shirt", facets, first_picture if i == 0 else ""])
     return path
 
 
@@ -140,6 +142,9 @@ def test_the_demos_code_is_watched_where_compiled_files_are_ignored(params: Para
 
 
 def test_build_and_rebuild(data: Params, project: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "shirt.png"
+    picture.write_bytes(drawn.encoded(Image.new("RGB", (8, 8), "red")))
+    write_catalogue(tmp_path / "shirts.csv", first_picture="shirt.png")
     lines: list[str] = []
     first = build(project, data, log=lines.append)
     assert (first.stages_run, first.stages_cached) == (STAGES, [])
@@ -170,12 +175,26 @@ def test_build_and_rebuild(data: Params, project: Path, tmp_path: Path) -> None:
     kept = {name: (dataset.dir / name).read_text() for name in DVC_FILES}
     files = {path.name: path.read_bytes() for path in (dataset.dir / "dataset").rglob("*.parquet")}
 
-    write_catalogue(tmp_path / "shirts.csv", first_title="Red linen shirt 0")
+    write_catalogue(tmp_path / "shirts.csv", first_title="Red linen shirt 0", first_picture="shirt.png")
     fourth = build(project, data, log=quiet)
     assert (fourth.stages_run, fourth.stages_cached) == (STAGES, [])
     assert fourth.dataset.version != dataset.version
     assert json.loads((dataset.dir / "reports/match.json").read_text())["num_explicit"] == 21
     fourth.dataset.require_passed()
+
+    red = picture.read_bytes()
+    picture.write_bytes(drawn.encoded(Image.new("RGB", (8, 8), "blue")))  # in a folder that no stage watches
+    with pytest.raises(DataError, match=f"{picture}: picture of .* changed since"):
+        read_split(fourth.dataset, "train")
+    with pytest.raises(DataError, match=f"dataset {dataset.version[:12]} cannot be brought back: {picture}: "):
+        checkout(project, dataset.version, kept, quiet)
+    lines.clear()
+    fifth = build(project, data, log=lines.append)
+    assert f"a picture is not what it was, so every stage runs again: {picture}" in lines
+    assert fifth.stages_run == STAGES
+    assert fifth.dataset.version != fourth.dataset.version
+    assert sum(len(read_split(fifth.dataset, split)) for split in SPLITS) == 20
+    picture.write_bytes(red)
 
     assert find(project, dataset.version) is None
     back = checkout(project, dataset.version, kept, quiet)
@@ -217,7 +236,7 @@ def test_pictures_and_corrections_are_watched(data: Params, project: Path, tmp_p
     assert first.stages_run == STAGES
 
     (pictures / "a.png").write_bytes(b"another")
-    assert build(project, watched, log=quiet).stages_run == ["ingest"]  # what it gives is as before
+    assert build(project, watched, log=quiet).stages_run == ["ingest", "split"]  # what they give is as before
     gone = replace(data, dataset=replace(data.dataset, images="gone"))
     with pytest.raises(DataError, match=r"dataset\.images = 'gone': no such folder: .*/project/gone"):
         resolve(project, gone, f"products:{data.dataset.path}")
@@ -281,7 +300,7 @@ def test_a_stage_that_looks_at_pictures_watches_their_folder(data: Params, proje
         regions=replace(shop.regions, kind="proposals"),
         visual_tokens=replace(shop.visual_tokens, codebook="books/own"),
     )
-    for params, watching in ((shop, {"ingest"}), (looking, {"ingest", "regions", "visual_tokens"})):
+    for params, watching in ((shop, {"ingest", "split"}), (looking, {"ingest", "regions", "split", "visual_tokens"})):
         folder = prepare(project, resolve(project, params, None))
         stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
         assert {name for name, stage in stages.items() if pictures in stage["deps"]} == watching
