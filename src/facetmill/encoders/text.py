@@ -17,7 +17,7 @@ Shapes: B windows, T tokens of a window with [CLS], [SEP] and padding, E width o
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,6 +41,8 @@ from facetmill.errors import DataError, ParamsError, PlatformError
 from facetmill.files import read_json, write_json
 from facetmill.params import TextEncoderParams
 
+Change = Callable[[Tensor], Tensor]
+
 EMBEDDING_SIZE = 300  # of bilstm encoders
 CHARACTERS_ABOVE = 0.3  # share of letters of scripts without spaces, above which `auto` reads character by character
 MIN_COVERAGE = 0.95  # of the characters of train, for a published encoder to be read character by character
@@ -50,6 +52,7 @@ class TextEncoder(nn.Module, ABC):
     """`width` is E. `pretrained` weights are trained gently, or not at all when `frozen`."""
 
     width: int
+    embedding_width: int  # of what `layers` lets be changed
     pretrained: bool = False
     frozen: bool = False
 
@@ -57,6 +60,16 @@ class TextEncoder(nn.Module, ABC):
     def forward(self, ids_BT: Tensor, mask_BT: Tensor, segment_BT: Tensor) -> tuple[Tensor, Tensor]:
         """Token states [B,T,E] and text states [B,E] of ids (int64). The first and last real tokens of a row are
         [CLS] and [SEP]; `segment_BT` is 0 in the title and 1 in the text. What stands under padding is undefined.
+        """
+
+    @abstractmethod
+    def layers(
+        self, ids_BT: Tensor, mask_BT: Tensor, segment_BT: Tensor, change: Change
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Token states of the last layer [B,T,E], and the text states [B,E] of the last and of the one before.
+
+        `change` is given the embeddings of the tokens, before any layer, and what it returns is read in their place; it
+        may be longer, and `mask_BT` then is as long. An encoder that is frozen lets gradients through to it.
         """
 
     @abstractmethod
@@ -76,7 +89,7 @@ class TransformerEncoder(TextEncoder):
         if getattr(network, "pooler", None) is not None:
             network.register_module("pooler", None)  # a head that nothing here uses
         self.network = network
-        self.width = int(network.config.hidden_size)
+        self.width = self.embedding_width = int(network.config.hidden_size)
         self.pretrained = pretrained
         self.frozen = frozen and pretrained
         self._has_segments = int(getattr(network.config, "type_vocab_size", 0) or 0) > 1
@@ -86,12 +99,26 @@ class TransformerEncoder(TextEncoder):
             network.get_input_embeddings().requires_grad_(False)
 
     def forward(self, ids_BT: Tensor, mask_BT: Tensor, segment_BT: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            states_BTE: Tensor = self.network(**self._inputs(ids_BT, mask_BT, segment_BT)).last_hidden_state
+        return states_BTE, states_BTE[:, 0]
+
+    def layers(
+        self, ids_BT: Tensor, mask_BT: Tensor, segment_BT: Tensor, change: Change
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        hook = self.network.embeddings.register_forward_hook(lambda module, given, embedded: change(embedded))
+        try:
+            found = self.network(**self._inputs(ids_BT, mask_BT, segment_BT), output_hidden_states=True)
+        finally:
+            hook.remove()
+        before_BTE, states_BTE = found.hidden_states[-2:]
+        return states_BTE, states_BTE[:, 0], before_BTE[:, 0]
+
+    def _inputs(self, ids_BT: Tensor, mask_BT: Tensor, segment_BT: Tensor) -> dict[str, Tensor]:
         inputs = {"input_ids": ids_BT, "attention_mask": mask_BT.long()}
         if self._has_segments:
             inputs["token_type_ids"] = segment_BT
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            states_BTE: Tensor = self.network(**inputs).last_hidden_state
-        return states_BTE, states_BTE[:, 0]
+        return inputs
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
@@ -106,15 +133,12 @@ class TransformerEncoder(TextEncoder):
 
 
 class BiLstmEncoder(TextEncoder):
-    """Embeddings and one LSTM per direction; the text state is both final states side by side.
-
-    The backward direction reads each row flipped by its own length, so padding never passes through either direction
-    (a packed sequence does the same but takes twice the time in training).
-    """
+    """Embeddings and one LSTM per direction; the text state is both final states side by side."""
 
     def __init__(self, num_tokens: int, hidden_size: int) -> None:
         super().__init__()
         self.width = 2 * (hidden_size // 2)
+        self.embedding_width = EMBEDDING_SIZE
         self._num_tokens = num_tokens
         self.embedding = nn.Embedding(num_tokens, EMBEDDING_SIZE)
         self.forwards = nn.LSTM(EMBEDDING_SIZE, self.width // 2, batch_first=True)
@@ -122,19 +146,37 @@ class BiLstmEncoder(TextEncoder):
 
     def forward(self, ids_BT: Tensor, mask_BT: Tensor, segment_BT: Tensor) -> tuple[Tensor, Tensor]:
         del segment_BT  # the [SEP] between title and text says enough
-        embedded = self.embedding(ids_BT)
-        length_B1 = mask_BT.sum(1, keepdim=True)
-        place_BT = torch.arange(ids_BT.shape[1], device=ids_BT.device).expand_as(ids_BT)
-        flip_BT1 = torch.where(mask_BT, length_B1 - 1 - place_BT, place_BT)[..., None]
-        ahead, _ = self.forwards(embedded)
-        behind, _ = self.backwards(embedded.gather(1, flip_BT1.expand_as(embedded)))
-        behind = behind.gather(1, flip_BT1.expand_as(behind))
-        last_B11 = (length_B1 - 1)[..., None]
-        final = ahead.gather(1, last_B11.expand(-1, 1, ahead.shape[2]))[:, 0]
-        return torch.cat([ahead, behind], dim=-1), torch.cat([final, behind[:, 0]], dim=-1)
+        return both_directions(self.forwards, self.backwards, self.embedding(ids_BT), mask_BT)
+
+    def layers(
+        self, ids_BT: Tensor, mask_BT: Tensor, segment_BT: Tensor, change: Change
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """There is one layer: in place of the one before stands the maximum of its token states."""
+        states_BTE, text_BE = both_directions(self.forwards, self.backwards, change(self.embedding(ids_BT)), mask_BT)
+        most_BE = states_BTE.masked_fill(~mask_BT[..., None], torch.finfo(states_BTE.dtype).min).amax(1)
+        return states_BTE, text_BE, most_BE
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "bilstm", "num_tokens": self._num_tokens, "hidden_size": self.width}
+
+
+def both_directions(
+    forwards: nn.LSTM, backwards: nn.LSTM, inputs_BTI: Tensor, mask_BT: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Two LSTMs over rows that begin with their real places: states side by side [B,T,E], and both final states [B,E].
+
+    The second reads each row flipped by its own length, so padding never passes through either (a packed sequence does
+    the same but takes twice the time in training).
+    """
+    length_B1 = mask_BT.sum(1, keepdim=True)
+    place_BT = torch.arange(mask_BT.shape[1], device=mask_BT.device).expand_as(mask_BT)
+    flip_BT1 = torch.where(mask_BT, length_B1 - 1 - place_BT, place_BT)[..., None]
+    ahead, _ = forwards(inputs_BTI)
+    behind, _ = backwards(inputs_BTI.gather(1, flip_BT1.expand_as(inputs_BTI)))
+    behind = behind.gather(1, flip_BT1.expand_as(behind))
+    last_B11 = (length_B1 - 1)[..., None]
+    final = ahead.gather(1, last_B11.expand(-1, 1, ahead.shape[2]))[:, 0]
+    return torch.cat([ahead, behind], dim=-1), torch.cat([final, behind[:, 0]], dim=-1)
 
 
 def build_text_encoder(config: TextEncoderParams, texts: Sequence[str]) -> tuple[TextEncoder, Tokenizer]:

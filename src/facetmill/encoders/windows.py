@@ -56,6 +56,11 @@ class TextBatch:
     states_BTE: Tensor | None = None
     text_BE: Tensor | None = None
 
+    @property
+    def products_of_rows(self) -> list[int]:
+        """The number of each window's product."""
+        return [number for number, _ in self.pieces]
+
     def to(self, device: torch.device) -> Self:
         return replace(
             self,

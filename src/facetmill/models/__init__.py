@@ -18,6 +18,7 @@ MODELS: dict[str, str] = {
     "dictionary": "facetmill.models.dictionary:Dictionary",
     "jave": "facetmill.models.jave:Jave",
     "m_jave": "facetmill.models.m_jave:MJave",
+    "uls_dram": "facetmill.models.uls_dram:UlsDram",
 }
 
 

@@ -42,7 +42,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
@@ -84,8 +84,10 @@ from facetmill.models.parts.joint import (
     tagged_attributes,
     value_loss,
 )
+from facetmill.models.parts.labels import TaggedBatch, attributes_by_category, labelled
+from facetmill.models.parts.origin import by_origin
 from facetmill.models.parts.sight import Sight
-from facetmill.models.parts.tagging import OUTSIDE, begin, decode, num_tags, tag_tokens
+from facetmill.models.parts.tagging import decode, num_tags, tag_tokens
 from facetmill.models.space import Space, around, suggest_rate, suggest_training
 from facetmill.params import JaveConfig, TrainingParams
 from facetmill.records import AttributeSchema, Facet, Product
@@ -109,39 +111,6 @@ _FORMER_NAMES = {
     "head.tag_": "value_head.",
     "head.tags.": "value_head.tags.",
 }
-
-
-@dataclass(frozen=True)
-class JaveBatch:
-    """`tags_BT` (int64) is O wherever there is no token. `attributes_BA` (0/1) marks the attributes of a window,
-    `agree_BA` (0/1) those that (13) compares, `weight_B` the share of each window in its product (sums to products).
-    `possible_BA` (bool) is 0 on attributes that the product's category does not have. `pictures` is None where no
-    product has one, and always for JAVE."""
-
-    products: tuple[Product, ...]
-    text: TextBatch
-    pictures: PictureBatch | None
-    tags_BT: Tensor
-    attributes_BA: Tensor
-    agree_BA: Tensor
-    possible_BA: Tensor
-    weight_B: Tensor
-
-    @property
-    def num_products(self) -> int:
-        return len(self.products)
-
-    def to(self, device: torch.device) -> Self:
-        return replace(
-            self,
-            text=self.text.to(device),
-            pictures=None if self.pictures is None else self.pictures.to(device),
-            tags_BT=self.tags_BT.to(device),
-            attributes_BA=self.attributes_BA.to(device),
-            agree_BA=self.agree_BA.to(device),
-            possible_BA=self.possible_BA.to(device),
-            weight_B=self.weight_B.to(device),
-        )
 
 
 class Trunk(nn.Module):
@@ -241,7 +210,7 @@ class JointTagger(Model):
         if tagged:
             self.value_head = ValueHead(width, num_attributes, size, use_attributes=config.use_attributes, terms=terms)
         self._numbers = {name: number for number, name in enumerate(schema.names)}
-        self._categories = _attributes_by_category(schema) if config.category_attributes else {}
+        self._categories = attributes_by_category(schema) if config.category_attributes else {}
         self._counts = dict(counts)
         self._sight = sight
         self._text_cache: FeatureCache | None = None
@@ -278,35 +247,15 @@ class JointTagger(Model):
         if self._sight is not None:
             self._sight.prepare(products, features_dir, dtype)
 
-    def collate(self, products: Sequence[Product]) -> JaveBatch:
+    def collate(self, products: Sequence[Product]) -> TaggedBatch:
         readings = read(products, self.tokenizer)
         text = text_batch(readings, self.tokenizer, self.config.encoder.window)
         if self._text_cache is not None:
             text = with_stored_states(text, self._text_cache)
-        product_tags = [
-            tag_tokens(reading.tokens, product.facets, self._numbers)[0]
-            for reading, product in zip(readings, products, strict=True)
-        ]
-        num_windows = Counter(number for number, _ in text.pieces)
-        tags_BT = torch.full(text.ids_BT.shape, OUTSIDE, dtype=torch.int64)
-        attributes_BA = torch.zeros(len(text.pieces), len(self._numbers))
-        agree_BA = torch.ones_like(attributes_BA)
-        for row, (number, cut) in enumerate(text.pieces):
-            tags = product_tags[number][cut.start : cut.stop]
-            tags_BT[row, 1 : 1 + len(tags)] = torch.tensor(tags, dtype=torch.int64)
-            here, anywhere = _attributes_of(tags), _attributes_of(product_tags[number])
-            true = {self._numbers[f.attribute] for f in products[number].facets if f.attribute in self._numbers}
-            attributes_BA[row, sorted(here | (true - anywhere))] = 1
-            agree_BA[row, sorted(true - anywhere)] = 0
-        weight_B = torch.tensor([1 / num_windows[number] for number, _ in text.pieces])
-        rows = [number for number, _ in text.pieces]
-        pictures = None if self._sight is None else self._sight.pictures(products, rows)
-        everything = torch.ones(len(self._numbers), dtype=torch.bool)
-        possible = [self._categories.get(products[number].category or "", everything) for number, _ in text.pieces]
-        possible_BA = torch.stack(possible) if possible else torch.ones_like(attributes_BA, dtype=torch.bool)
-        return JaveBatch(tuple(products), text, pictures, tags_BT, attributes_BA, agree_BA, possible_BA, weight_B)
+        pictures = None if self._sight is None else self._sight.pictures(products, text.products_of_rows)
+        return labelled(products, text, pictures, self._numbers, self._categories)
 
-    def forward(self, batch: JaveBatch) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: TaggedBatch) -> tuple[Tensor, Tensor]:
         """Attribute logits [B,A] and tag logits [B,T,G]; those that are given are as sure as can be."""
         read = self.trunk(batch.text, batch.pictures)
         if self.attribute_head is None:
@@ -324,7 +273,7 @@ class JointTagger(Model):
             tag_BTG = tag_BTG.masked_fill(~_possible_tags(batch.possible_BA)[:, None], IMPOSSIBLE)
         return attribute_BA, tag_BTG
 
-    def loss(self, batch: JaveBatch) -> Losses:
+    def loss(self, batch: TaggedBatch) -> Losses:
         attribute_BA, tag_BTG = (logits.float() for logits in self(batch))  # whatever precision they come in
         mask_BT = batch.text.token_mask_BT
         losses_B = {}
@@ -341,15 +290,15 @@ class JointTagger(Model):
         total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()  # (14)
         return Losses(total, {name: part.detach() for name, part in parts.items()})
 
-    def predict(self, batch: JaveBatch) -> list[list[Facet]]:
+    def predict(self, batch: TaggedBatch) -> list[list[Facet]]:
         return [list(answer.facets) for answer in self.answer(batch)]
 
-    def attributes(self, batch: JaveBatch) -> list[dict[str, float]]:
+    def attributes(self, batch: TaggedBatch) -> list[dict[str, float]]:
         """Those above `threshold`; the probability of a long text is the highest of its windows."""
         return [dict(answer.attributes or {}) for answer in self.answer(batch)]
 
     @torch.no_grad()
-    def answer(self, batch: JaveBatch) -> list[Answer]:
+    def answer(self, batch: TaggedBatch) -> list[Answer]:
         attribute_BA, tag_BTG = self(batch)
         confidence_BT, tag_BT = tag_BTG.softmax(-1).max(-1)
         where = (batch.text.row_N, batch.text.column_N)
@@ -365,7 +314,7 @@ class JointTagger(Model):
             start = part.stop
         return answers
 
-    def _attributes_of_products(self, batch: JaveBatch, attribute_BA: Tensor) -> list[dict[str, float]]:
+    def _attributes_of_products(self, batch: TaggedBatch, attribute_BA: Tensor) -> list[dict[str, float]]:
         answers: list[dict[str, float]] = [{} for _ in batch.products]
         for (number, _), row in zip(batch.text.pieces, attribute_BA.sigmoid().tolist(), strict=True):
             for name, probability in zip(self.schema.names, row, strict=True):
@@ -394,18 +343,7 @@ class JointTagger(Model):
         return {current(name): weight for name, weight in weights.items()}
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
-        encoders = [module for module in self.modules() if isinstance(module, TextEncoder | ImageEncoder)]
-        published = {
-            id(p): "text" if isinstance(encoder, TextEncoder) else "image"
-            for encoder in encoders
-            if encoder.pretrained
-            for p in encoder.parameters()
-        }
-        groups: dict[str, list[nn.Parameter]] = {"text": [], "image": [], "fresh": []}
-        for parameter in self.parameters():
-            if parameter.requires_grad:
-                groups[published.get(id(parameter), "fresh")].append(parameter)
-        return groups
+        return by_origin(self)
 
     def report(self) -> Mapping[str, int]:
         return self._counts
@@ -421,16 +359,6 @@ class Jave(JointTagger):
     @classmethod
     def load_assets(cls, config: JaveConfig, schema: AttributeSchema, folder: Path) -> Self:
         return cls.loaded(config, schema, folder, None)
-
-
-def _attributes_of(tags: Sequence[int]) -> set[int]:
-    return {(tag - begin(0)) // 2 for tag in tags if tag != OUTSIDE}
-
-
-def _attributes_by_category(schema: AttributeSchema) -> dict[str, Tensor]:
-    """Each category of train to the attributes that it has there, bool [A]."""
-    names = sorted({category for attribute in schema.attributes for category in attribute.categories})
-    return {name: torch.tensor([name in attribute.categories for attribute in schema.attributes]) for name in names}
 
 
 def _possible_tags(possible_BA: Tensor) -> Tensor:

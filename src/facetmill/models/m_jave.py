@@ -35,8 +35,9 @@ import torch
 
 from facetmill.encoders.vision import ImageEncoder, build_image_encoder, is_pretrained_image, load_image_encoder
 from facetmill.models.base import PictureMaps, Reads
-from facetmill.models.jave import JaveBatch, JointTagger, suggest, text_encoder_learns
+from facetmill.models.jave import JointTagger, suggest, text_encoder_learns
 from facetmill.models.parts.joint import ImageTerms
+from facetmill.models.parts.labels import TaggedBatch
 from facetmill.models.parts.sight import Sight
 from facetmill.models.space import Space
 from facetmill.params import MJaveConfig, TrainingParams
@@ -94,7 +95,7 @@ class MJave(JointTagger):
     def picture_maps(self, product: Product) -> PictureMaps | None:
         """gG (6) of each token and gR (10) of each region. A long text has several windows: each token's gate is that
         of the window in which it is tagged, each region's the mean over windows."""
-        batch: JaveBatch = self.collate([product]).to(next(self.parameters()).device)
+        batch: TaggedBatch = self.collate([product]).to(next(self.parameters()).device)
         read = self.trunk(batch.text, batch.pictures)
         encoder = self.trunk.image_encoder
         if read.look is None or encoder is None:

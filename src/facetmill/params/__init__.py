@@ -33,7 +33,7 @@ from facetmill.params.data import (
 )
 from facetmill.params.encoders import EncodersParams, ImageEncoderParams, Place, TextEncoderParams, with_encoders
 from facetmill.params.fields import STRICT
-from facetmill.params.models import DictionaryConfig, JaveConfig, MJaveConfig, ModelConfig, ModelsParams
+from facetmill.params.models import DictionaryConfig, JaveConfig, MJaveConfig, ModelConfig, ModelsParams, UlsDramConfig
 from facetmill.params.problems import explain
 from facetmill.params.reading import read_yaml
 from facetmill.params.training import PromotionParams, SweepParams, TrainingParams, without_own_training
@@ -62,6 +62,7 @@ __all__ = [
     "SweepParams",
     "TextEncoderParams",
     "TrainingParams",
+    "UlsDramConfig",
     "VisualTokensParams",
     "load_params",
     "model_config",

@@ -47,7 +47,25 @@ class MJaveConfig(JaveConfig):
     regional_gate: bool
 
 
-ModelConfig: TypeAlias = DictionaryConfig | JaveConfig | MJaveConfig
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class UlsDramConfig:
+    encoder: TextEncoderParams
+    image_encoder: ImageEncoderParams
+    vision: Literal["none", "joined", "tir"]
+    self_attention: bool
+    tir_size: Count
+    tir_softmax: bool
+    range: Literal["none", "proto", "dynet", "bert"]
+    train_range: Literal["predicted", "predicted_and_true"]
+    max_pairs: Count
+    warm_epochs: Annotated[int, Field(ge=0)]
+    category_attributes: bool
+    decoder_size: Count
+    dropout: Share
+    threshold: Share
+
+
+ModelConfig: TypeAlias = DictionaryConfig | JaveConfig | MJaveConfig | UlsDramConfig
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -55,3 +73,4 @@ class ModelsParams:
     dictionary: DictionaryConfig
     jave: JaveConfig
     m_jave: MJaveConfig
+    uls_dram: UlsDramConfig

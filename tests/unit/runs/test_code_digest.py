@@ -43,14 +43,15 @@ def test_the_copy_has_the_digests_of_the_package(package: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "models"),
     [
-        ("models/uls_dram.py", set()),  # a new model
+        ("models/pam.py", set()),  # a new model
         ("models/__init__.py", set()),  # and its entry
         ("params/models.py", set()),  # and its section
-        ("models/parts/joint.py", {"jave", "m_jave"}),
+        ("models/parts/joint.py", {"jave", "m_jave", "uls_dram"}),
         ("models/jave.py", {"jave", "m_jave"}),
         ("models/m_jave.py", {"m_jave"}),
+        ("models/uls_dram.py", {"uls_dram"}),
         ("models/dictionary.py", {"dictionary"}),
-        ("encoders/vision.py", {"jave", "m_jave"}),
+        ("encoders/vision.py", {"jave", "m_jave", "uls_dram"}),
         ("metrics/score.py", set(MODELS)),
         ("training/fit.py", set(MODELS)),
         ("training/loop.py", set(MODELS)),

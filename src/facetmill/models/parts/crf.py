@@ -82,9 +82,10 @@ class CRF(nn.Module):
     def marginals(self, emission_BTG: Tensor, mask_BT: Tensor) -> Tensor:
         """The probability of each tag at each place, by the whole sequence; 0 at masked places. In the precision of
         `loss`. [B,T,G]"""
-        emission_BTG = emission_BTG.to(torch.promote_types(emission_BTG.dtype, torch.float32))
-        emission_BTG = emission_BTG.masked_fill(~mask_BT[..., None], 0)
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():  # they are a gradient, also for one who wants none
+            mask_BT = mask_BT.clone()
+            emission_BTG = emission_BTG.detach().clone().to(torch.promote_types(emission_BTG.dtype, torch.float32))
+            emission_BTG = emission_BTG.masked_fill(~mask_BT[..., None], 0)
             log_z_B = self._log_partition(emission_BTG.requires_grad_(), _Order.of(mask_BT))
             (probability_BTG,) = torch.autograd.grad(log_z_B.sum(), emission_BTG)
         return probability_BTG * mask_BT[..., None]

@@ -1,4 +1,4 @@
-"""What a text model is given so that it sees the main picture: an encoder, its cache, and the terms that use it."""
+"""What a text model is given so that it sees the main picture: an encoder, its cache, and JAVE's terms that use it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from facetmill.records import Product
 class Sight:
     """The network owns the encoder's weights; what is here reads pictures for it. `size` is in pixels a side."""
 
-    def __init__(self, encoder: ImageEncoder, size: int, terms: ImageTerms) -> None:
+    def __init__(self, encoder: ImageEncoder, size: int, terms: ImageTerms | None = None) -> None:
         self.encoder = encoder
         self.terms = terms
         self._size = size

@@ -1,0 +1,93 @@
+"""Products as windows of text with their true tags and attributes, for every model that tags text.
+
+Shapes: B windows, T tokens with specials and padding, A attributes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from facetmill.encoders.main_picture import PictureBatch
+from facetmill.encoders.windows import TextBatch
+from facetmill.models.parts.tagging import OUTSIDE, begin, tag_tokens
+from facetmill.records import AttributeSchema, Product
+
+
+@dataclass(frozen=True)
+class TaggedBatch:
+    """`tags_BT` (int64) is O wherever there is no token. `attributes_BA` (0/1) marks the attributes of a window;
+    `agree_BA` (0/1) is 0 on those whose value the text does not hold, `possible_BA` (bool) on those that the product's
+    category does not have. `weight_B` is the share of each window in its product (sums to products). `pictures` is None
+    where no product has one, and always for a model that sees none."""
+
+    products: tuple[Product, ...]
+    text: TextBatch
+    pictures: PictureBatch | None
+    tags_BT: Tensor
+    attributes_BA: Tensor
+    agree_BA: Tensor
+    possible_BA: Tensor
+    weight_B: Tensor
+
+    @property
+    def num_products(self) -> int:
+        return len(self.products)
+
+    def to(self, device: torch.device) -> Self:
+        return replace(
+            self,
+            text=self.text.to(device),
+            pictures=None if self.pictures is None else self.pictures.to(device),
+            tags_BT=self.tags_BT.to(device),
+            attributes_BA=self.attributes_BA.to(device),
+            agree_BA=self.agree_BA.to(device),
+            possible_BA=self.possible_BA.to(device),
+            weight_B=self.weight_B.to(device),
+        )
+
+
+def labelled(
+    products: Sequence[Product],
+    text: TextBatch,
+    pictures: PictureBatch | None,
+    numbers: Mapping[str, int],
+    categories: Mapping[str, Tensor],
+) -> TaggedBatch:
+    """The batch of a text batch of products. `numbers` are those of the attributes, `categories` which attributes each
+    category has, bool [A]; others may have all."""
+    product_tags = [
+        tag_tokens(reading.tokens, product.facets, numbers)[0]
+        for reading, product in zip(text.readings, products, strict=True)
+    ]
+    num_windows = Counter(text.products_of_rows)
+    tags_BT = torch.full(text.ids_BT.shape, OUTSIDE, dtype=torch.int64)
+    attributes_BA = torch.zeros(len(text.pieces), len(numbers))
+    agree_BA = torch.ones_like(attributes_BA)
+    for row, (number, cut) in enumerate(text.pieces):
+        tags = product_tags[number][cut.start : cut.stop]
+        tags_BT[row, 1 : 1 + len(tags)] = torch.tensor(tags, dtype=torch.int64)
+        here, anywhere = _attributes_of(tags), _attributes_of(product_tags[number])
+        true = {numbers[f.attribute] for f in products[number].facets if f.attribute in numbers}
+        attributes_BA[row, sorted(here | (true - anywhere))] = 1
+        agree_BA[row, sorted(true - anywhere)] = 0
+    weight_B = torch.tensor([1 / num_windows[number] for number in text.products_of_rows])
+    everything = torch.ones(len(numbers), dtype=torch.bool)
+    possible = [categories.get(products[number].category or "", everything) for number in text.products_of_rows]
+    possible_BA = torch.stack(possible) if possible else torch.ones_like(attributes_BA, dtype=torch.bool)
+    return TaggedBatch(tuple(products), text, pictures, tags_BT, attributes_BA, agree_BA, possible_BA, weight_B)
+
+
+def _attributes_of(tags: Sequence[int]) -> set[int]:
+    return {(tag - begin(0)) // 2 for tag in tags if tag != OUTSIDE}
+
+
+def attributes_by_category(schema: AttributeSchema) -> dict[str, Tensor]:
+    """Each category of train to the attributes that it has there, bool [A]."""
+    names = sorted({category for attribute in schema.attributes for category in attribute.categories})
+    return {name: torch.tensor([name in attribute.categories for attribute in schema.attributes]) for name in names}

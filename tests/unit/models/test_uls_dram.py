@@ -1,0 +1,166 @@
+"""ULS-DRAM: its equations worked by hand, every row of its tables as settings, and what only a context tells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from facetmill.compute.seeding import seed_everything
+from facetmill.encoders.pictures import data_uri
+from facetmill.encoders.vision import ImageStates
+from facetmill.errors import ParamsError
+from facetmill.models.dictionary import Dictionary
+from facetmill.models.parts.attribute_range import Guidance, Pairs
+from facetmill.models.uls_dram import Gathered, TextGuided, UlsDram, _own_tags
+from facetmill.params import UlsDramConfig, load_params
+from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
+from facetmill.training.checkpoint import load_model, save_model
+from facetmill.training.fit import fit
+from facetmill.training.predict import predict
+from tests import drawn, small
+
+SCHEMA = AttributeSchema((Attribute("Colour", {}), Attribute("Flavour", {})))
+
+
+@pytest.fixture
+def config(root: Path) -> UlsDramConfig:
+    settings = load_params(root / "params.yaml").models.uls_dram
+    return replace(
+        settings,
+        encoder=replace(small.TEXT, network="config", hidden_size=32, num_layers=1),
+        image_encoder=small.IMAGE,
+        decoder_size=16,
+        tir_size=8,
+    )
+
+
+def said(title: str, attribute: str, value: str, number: int = 0) -> Product:
+    span = Span("title", title.index(value), title.index(value) + len(value))
+    picture = data_uri(drawn.encoded(Image.new("RGB", (24, 24), "orange")))
+    return Product(f"{title} {number}", "s", title, images=(picture,), facets=(Facet(attribute, value, (span,)),))
+
+
+# The same words are colours of clothes and flavours of drinks.
+TRAIN = [
+    said(f"{word} {kind}", attribute, word)
+    for word in ("orange", "cherry", "lime", "peach")
+    for attribute, kinds in (("Colour", ("shirt", "coat", "socks")), ("Flavour", ("juice", "soda", "tea")))
+    for kind in kinds
+]
+UNSEEN = [said("plum shirt", "Colour", "plum"), said("plum soda", "Flavour", "plum")]
+
+
+@pytest.mark.parametrize(("softmax", "expected"), [(False, 1 * 2 * 2 + 1 * 0 * 0), (True, 2 * 0.880797)])
+def test_what_is_gathered_is_1_and_2_worked_by_hand(softmax: bool, expected: float) -> None:
+    """With all projections 1 and d = 1: the sum of y weighed by x y, or by the softmax of it."""
+    gathered = Gathered(1, 1, 1, softmax=softmax)
+    for parameter in gathered.parameters():
+        torch.nn.init.ones_(parameter)
+    mask = torch.tensor([[True, True, False]])
+    for masked in (9.0, -7.0):
+        found = gathered(torch.ones(1, 1, 1), torch.tensor([[[2.0], [0.0], [masked]]]), mask)
+        assert found.item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_product_without_a_picture_gathers_from_its_text_alone() -> None:
+    seed_everything(0)
+    guided = TextGuided(4, 3, 2, softmax=False)
+    embedded, mask = torch.randn(2, 5, 4), torch.ones(2, 5, dtype=torch.bool)
+    shown = ImageStates(torch.randn(2, 6, 3), torch.tensor([True, False]))
+    with_pictures, without = guided(embedded, mask, shown), guided(embedded, mask, None)
+    torch.testing.assert_close(with_pictures[1], without[1])
+    assert not torch.allclose(with_pictures[0], without[0])
+
+
+def test_where_pairs_are_too_many_the_likeliest_stay_and_the_rest_are_counted() -> None:
+    probability = torch.tensor([[0.9, 0.6, 0.1], [0.7, 0.2, 0.8]])
+    pairs = Pairs.selected(probability, probability > 0.5, at_most=3)
+    assert list(zip(pairs.row_M.tolist(), pairs.attribute_M.tolist(), strict=True)) == [(0, 0), (1, 0), (1, 2)]
+    assert pairs.num_dropped == 1
+    assert Pairs.selected(probability, probability > 0.5, at_most=9).num_dropped == 0
+
+
+def test_an_attribute_sees_its_own_tags_alone() -> None:
+    tags = torch.tensor([[0, 1, 2, 3, 4, 0]])  # O B0 I0 B1 I1 O
+    pairs = Pairs(torch.tensor([0, 0]), torch.tensor([0, 1]), 0)
+    assert _own_tags(tags, pairs).tolist() == [[0, 1, 2, 0, 0, 0], [0, 0, 0, 1, 2, 0]]
+
+
+def test_a_prototype_weighs_each_token_by_its_cosine_8() -> None:
+    guidance = Guidance("proto", 2, 1)
+    assert guidance.prototype is not None
+    guidance.prototype.weight.data = torch.tensor([[1.0, 0.0]])
+    states = torch.tensor([[[3.0, 0.0], [0.0, 2.0], [-1.0, 1.0]]])
+    found = guidance(states, Pairs(torch.tensor([0]), torch.tensor([0]), 0), lambda: torch.empty(0))
+    half = 0.5**0.5
+    torch.testing.assert_close(found[0], torch.tensor([[3.0, 0, 3, 0], [0, 2, 0, 0], [-1, 1, half, -half]]))
+
+
+ROWS: list[dict[str, Any]] = [
+    {"vision": "none", "range": "none"},
+    {"vision": "joined", "range": "none"},
+    {"vision": "joined", "range": "none", "self_attention": True},
+    {"vision": "tir", "range": "none"},
+    {"vision": "tir", "range": "proto", "tir_softmax": True},
+    {"vision": "tir", "range": "dynet"},
+    {"vision": "none", "range": "bert", "train_range": "predicted"},
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(map(str, row.values())))
+def test_every_row_of_the_tables_is_trained_saved_and_loaded(
+    row: dict[str, Any], config: UlsDramConfig, tmp_path: Path
+) -> None:
+    seed_everything(0)
+    model = UlsDram.fit_vocabulary(replace(config, **row), SCHEMA, TRAIN)
+    assert ("images" in model.reads) is (row["vision"] != "none")
+    fit(model, TRAIN, TRAIN[:4], replace(small.TRAINING, epochs=2))
+    expected = list(predict(model, UNSEEN, 4))
+    save_model(model, tmp_path / "saved")
+    assert list(predict(load_model(tmp_path / "saved"), UNSEEN, 4)) == expected
+
+
+def test_a_bilstm_cannot_read_regions_as_tokens(config: UlsDramConfig) -> None:
+    wrong = replace(config, vision="joined", encoder=replace(config.encoder, network="bilstm"))
+    with pytest.raises(ParamsError, match="vision: joined needs a transformer"):
+        UlsDram.fit_vocabulary(wrong, SCHEMA, TRAIN)
+
+
+def test_without_any_attribute_in_the_range_nothing_is_tagged(config: UlsDramConfig) -> None:
+    model = UlsDram.fit_vocabulary(replace(config, threshold=1.0, train_range="predicted"), SCHEMA, TRAIN)
+    losses = model.loss(model.collate(TRAIN))
+    assert losses.parts["tags"] == 0
+    losses.total.backward()
+    assert list(predict(model, TRAIN[:2], 2)) == [[], []]
+
+
+def test_it_learns_from_the_context_which_attribute_a_word_is_of(config: UlsDramConfig) -> None:
+    """The dictionary has seen each word as often in one as in the other."""
+    seed_everything(0)
+    model = UlsDram.fit_vocabulary(config, SCHEMA, TRAIN)
+    fit(model, TRAIN, TRAIN, replace(small.TRAINING, epochs=30, learning_rate=0.01))
+    found = [[(f.attribute, f.value) for f in facets] for facets in predict(model, TRAIN, 8)]
+    assert found == [[(f.attribute, f.value) for f in product.facets] for product in TRAIN]
+    dictionary = Dictionary.fit_vocabulary(small.DICTIONARY, SCHEMA, TRAIN)
+    assert {len(facets) for facets in predict(dictionary, TRAIN, 8)} != {1}
+
+
+def test_memory_grows_with_the_attributes_of_the_range_and_not_with_all(config: UlsDramConfig) -> None:
+    """What is decoded for 2,000 attributes is as large as for 2, where as many are chosen."""
+    sizes = {}
+    for num_attributes in (2, 2000):
+        schema = AttributeSchema((*SCHEMA.attributes, *(Attribute(f"a{n}", {}) for n in range(num_attributes - 2))))
+        model = UlsDram.fit_vocabulary(replace(config, vision="none"), schema, TRAIN)
+        decoded: list[Tensor] = []
+        model.decoder.register_forward_hook(lambda module, given, out, into=decoded: into.append(out))
+        model.range_head.layers[-1].bias.data.fill_(-20)  # type: ignore[union-attr, index]
+        model.loss(model.collate(TRAIN))
+        sizes[num_attributes] = decoded[0].shape
+    assert sizes[2] == sizes[2000]
+    assert sizes[2][0] == len(TRAIN)
