@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
 import pytest
 
+from facetmill.doctor import check_champion
 from facetmill.errors import GateFailed, PlatformError
 from facetmill.gates.verdict import Decision, Verdict
 from facetmill.models import model_class
-from facetmill.registry import promotion, versions
+from facetmill.registry import losses, promotion, versions
+from facetmill.registry.ledger import Ledger
 from facetmill.serving.query import query
 from facetmill.serving.smoke import smoke_test
 from facetmill.training.checkpoint import save_model
+from tests.damage import flip_byte
 
 from .candidates import CONFIG, SCHEMA, TRAIN, accept, fail, last, live_version, new_candidate, promote
 from .conftest import Platform
@@ -235,3 +240,69 @@ def test_a_rollback_answers_as_the_old_champion_did_to_the_bit(
 def test_a_model_that_does_not_load_fails_the_smoke_test(platform: Platform) -> None:
     with pytest.raises(PlatformError, match=r"version=99999. not found"):
         smoke_test("models:/facets/99999", platform.tracker.uri)
+
+
+def test_a_ledger_that_was_lost_is_told_and_stops_promotions_until_one_adopts_the_champion(
+    platform: Platform, model_dir: Path, tmp_path: Path
+) -> None:
+    live, candidate = put_live(platform, model_dir), new_candidate(platform, model_dir)
+    assert losses.problems(platform.tracker, platform.ledger) == []
+    lost = replace(platform, ledger=Ledger(f"sqlite:///{tmp_path / 'ledger.db'}"))
+    told = rf"facets/{live} is live, but the ledger at {tmp_path}/ledger\.db knows of no promotion, so it was lost; "
+    [said] = losses.problems(lost.tracker, lost.ledger)
+    assert re.match(told, said)
+    assert "facetmill restore DIR" in said
+    for dry_run in (True, False):
+        with pytest.raises(PlatformError, match=told):
+            promote(lost, candidate, dry_run=dry_run)
+    with pytest.raises(PlatformError, match=told):
+        promotion.rollback(lost.tracker, lost.ledger, who="ben", why="returns rose", smoke=smoke_test)
+    assert (live_version(platform), lost.ledger.history()) == (live, [])
+
+    losses.adopt(lost.tracker, lost.ledger, who="ben", why="the disk is gone")
+    assert (last(lost).state, last(lost).to_version, last(lost).decision["action"]) == ("done", live, "adoption")
+    assert losses.problems(lost.tracker, lost.ledger) == []
+    assert promote(lost, candidate, dry_run=True).outcome == "dry_run"
+    with pytest.raises(PlatformError, match="is not empty; only an empty one takes a champion"):
+        losses.adopt(lost.tracker, lost.ledger, who="ben", why="again")
+
+
+def test_a_registry_that_was_lost_or_moved_by_hand_is_told(platform: Platform, model_dir: Path, tmp_path: Path) -> None:
+    live, candidate = put_live(platform, model_dir), new_candidate(platform, model_dir)
+    entry = last(platform)
+    for changes, what in (
+        ({"to_version": 9999}, "has no such version"),
+        ({"decision": {**entry.decision, "package_sha256": "0" * 64}}, "has another model of that number"),
+    ):
+        ledger = Ledger(f"sqlite:///{tmp_path / f'{len(what)}.db'}")
+        ledger.fill([replace(entry, **changes)])
+        with pytest.raises(PlatformError, match=rf"MLflow at .* {what}, so its store was lost; .*restore DIR"):
+            promote(replace(platform, ledger=ledger), candidate)
+        assert len(ledger.history()) == 1
+
+    by_hand = next(row.to_version for row in platform.ledger.history() if row.state == "done")
+    platform.tracker.client.set_registered_model_alias(versions.LIVE, versions.ALIAS, str(by_hand))
+    [said] = losses.problems(platform.tracker, platform.ledger)
+    assert f"facets/{live} is live since" in said
+    assert f"facets/{by_hand} is: the alias 'champion' was moved by hand" in said
+    [finding] = check_champion(platform.layout)
+    assert f"facetmill rollback --to {live}" in finding.mend
+    platform.tracker.client.set_registered_model_alias(versions.LIVE, versions.ALIAS, str(live))
+    assert check_champion(platform.layout) == losses.problems(platform.tracker, platform.ledger) == []
+
+
+def test_a_flipped_byte_of_the_champion_is_told_by_status_and_doctor(platform: Platform, model_dir: Path) -> None:
+    live = put_live(platform, model_dir)
+    source = versions.resolve(platform.tracker, f"facets/{live}").run_id
+    (model,) = platform.tracker.client.search_logged_models(
+        [platform.tracker.experiment_id], f"source_run_id = '{source}'"
+    )
+    (weights,) = platform.layout.artifacts_dir.glob(f"**/{model.model_id}/**/weights.safetensors")
+    for changed in (True, False):
+        flip_byte(weights)
+        said = losses.problems(platform.tracker, platform.ledger)
+        found = check_champion(platform.layout)
+        if changed:
+            assert "do not use it. Roll back (facetmill rollback)" in said[0]
+            assert f"not what was judged; it is facets/{live}, which is live" in found[0].wrong
+        assert (len(said), len(found)) == (changed, changed)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -23,7 +24,7 @@ from facetmill.platform.flow_runs import crash_lost_flow_runs, owner_tag
 from facetmill.platform.processes import this_process
 from facetmill.platform.steps import connect_prefect
 from facetmill.project import EXPERIMENT
-from facetmill.runs.recovery import close_lost_runs
+from facetmill.runs.recovery import close_lost_runs, reconcile
 from facetmill.tracking.tags import PROCESS
 from facetmill.tracking.tracker import Tracker
 from facetmill.training.search.storage import open_storage
@@ -83,6 +84,26 @@ def kill(process: subprocess.Popen[str]) -> None:
     """SIGKILL, and do not take leave of it: a zombie is gone, too."""
     os.kill(process.pid, signal.SIGKILL)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+
+def test_a_damaged_store_is_told_and_keeps_no_other_from_being_put_in_order(platform: Platform) -> None:
+    connect_prefect()
+    journal = Path(platform.layout.study_storage)
+    journal.write_text('{"half a line\n')
+    process = subprocess.Popen(
+        [sys.executable, "-c", OPEN_RUN, platform.tracker.uri], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        lost = process.stdout.readline().strip()
+        kill(process)
+        closed, told = reconcile(platform.layout, platform.tracker, platform.ledger)
+    finally:
+        process.kill()
+        process.communicate()
+        journal.unlink()
+    assert f"closed: run {lost}" in closed
+    assert f"not closed: {journal}, line 1: no line of Optuna's journal" in told
 
 
 def test_only_the_run_of_a_dead_process_is_closed(platform: Platform) -> None:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from facetmill.report.page import claim
 from facetmill.runs.score import evaluate_reference
 from facetmill.tracking.tracker import Tracker
 from tests.pipeline.candidates import live_version
-from tests.pipeline.conftest import ROOT, Platform
+from tests.pipeline.conftest import ROOT, Platform, make_workspace
 
 pytestmark = pytest.mark.pipeline
 
@@ -91,7 +92,9 @@ def test_the_first_retrain_ends_with_a_champion_that_beats_the_dictionary(platfo
 
 
 def test_status_history_and_mlflow_agree_on_what_is_live(platform: Platform, first: Any, tracker: Tracker) -> None:
-    champion = answer(platform, "status")["champion"]
+    told = answer(platform, "status")
+    champion = told["champion"]
+    assert told["problems"] == []
     live = versions.champion(tracker)
     assert live is not None
     assert champion["version"] == int(live.version) == first["outcome"]["champion_version"]
@@ -193,6 +196,33 @@ def test_a_champion_can_be_reproduced_after_its_dataset_is_gone(platform: Platfo
     assert done["num_metrics"] > 20
     assert done["dataset_version"] == first["dataset"]["version"]
     assert done["run"] != done["of_run"] == first["candidate"]["run_id"]
+
+
+def test_a_back_up_put_back_into_a_new_project_answers_as_before(
+    platform: Platform, first: Any, tmp_path: Path
+) -> None:
+    """The drill: all stores are gone but for the back-up, which was made while the servers ran."""
+    (tmp_path / "things.csv").write_text("id,title\na,Golden lamp of brass\nb,Plain black leather bag\n")
+    extract = ("extract", "facets@champion", "--data", f"products:{tmp_path / 'things.csv'}", "--out")
+    said = answer(platform, *extract, str(tmp_path / "before.jsonl"))
+    made = answer(platform, "backup", str(tmp_path / "backup"))
+    champion = answer(platform, "status")["champion"]
+    assert (made["champion"], made["left_out"]) == (f"facets/{champion['version']}", [])
+
+    (tmp_path / "new").mkdir()
+    new = replace(platform, layout=make_workspace(tmp_path / "new"))
+    shutil.copytree(platform.layout.root / ".dvc", new.layout.root / ".dvc")
+    put_back = answer(new, "restore", str(tmp_path / "backup"))
+    try:
+        assert put_back["champion"] == made["champion"]
+        assert answer(new, *extract, str(tmp_path / "after.jsonl"))["facets"] == said["facets"]
+        assert (tmp_path / "after.jsonl").read_bytes() == (tmp_path / "before.jsonl").read_bytes()
+        told = answer(new, "status")
+        assert (told["champion"], told["problems"]) == (champion, [])
+        back = answer(new, "dataset", "checkout", first["dataset"]["version"])
+        assert back["version"] == first["dataset"]["version"]
+    finally:
+        answer(new, "down")
 
 
 CSV_HEAD = "id,title,Color,Material\n"

@@ -26,6 +26,7 @@ from facetmill.cli.common import (
     command_group,
     layout,
     run_flow,
+    say,
     show,
 )
 from facetmill.errors import FacetmillError
@@ -75,14 +76,18 @@ def up(as_json: AsJson = False) -> None:
         from facetmill.platform.steps import connect_prefect
         from facetmill.project import EXPERIMENT
         from facetmill.registry.ledger import Ledger
+        from facetmill.registry.losses import mismatch
         from facetmill.runs.recovery import reconcile
         from facetmill.tracking.tracker import Tracker
     running = servers.up(paths)
     servers.connect(running)
     connect_prefect()
-    closed = reconcile(paths, Tracker(running[servers.MLFLOW.name].url, EXPERIMENT), Ledger(paths.ledger_url))
+    tracker, ledger = Tracker(running[servers.MLFLOW.name].url, EXPERIMENT), Ledger(paths.ledger_url)
+    closed = reconcile(paths, tracker, ledger)
+    wrong = mismatch(tracker, ledger)
+    problems = [] if wrong is None else [wrong.wrong]
     urls = {name: server.url for name, server in running.items()}
-    show({**urls, "started": started, "closed": closed}, as_json)
+    show({**urls, "started": started, "closed": closed, "problems": problems}, as_json)
 
 
 @app.command()
@@ -113,12 +118,16 @@ def doctor(as_json: AsJson = False) -> None:
 
 @app.command()
 def status(changes: Changes = None, as_json: AsJson = False) -> None:
-    """What is live, since when, trained on what; and which servers run."""
+    """What is live, since when, trained on what; and which servers run. Exit code 1 where that is not as it should be:
+    other bytes than were judged, or another champion than the ledger says."""
     paths = layout()
     from facetmill.judging.status import status
     from facetmill.project import open_project
 
-    show(status(open_project(changes=changes, start=paths.root)), as_json)
+    found = status(open_project(changes=changes, start=paths.root))
+    show(found, as_json)
+    if found["problems"]:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -255,6 +264,56 @@ def rollback(
 ) -> None:
     """Make a past champion the champion again."""
     run_flow("rollback", as_json, changes=changes, to=to, who=who, why=why)
+
+
+@app.command()
+def adopt(
+    who: Who,
+    why: Annotated[str, typer.Option(help="How the ledger was lost, and why this champion may be trusted.")],
+    changes: Changes = None,
+    as_json: AsJson = False,
+) -> None:
+    """Begin a new ledger with the present champion, where the old one is lost and there is no back-up."""
+    paths = layout()
+    from facetmill.project import open_project
+    from facetmill.registry import losses
+
+    project = open_project(changes=changes, start=paths.root)
+    show({"row": losses.adopt(project.tracker, project.ledger, who=who, why=why)}, as_json)
+
+
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make; it may not be there yet.")],
+    as_json: AsJson = False,
+) -> None:
+    """Copy all that cannot be made again: the ledger, runs and models, studies, datasets of registered models."""
+    paths = layout()
+    from facetmill.backup.save import save
+    from facetmill.project import open_project
+
+    contents = save(open_project(start=paths.root), target, say)
+    show({"folder": str(target), **contents.brief()}, as_json)
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="DIR", help="What `facetmill backup` has made.")],
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only this part: ledger, runs, studies or datasets; may be repeated.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Move aside what is here; without it, nothing here is touched.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put a back-up back, after every hash in it was checked; the servers must be down."""
+    paths = layout()
+    from facetmill.backup.contents import parse_parts
+    from facetmill.backup.restore import restore
+
+    contents, aside = restore(paths, source, say, only=parse_parts(only or ()), replace=replace)
+    show({**contents.brief(), "replaced": None if aside is None else str(aside)}, as_json)
 
 
 @app.command()

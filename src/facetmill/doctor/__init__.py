@@ -11,6 +11,7 @@ from pathlib import Path
 
 from facetmill.doctor.finding import Finding
 from facetmill.doctor.locks import check_locks
+from facetmill.doctor.records import check_champion, check_records
 from facetmill.doctor.schemas import (
     check_ledger,
     check_mlflow_schema,
@@ -54,6 +55,8 @@ CHECKS: Mapping[str, Check] = {
         check_prefect_schema,
         check_study_schema,
         check_ledger,
+        check_records,
+        check_champion,
         check_locks,
     )
 }

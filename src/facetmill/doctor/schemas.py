@@ -11,7 +11,7 @@ import os
 import shlex
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -139,10 +139,14 @@ def _read(path: Path, query: str) -> list[tuple[object, ...]]:
     """Read without leaving a trace: SQLite makes files beside a database in WAL mode unless it is called immutable,
     which it is while nobody has it open."""
     is_open = path.with_name(path.name + "-wal").exists()
-    with closing(
-        sqlite3.connect(f"{path.absolute().as_uri()}?{'mode=ro' if is_open else 'immutable=1'}", uri=True)
-    ) as db:
+    with (
+        suppress(sqlite3.DatabaseError),  # a damaged one is for `check_records` to tell
+        closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?{'mode=ro' if is_open else 'immutable=1'}", uri=True)
+        ) as db,
+    ):
         return db.execute(query).fetchall()
+    return []
 
 
 def _shared_tables(layout: Layout) -> dict[str, set[str]] | None:

@@ -90,12 +90,13 @@ def check_ports(layout: Layout) -> list[Finding]:
     import psutil
 
     from facetmill.platform import servers
+    from facetmill.platform.server_state import HOST
 
     holders = {  # a port of another address is another port
         connection.laddr.port: connection.pid
         for connection in psutil.net_connections("tcp")
         if connection.status == psutil.CONN_LISTEN
-        if connection.laddr and connection.laddr.ip in (servers.HOST, "0.0.0.0", "::")
+        if connection.laddr and connection.laddr.ip in (HOST, "0.0.0.0", "::")
     }
     alive = servers.running(layout)
     found = []

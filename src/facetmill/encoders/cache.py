@@ -1,9 +1,10 @@
 """What frozen encoders give, kept on disk: each distinct text and picture is encoded once, whatever asks for it.
 
 A cache is a folder of parts, each one safetensors file that holds the vectors of some inputs and is never changed. A
-part is written beside its place, flushed, and moved there whole: a process killed at any moment loses the part it was
-writing and nothing else. Any number of processes may fill the same folder; what two of them encode is there twice.
-Parts are mapped into memory, so a cache may be larger than it.
+part is named by the hash of what is in it, written beside its place, flushed, and moved there whole: a process killed
+at any moment loses the part it was writing and nothing else, and one that a disk has damaged is made again. Any number
+of processes may fill the same folder; what two of them encode is there twice. Parts are mapped into memory, so a cache
+may be larger than it.
 
 Vectors are found by the digest of exactly what was encoded, in a folder of exactly this encoder.
 """
@@ -11,9 +12,10 @@ Vectors are found by the digest of exactly what was encoded, in a folder of exac
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
-import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +31,8 @@ from facetmill.files import hash_json, replace_file
 
 ABANDONED_AFTER = 24 * 3600.0  # seconds after which a half-written part is surely nobody's
 FORMAT = 1  # to be raised when what is encoded for the same input changes, such as how pictures are scaled
+_log = logging.getLogger(__name__)
+
 LIBRARIES = ("torch", "transformers", "pillow")  # another version may give other digits
 
 
@@ -51,7 +55,7 @@ def encoder_identity(encoder: Encoder) -> str:
     return hash_json([FORMAT, versions, computing, encoder.describe(), digest.hexdigest()])
 
 
-def digest_of(*parts: bytes) -> bytes:
+def digest_of(*parts: bytes | memoryview) -> bytes:
     """SHA-256 of an encoder's input; parts that would be equal only when joined are not."""
     digest = hashlib.sha256()
     for part in parts:
@@ -107,30 +111,45 @@ class FeatureCache:
             if digest not in self and digest not in fresh:
                 fresh[digest] = encode()
         if fresh:
-            path = self.folder / f"part-{uuid.uuid4().hex}.safetensors"
+            part = {
+                "digests": torch.frombuffer(bytearray().join(fresh), dtype=torch.uint8).reshape(-1, 32),
+                "ends": torch.tensor([len(rows) for rows in fresh.values()]).cumsum(0),
+                # in the order of rows, for safetensors writes the memory as it lies
+                "rows": torch.from_numpy(np.concatenate(list(fresh.values()))).contiguous().to(self.dtype),
+            }
+            path = self.folder / f"part-{_hash_of(part)}.safetensors"
             with replace_file(path) as temporary:
-                save_file(
-                    {
-                        "digests": torch.frombuffer(bytearray().join(fresh), dtype=torch.uint8).reshape(-1, 32),
-                        "ends": torch.tensor([len(rows) for rows in fresh.values()]).cumsum(0),
-                        # in the order of rows, for safetensors writes the memory as it lies
-                        "rows": torch.from_numpy(np.concatenate(list(fresh.values()))).contiguous().to(self.dtype),
-                    },
-                    temporary,
-                )
+                save_file(part, temporary)
             self._open(path)
         return len(fresh)
 
     def _open(self, path: Path) -> None:
-        """Take a part in; one that cannot be read is removed, for it can be made again."""
-        try:
-            part = safe_open(path, framework="pt")
-            digests, ends = part.get_tensor("digests"), part.get_tensor("ends").tolist()
-            whole = len(digests) == len(ends) and part.get_slice("rows").get_shape()[0] == ends[-1]
-        except (OSError, SafetensorError, IndexError):
-            whole = False
-        if not whole:
+        """Take a part in; one that is not what it was is removed, for it can be made again."""
+        status = path.stat()
+        if not _is_whole(path, status.st_size, status.st_mtime_ns, status.st_ino):
+            _log.warning("%s: damaged, so it was removed; what was in it is encoded again", path)
             path.unlink(missing_ok=True)
             return
+        part = safe_open(path, framework="pt")
+        digests, ends = part.get_tensor("digests"), part.get_tensor("ends").tolist()
         for digest, start, end in zip(digests.numpy(), [0, *ends], ends, strict=False):
             self._places.setdefault(bytes(digest), (part, start, end))
+
+
+def _hash_of(part: Mapping[str, Tensor]) -> str:
+    """SHA-256 of what is in a part, in hexadecimal."""
+    flat = (part[name].reshape(-1).view(torch.uint8).numpy().data for name in ("digests", "ends", "rows"))
+    return digest_of(*flat).hex()
+
+
+@lru_cache(maxsize=1024)
+def _is_whole(path: Path, *on_disk: int) -> bool:
+    """Whether a part that is as the disk says (`on_disk`) holds what its name says; older names say nothing."""
+    try:
+        with safe_open(path, framework="pt") as opened:
+            part = {name: opened.get_tensor(name) for name in ("digests", "ends", "rows")}
+        fits = len(part["digests"]) == len(part["ends"]) and len(part["rows"]) == part["ends"][-1]
+        name = path.stem.removeprefix("part-")
+        return bool(fits) and (len(name) < 64 or _hash_of(part) == name)
+    except (OSError, SafetensorError, IndexError):
+        return False

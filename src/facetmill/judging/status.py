@@ -7,14 +7,17 @@ from typing import Any
 from facetmill.platform import servers
 from facetmill.project import Project
 from facetmill.registry import versions
+from facetmill.registry.losses import problems
 from facetmill.tracking.tags import DATASET, DATASET_VERSION, MODEL, RUN
 
 
 def status(project: Project) -> dict[str, Any]:
-    """The champion (None before the first promotion), the ledger row that made it live, and the servers."""
+    """The champion (None before the first promotion), the ledger row that made it live, what is wrong with either, and
+    the servers."""
     live = versions.champion(project.tracker)
     return {
         "champion": None if live is None else _champion(project, int(live.version), dict(live.tags)),
+        "problems": problems(project.tracker, project.ledger),
         "servers": {name: server.url for name, server in servers.running(project.layout).items()},
         "tracking": project.tracker.uri,
         "root": str(project.layout.root),

@@ -40,6 +40,16 @@ class Layout:
         return self.root / "mlruns"
 
     @property
+    def mlflow_db(self) -> Path:
+        """Of the embedded MLflow server: runs, versions and which of them is live."""
+        return self.mlruns_dir / "mlflow.db"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """Files of runs and packages of models, of the embedded MLflow server."""
+        return self.mlruns_dir / "artifacts"
+
+    @property
     def prefect_home(self) -> Path:
         return self.state_dir / "prefect"
 
@@ -60,7 +70,12 @@ class Layout:
     @property
     def ledger_url(self) -> str:
         """SQLAlchemy URL of the promotion ledger."""
-        return _shared_storage() or f"sqlite:///{self.state_dir / 'ledger.db'}"
+        return _shared_storage() or f"sqlite:///{self.ledger_db}"
+
+    @property
+    def ledger_db(self) -> Path:
+        """The ledger's file, where no database is named for it."""
+        return self.state_dir / "ledger.db"
 
     @property
     def study_storage(self) -> str:

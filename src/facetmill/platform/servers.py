@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,13 +24,13 @@ from urllib.parse import urlsplit
 import psutil
 
 from facetmill.errors import PlatformError
-from facetmill.files import read_json, write_json
 from facetmill.platform.environment import project_environment
 from facetmill.platform.layout import Layout
 from facetmill.platform.locks import exclusive
 from facetmill.platform.processes import created_at, is_that, lives
+from facetmill.platform.server_state import HOST, Server, read_state, write_state
+from facetmill.platform.server_stores import require_mlflow_store, require_prefect_store
 
-HOST = "127.0.0.1"
 START_TIMEOUT = 180.0  # seconds; a first start on a busy machine takes over ten
 STOP_TIMEOUT = 10.0
 CONNECTED = "FACETMILL_CONNECTED"  # the URLs that `connect` set, to tell them from those that the user set
@@ -49,16 +49,6 @@ class Kind:
     login: str  # the variables that its clients take a login from
     reads: str  # a path of it to read from without changing anything
     changes: str  # and one to write to
-
-
-@dataclass(frozen=True)
-class Server:
-    """A server process; its id is also the id of its process group. `created` is what `processes.created_at` says."""
-
-    pid: int
-    created: float
-    port: int
-    url: str
 
 
 @dataclass(frozen=True)
@@ -112,7 +102,7 @@ def up(layout: Layout, *kinds: Kind) -> dict[str, Endpoint]:
         endpoints = _start_missing(layout, kinds or KINDS)
         for kind in kinds or KINDS:
             if not endpoints[kind.name].given:
-                url = _await_health(layout, kind, _read_state(layout)).url
+                url = _await_health(layout, kind, read_state(layout)).url
                 endpoints[kind.name] = replace(endpoints[kind.name], url=url)
     return endpoints
 
@@ -137,23 +127,23 @@ def down(layout: Layout, *kinds: Kind) -> list[str]:
     of those that ran. Data stays."""
     names = [kind.name for kind in kinds or KINDS]
     with _starting(layout):
-        known = _read_state(layout)
+        known = read_state(layout)
         stopped = [name for name in names if name in known and _alive(known[name])]
         for name in names:
             if name in known:
                 _stop(known.pop(name))
-        _write_state(layout, known)
+        write_state(layout, known)
     return stopped
 
 
 def running(layout: Layout) -> dict[str, Server]:
     """The servers of this project whose processes live, by name."""
-    return {name: server for name, server in _read_state(layout).items() if _alive(server)}
+    return {name: server for name, server in read_state(layout).items() if _alive(server)}
 
 
 def lost(layout: Layout) -> dict[str, Server]:
     """The servers that the state file still names while their processes are gone, by name."""
-    return {name: server for name, server in _read_state(layout).items() if not _alive(server)}
+    return {name: server for name, server in read_state(layout).items() if not _alive(server)}
 
 
 def _starting(layout: Layout) -> AbstractContextManager[None]:
@@ -162,7 +152,7 @@ def _starting(layout: Layout) -> AbstractContextManager[None]:
 
 def _start_missing(layout: Layout, kinds: Iterable[Kind]) -> dict[str, Endpoint]:
     endpoints = {}
-    known = _read_state(layout)
+    known = read_state(layout)
     for kind in kinds:
         if url := given_url(kind):
             endpoints[kind.name] = Endpoint(url, given=True)
@@ -173,7 +163,7 @@ def _start_missing(layout: Layout, kinds: Iterable[Kind]) -> dict[str, Endpoint]
             if old is not None:
                 _stop(old)  # what it left behind
             known[kind.name] = _start(layout, kind, old.port if old else kind.port)
-            _write_state(layout, known)  # at once: an interrupted start is found and awaited by the next one
+            write_state(layout, known)  # at once: an interrupted start is found and awaited by the next one
         endpoints[kind.name] = Endpoint(known[kind.name].url, started=not alive)
     return endpoints
 
@@ -241,11 +231,12 @@ def without_login(url: str) -> str:
 def _start(layout: Layout, kind: Kind, preferred_port: int) -> Server:
     port = _free_port(preferred_port)
     if kind is MLFLOW:
-        store = f"sqlite:///{layout.mlruns_dir / 'mlflow.db'}"
-        artifacts_dir = layout.mlruns_dir / "artifacts"
-        artifacts_dir.mkdir(parents=True, exist_ok=True)
-        module = ["facetmill.platform.mlflow_server", store, artifacts_dir.as_uri(), str(port)]
+        require_mlflow_store(layout)
+        layout.artifacts_dir.mkdir(parents=True, exist_ok=True)
+        store = f"sqlite:///{layout.mlflow_db}"
+        module = ["facetmill.platform.mlflow_server", store, layout.artifacts_dir.as_uri(), str(port)]
     else:
+        require_prefect_store(layout)
         layout.prefect_home.mkdir(parents=True, exist_ok=True)
         module = ["facetmill.platform.prefect_server", str(port)]
     ours = {"PREFECT_SERVER_API_HOST": HOST, "PREFECT_SERVER_API_PORT": str(port)}  # the web page asks there
@@ -283,9 +274,9 @@ def _await_health(layout: Layout, kind: Kind, known: Mapping[str, Server]) -> Se
             break
         else:
             server = _start(layout, kind, server.port)
-            _write_state(layout, {**known, kind.name: server})
+            write_state(layout, {**known, kind.name: server})
     _stop(server)
-    _write_state(layout, {name: other for name, other in known.items() if name != kind.name})
+    write_state(layout, {name: other for name, other in known.items() if name != kind.name})
     log = _log_path(layout, kind)
     lines = log.read_text(errors="replace").rstrip("\n").split("\n")[-LOG_LINES:] if log.exists() else []
     raise PlatformError("\n  ".join([f"the {kind.name} server does not start; the end of {log}:", *lines]))
@@ -377,19 +368,3 @@ def _port_is_free(port: int) -> bool:
 
 def _log_path(layout: Layout, kind: Kind) -> Path:
     return layout.logs_dir / f"{kind.name}.log"
-
-
-def _read_state(layout: Layout) -> dict[str, Server]:
-    """Servers by name. The file is written whole, so an unreadable one was changed by hand: `PlatformError`."""
-    path = layout.state_dir / "servers.json"
-    try:
-        raw = read_json(path)
-        return {str(name): Server(**server) for name, server in raw.items()}
-    except FileNotFoundError:
-        return {}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise PlatformError(f"{path}: not readable ({error}); stop the servers by hand and remove it") from error
-
-
-def _write_state(layout: Layout, servers: Mapping[str, Server]) -> None:
-    write_json(layout.state_dir / "servers.json", {name: asdict(server) for name, server in servers.items()})

@@ -6,7 +6,7 @@ MLflow keeps no history of an alias, so this is the only record of what was live
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from sqlalchemy.schema import CreateTable
 
 from facetmill.errors import PlatformError
 from facetmill.platform.locks import exclusive
+from facetmill.platform.sqlite_files import require_sqlite
 
 State = Literal["pending", "done", "rejected", "failed"]
 
@@ -59,14 +60,21 @@ class Entry:
         """Plain JSON values; `when` as ISO 8601 in UTC."""
         return {**asdict(self), "when": self.when.isoformat()}
 
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Entry:
+        """The inverse of `to_json`."""
+        return cls(**{**raw, "when": datetime.fromisoformat(raw["when"])})
+
 
 class Ledger:
-    """The ledger behind an SQLAlchemy URL, SQLite or PostgreSQL; its table is made where it is missing."""
+    """The ledger behind an SQLAlchemy URL, SQLite or PostgreSQL; its table is made where it is missing. A file that is
+    damaged, or something else, is a `PlatformError`."""
 
     def __init__(self, url: str) -> None:
         self._url = make_url(url)
         if self._url.get_backend_name() == "sqlite":
             self._sqlite_path.parent.mkdir(parents=True, exist_ok=True)
+            require_sqlite(self._sqlite_path, LEDGER.name, "who put which model live")
         self._engine: Engine = create_engine(self._url)
         with self._engine.begin() as connection:
             if not self._is_sqlite:  # PostgreSQL's IF NOT EXISTS fails when two come at once
@@ -92,7 +100,7 @@ class Ledger:
             "candidate_version": candidate_version,
             "from_version": from_version,
             "dataset_version": dataset_version,
-            "decision": json.dumps(decision, ensure_ascii=False, sort_keys=True, allow_nan=False),
+            "decision": _json(decision),
             "state": state,
         }
         with self._engine.begin() as connection:
@@ -110,6 +118,25 @@ class Ledger:
         with self._engine.connect() as connection:
             rows = connection.execute(LEDGER.select().order_by(LEDGER.c.id)).mappings().all()
         return [_entry(row) for row in rows]
+
+    def fill(self, entries: Sequence[Entry]) -> None:
+        """Put rows into a ledger that has none, under the ids that they had. Raises `PlatformError` where it has."""
+        rows = [
+            {**asdict(entry), "when": entry.when.isoformat(), "decision": _json(entry.decision)} for entry in entries
+        ]
+        with self._engine.begin() as connection:
+            if connection.execute(LEDGER.select().limit(1)).first() is not None:
+                raise PlatformError(f"the ledger at {self.place} has rows already")
+            if rows:
+                connection.execute(LEDGER.insert(), rows)
+            if rows and not self._is_sqlite:  # where the next id comes from
+                sequence = f"SELECT setval(pg_get_serial_sequence('{LEDGER.name}', 'id'), :last)"
+                connection.execute(text(sequence), {"last": max(entry.id for entry in entries)})
+
+    def clear(self) -> None:
+        """Remove every row, which only a restore does, after it has copied them elsewhere."""
+        with self._engine.begin() as connection:
+            connection.execute(LEDGER.delete())
 
     def pending(self) -> list[Entry]:
         """Rows that are being worked on, or that a crash has left."""
@@ -131,12 +158,21 @@ class Ledger:
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK_KEY})
 
     @property
+    def place(self) -> str:
+        """Where it is, as it can be shown."""
+        return str(self._sqlite_path) if self._is_sqlite else self._url.render_as_string(hide_password=True)
+
+    @property
     def _is_sqlite(self) -> bool:
         return self._url.get_backend_name() == "sqlite"
 
     @property
     def _sqlite_path(self) -> Path:
         return Path(self._url.database or "ledger.db")
+
+
+def _json(decision: Mapping[str, Any]) -> str:
+    return json.dumps(decision, ensure_ascii=False, sort_keys=True, allow_nan=False)
 
 
 def _entry(row: Mapping[Any, Any]) -> Entry:

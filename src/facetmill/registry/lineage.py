@@ -93,17 +93,28 @@ def collect_datasets(tracker: Tracker, root: Path, *, remote: bool, dry_run: boo
 
     Raises `PlatformError`, and removes nothing, when the data of a registered model is not known.
     """
-    keep: dict[str, dict[str, str]] = {}
+    keep, unknown = registered_datasets(tracker)
+    if unknown:
+        raise PlatformError(f"{unknown[0]}: what it was trained on is not known; nothing was removed")
+    return storage.collect(root, keep, _say, remote=remote, dry_run=dry_run)
+
+
+def registered_datasets(tracker: Tracker) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """The datasets of all registered models by version, as the texts of their `DVC_FILES`; and the models of which it
+    is not known."""
+    found: dict[str, dict[str, str]] = {}
+    unknown = []
     for model in versions.registered(tracker):
         run_id = model.tags.get(RUN)
         dataset_version = tracker.run_info(run_id).tags.get(DATASET_VERSION) if run_id else None
         if run_id is None or dataset_version is None:
-            raise PlatformError(
-                f"{model.name}/{model.version}: what it was trained on is not known; nothing was removed"
-            )
-        if dataset_version not in keep:
-            keep[dataset_version] = _dvc_files(tracker, run_id)
-    return storage.collect(root, keep, _say, remote=remote, dry_run=dry_run)
+            unknown.append(f"{model.name}/{model.version}")
+        elif dataset_version not in found:
+            try:
+                found[dataset_version] = _dvc_files(tracker, run_id)
+            except PlatformError:
+                unknown.append(f"{model.name}/{model.version}")
+    return found, unknown
 
 
 def _dvc_files(tracker: Tracker, run_id: str) -> dict[str, str]:

@@ -20,6 +20,7 @@ from facetmill.errors import GateFailed, PlatformError
 from facetmill.gates.verdict import Decision
 from facetmill.registry import versions
 from facetmill.registry.ledger import Entry, Ledger
+from facetmill.registry.losses import require_no_loss
 from facetmill.registry.notes import describe_live
 from facetmill.tracking.tags import DATASET_VERSION, PACKAGE_SHA256
 from facetmill.tracking.tracker import Tracker
@@ -57,12 +58,14 @@ def promote(
 
     `smoke` is given the URIs of the version that is to go live and of the tracking server, and raises when it does not
     serve.
-    Raises `GateFailed` for a rejected candidate, and `PlatformError` when the smoke test fails, the package has changed
-    or the decision is about other versions; the champion is then what it was. A dry run neither writes nor moves.
+    Raises `GateFailed` for a rejected candidate, and `PlatformError` when the smoke test fails, the package has
+    changed, the decision is about other versions, or ledger or registry were lost; the champion is then what it was.
+    A dry run neither writes nor moves.
     """
     with ledger.exclusive():
         if not dry_run:
             _repair(tracker, ledger)
+        require_no_loss(tracker, ledger)
         candidate = versions.resolve(tracker, f"{versions.CANDIDATES}/{candidate_version}")
         live = versions.champion(tracker)
         old = None if live is None else int(live.version)
@@ -100,6 +103,7 @@ def rollback(tracker: Tracker, ledger: Ledger, *, who: str, why: str, smoke: Smo
     """
     with ledger.exclusive():
         _repair(tracker, ledger)
+        require_no_loss(tracker, ledger)
         live = versions.champion(tracker)
         if live is None:
             raise PlatformError("nothing is live, so there is nothing to roll back")

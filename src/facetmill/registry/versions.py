@@ -103,6 +103,16 @@ def champion(tracker: Tracker) -> ModelVersion | None:
         raise
 
 
+def tags_of_live(tracker: Tracker, version: int) -> dict[str, str] | None:
+    """The tags of a version of the live model, or None where there is no such version."""
+    try:
+        return dict(tracker.client.get_model_version(LIVE, str(version)).tags)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
 def live_version_of(tracker: Tracker, candidate_version: int) -> int | None:
     """The version of the live model that was copied from a candidate, or None; the first, should there be several."""
     source = f"models:/{CANDIDATES}/{candidate_version}"

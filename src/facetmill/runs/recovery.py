@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mlflow.entities import Run
 
+from facetmill.errors import PlatformError
 from facetmill.platform.layout import Layout
 from facetmill.platform.processes import Process
 from facetmill.tracking.tags import PROCESS
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def reconcile(layout: Layout, tracker: Tracker, ledger: Ledger) -> list[str]:
-    """Close all that crashes left open, each by its own rules, and return a line for each thing. Safe to repeat.
+    """Close all that crashes left open, each by its own rules, and return a line for each thing, and for each store
+    that could not be read. Safe to repeat.
 
     The servers must be connected. Prefect and Optuna are imported here, since most callers need only the parts below.
     """
@@ -24,12 +27,18 @@ def reconcile(layout: Layout, tracker: Tracker, ledger: Ledger) -> list[str]:
     from facetmill.registry.repair import close_lost_promotions
     from facetmill.training.search.lost import end_lost_trials
 
-    return [
-        *close_lost_promotions(tracker, ledger),
-        *close_lost_runs(tracker),
-        *end_lost_trials(layout.study_storage),
-        *crash_lost_flow_runs(),
-    ]
+    closed = []
+    for close in (
+        partial(close_lost_promotions, tracker, ledger),
+        partial(close_lost_runs, tracker),
+        partial(end_lost_trials, layout.study_storage),
+        crash_lost_flow_runs,
+    ):
+        try:
+            closed += close()
+        except PlatformError as error:  # one damaged store keeps no other from being put in order
+            closed.append(f"not closed: {error}")
+    return closed
 
 
 def close_lost_runs(tracker: Tracker) -> list[str]:

@@ -21,7 +21,7 @@ from facetmill.report.sweep_page import sweep_page
 from facetmill.runs.code_digest import code_digest
 from facetmill.runs.recovery import close_lost_runs
 from facetmill.runs.train import Recipe, best_on_validation, build_model, describe_run, log_epoch
-from facetmill.tracking.tags import STUDY
+from facetmill.tracking.tags import KIND, STUDY
 from facetmill.tracking.tracker import Run
 from facetmill.training.fit import fit
 from facetmill.training.search.study import Candidate, Study
@@ -55,6 +55,8 @@ def sweep(project: Project, dataset: Dataset, key: str) -> Winner:
     dataset.require_passed()
     params = project.params
     name, study = open_study(project, dataset, key)
+    if not study.records():
+        _warn_of_lost_trials(project, name)
     num_new = params.sweep.trials - study.num_finished()
     if num_new > 0:
         if params.sweep.pool is not None:
@@ -73,6 +75,19 @@ def sweep(project: Project, dataset: Dataset, key: str) -> Winner:
     best = study.best(params.sweep.min_gain)
     recipe = Recipe(key, best.config, best.training, params.promotion.metric)
     return Winner(name, recipe, best.value, study.num_finished(), max(0, num_new))
+
+
+def _warn_of_lost_trials(project: Project, study: str) -> None:
+    """A study that has no trial is a new one, unless MLflow knows better."""
+    known = project.tracker.search({KIND: "trial", STUDY: study})
+    if known:
+        storage = project.layout.study_storage
+        where = "the database of FACETMILL_STORAGE" if "://" in storage else storage
+        print(
+            f"study {study} begins anew: MLflow has {len(known)} trials of it, but {where} has none any more. To go on "
+            "with them, stop here and put it back from a back-up (facetmill restore DIR)",
+            file=sys.stderr,
+        )
 
 
 def log_summary(run: Run, study: Study, dataset: Dataset, key: str, params: Params) -> None:

@@ -3,7 +3,7 @@
 Shuffling, dropout and what a phase begins with depend on the seed and the number of the epoch alone, so weights and
 what the optimizers remember are all there is to restore.
 
-state.json              what training it is, its epochs, and which phase and best epoch it is at
+state.json              what training it is, its epochs, which phase and best epoch it is at, hashes of the others
 weights.safetensors     the network after the last epoch
 best.safetensors        that of the phase's best epoch, where it has one
 optimizers.safetensors  what the phase's optimizers remember; none before its first epoch
@@ -18,12 +18,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from facetmill.compute.tensors import load_tensors, save_tensors
-from facetmill.files import link_or_copy, read_json, replace_folder, write_json
+from facetmill.errors import DataError, PlatformError
+from facetmill.files import hash_files, hash_json, link_or_copy, read_json, replace_folder, require_hashes, write_json
 from facetmill.records import PRODUCT_SCHEMA, Product, from_batch, read_products, to_batch
 
 Precision: TypeAlias = Literal["fp32", "bf16"]
@@ -72,7 +74,7 @@ def as_kept(products: Sequence[Product]) -> list[Product]:
 
 class StateFolder:
     """Where the state of one training is kept. `identity` is a hash of all that decides how it goes: the state of
-    another training is not read, and is replaced."""
+    another training is not read, and is replaced. One that is damaged is a `PlatformError` that names the file."""
 
     def __init__(self, folder: Path, identity: str) -> None:
         self._folder = folder
@@ -90,16 +92,20 @@ class StateFolder:
         if described is None:
             return None
         products = self._folder / "products"
-        return State(
-            precision=described["precision"],
-            phase=described["phase"],
-            epochs=[EpochResult(**result) for result in described["epochs"]],
-            best=described["best"],
-            weights=self._tensors("weights"),
-            best_weights=self._tensors("best"),
-            moments=self._tensors("optimizers"),
-            products=list(read_products(products)) if products.exists() else None,
-        )
+        try:
+            require_hashes(self._folder, described.get("hashes", {}))  # older ones have none
+            return State(
+                precision=described["precision"],
+                phase=described["phase"],
+                epochs=[EpochResult(**result) for result in described["epochs"]],
+                best=described["best"],
+                weights=self._tensors("weights"),
+                best_weights=self._tensors("best"),
+                moments=self._tensors("optimizers"),
+                products=list(read_products(products)) if products.exists() else None,
+            )
+        except (DataError, pa.ArrowException, OSError, KeyError, TypeError) as error:
+            raise self._damaged(error) from error
 
     @property
     def is_due(self) -> bool:
@@ -124,17 +130,29 @@ class StateFolder:
                 "phase": state.phase,
                 "best": state.best,
                 "epochs": [asdict(result) for result in state.epochs],
+                "hashes": hash_files(folder),
             }
-            write_json(folder / "state.json", described)
+            write_json(folder / "state.json", described | {"sha256": hash_json(described)})
         now = time.perf_counter()
         self._last = now, now - started
 
     def _described(self) -> dict[str, Any] | None:
         path = self._folder / "state.json"
-        if not path.exists():
+        if not self._folder.exists():
             return None
-        described: dict[str, Any] = read_json(path)
-        return described if described["identity"] == self._identity else None
+        try:
+            described: dict[str, Any] = read_json(path)
+            if described.pop("sha256", None) not in (None, hash_json(described)):  # older ones have none
+                raise ValueError("changed since it was written")
+            return described if described["identity"] == self._identity else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._damaged(f"{path}: {error}") from error
+
+    def _damaged(self, wrong: object) -> PlatformError:
+        return PlatformError(
+            f"{wrong}; it is part of a training that was cut off, which cannot go on from there. Remove {self._folder} "
+            "and the training begins anew"
+        )
 
     def _tensors(self, name: str) -> dict[str, Tensor]:
         path = self._folder / f"{name}.safetensors"

@@ -181,7 +181,7 @@ def test_servers_of_the_state_file_that_are_gone_or_silent(layout: Layout) -> No
     assert doctor.check_processes(layout) == []
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     server = servers.Server(process.pid, psutil.Process(process.pid).create_time(), 1, "http://127.0.0.1:1")
-    servers._write_state(layout, {"mlflow": server})
+    servers.write_state(layout, {"mlflow": server})
     only(doctor.check_processes(layout), "does not answer at http://127.0.0.1:1", "facetmill down && facetmill up")
     process.communicate(b"\n")
     gone = only(doctor.check_processes(layout), f"the mlflow server, process {process.pid}, is gone", "facetmill up")
@@ -370,3 +370,18 @@ def test_locks_that_keep_others_waiting(layout: Layout) -> None:
             os.kill(child, signal.SIGKILL)
     psutil.wait_procs([psutil.Process(child)] if psutil.pid_exists(child) else [], timeout=10)
     assert doctor.check_locks(layout) == []
+
+
+def test_records_that_are_damaged_are_told_without_a_server(layout: Layout) -> None:
+    assert doctor.check_records(layout) == []
+    (layout.artifacts_dir / "1").mkdir(parents=True)
+    only(doctor.check_records(layout), f"{layout.mlflow_db}: missing, but", "facetmill down && facetmill restore DIR")
+    layout.mlflow_db.write_text("no database")
+    Ledger(layout.ledger_url)
+    os.truncate(layout.ledger_db, 4096)
+    Path(layout.study_storage).write_text('{"half\n')
+    runs, ledger, studies = doctor.check_records(layout)
+    only([runs], f"{layout.mlflow_db}: no SQLite database")
+    only([ledger], f"{layout.ledger_db}: damaged", "facetmill restore DIR")
+    only([studies], f"{layout.study_storage}, line 1", "move it away: sweeps then begin anew")
+    assert not any("crashed" in finding.wrong for finding in doctor.diagnose(layout.root))

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from facetmill.encoders.cache import ABANDONED_AFTER, FeatureCache, digest_of, encoder_identity, in_working_precision
+from tests.damage import flip_byte
 
 IDENTITY = "a" * 64
 
@@ -127,6 +128,19 @@ def test_a_damaged_part_is_made_again(tmp_path: Path) -> None:
     assert check(again, range(20)) == 10
     assert fill(again, range(20)) == 10
     assert check(FeatureCache(tmp_path, IDENTITY), range(20)) == 20
+
+
+def test_one_flipped_byte_of_a_vector_is_found_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache = FeatureCache(tmp_path, IDENTITY)
+    fill(cache, range(10))
+    [part] = cache.folder.glob("part-*")
+    whole = part.read_bytes()
+    flip_byte(part, at=0.9)
+    again = FeatureCache(tmp_path, IDENTITY)
+    assert f"{part}: damaged, so it was removed" in caplog.text
+    assert fill(again, range(10)) == 10
+    assert check(FeatureCache(tmp_path, IDENTITY), range(10)) == 10
+    assert part.read_bytes() == whole
 
 
 def test_only_long_abandoned_leftovers_are_removed(tmp_path: Path) -> None:

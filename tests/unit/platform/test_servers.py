@@ -42,7 +42,11 @@ def start_group(alone: bool) -> tuple[servers.Server, int, subprocess.Popen[str]
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stdout is not None
     child = int(process.stdout.readline())
-    return servers.Server(process.pid, psutil.Process(process.pid).create_time(), 1, "http://x"), child, process
+    return (
+        servers.Server(process.pid, psutil.Process(process.pid).create_time(), 1, "http://127.0.0.1:1"),
+        child,
+        process,
+    )
 
 
 def is_gone(pid: int) -> bool:
@@ -132,8 +136,8 @@ def test_a_child_that_outlived_its_server_is_stopped() -> None:
 
 def test_a_recycled_process_id_is_neither_alive_nor_stopped(layout: Layout) -> None:
     server, child, process = start_group(alone=False)
-    stale = servers.Server(server.pid, server.created - 3600, 1, "http://x")
-    servers._write_state(layout, {"mlflow": stale})
+    stale = servers.Server(server.pid, server.created - 3600, 1, "http://127.0.0.1:1")
+    servers.write_state(layout, {"mlflow": stale})
     assert servers.running(layout) == {}
     assert servers.down(layout) == []
     assert not is_gone(server.pid)
@@ -144,7 +148,7 @@ def test_a_recycled_process_id_is_neither_alive_nor_stopped(layout: Layout) -> N
 
 def test_a_zombie_is_not_alive() -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True)
-    server = servers.Server(process.pid, psutil.Process(process.pid).create_time(), 1, "http://x")
+    server = servers.Server(process.pid, psutil.Process(process.pid).create_time(), 1, "http://127.0.0.1:1")
     assert servers._alive(server)
     process.send_signal(signal.SIGKILL)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and not yet reaped
@@ -158,13 +162,6 @@ def test_a_taken_port_gives_the_next_one() -> None:
         holder.listen()
         taken = holder.getsockname()[1]
         assert servers._free_port(taken) > taken
-
-
-def test_an_unreadable_state_file_is_not_taken_for_none(layout: Layout) -> None:
-    layout.state_dir.mkdir()
-    (layout.state_dir / "servers.json").write_text('{"mlflow": {"pid": 1}}')
-    with pytest.raises(PlatformError, match=r"servers\.json"):
-        servers.running(layout)
 
 
 class _Answers(http.server.BaseHTTPRequestHandler):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -101,3 +102,25 @@ def test_one_promotion_at_a_time(ledger: Ledger, url: str) -> None:
             order.append("first")
         waiting.result(timeout=60)
     assert order == ["first", "second"]
+
+
+def test_a_damaged_file_is_named_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    add(Ledger(f"sqlite:///{path}"))
+    os.truncate(path, path.stat().st_size - 4096)
+    damaged = path.read_bytes()
+    with pytest.raises(PlatformError, match=rf"{path}: damaged .*who put which model live.*facetmill restore DIR"):
+        Ledger(f"sqlite:///{path}")
+    assert path.read_bytes() == damaged
+
+
+def test_rows_are_put_back_as_they_were_and_numbered_on(ledger: Ledger, tmp_path: Path) -> None:
+    other = Ledger(f"sqlite:///{tmp_path / 'other.db'}")
+    other.close(add(other), "done", 2)
+    other.close(add(other), "failed")
+    add(other, state="rejected")
+    ledger.fill(other.history())
+    assert ledger.history() == other.history()
+    assert add(ledger) == 4
+    with pytest.raises(PlatformError, match="has rows already"):
+        ledger.fill(other.history())

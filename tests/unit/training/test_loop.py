@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,13 +18,15 @@ from torch import Tensor, nn
 
 from facetmill.compute.phase import Group, Losses, Optimizer, Phase
 from facetmill.compute.seeding import seed_everything
-from facetmill.files import read_json
+from facetmill.errors import PlatformError
+from facetmill.files import hash_files, read_json
 from facetmill.records import Facet, Product
 from facetmill.training import loop
 from facetmill.training.distributed import Processes
 from facetmill.training.finite import LOOK_EVERY, Diverged, FiniteCheck
 from facetmill.training.loop import LoopSettings, Trained, train_network
 from facetmill.training.state import EpochResult, StateFolder
+from tests.damage import flip_byte
 
 CPU = torch.device("cpu")
 SETTINGS = LoopSettings(seed=3, batch_size=4, clip_norm=10.0, chosen_by="score")
@@ -191,6 +195,39 @@ def test_the_state_of_another_training_is_not_read(tmp_path: Path) -> None:
     trained(begun_anew, state=StateFolder(tmp_path / "state", "this one"))
     assert begun_anew.begun == ["sure"]
     assert same(weights(whole), weights(begun_anew))
+
+
+def spoil(name: str, how: str, folder: Path) -> None:
+    path = folder / name
+    if how == "cut":
+        os.truncate(path, path.stat().st_size // 2)
+    elif how == "emptied":
+        os.truncate(path, 0)
+    elif how == "gone":
+        path.unlink()
+    else:
+        flip_byte(path)
+
+
+@pytest.mark.parametrize("how", ["cut", "emptied", "gone", "flipped"])
+@pytest.mark.parametrize("name", ["state.json", "weights.safetensors", "best.safetensors", "optimizers.safetensors",
+                                  "products/part-00000.parquet"])  # fmt: skip
+def test_a_damaged_state_is_named_and_neither_read_nor_replaced(tmp_path: Path, name: str, how: str) -> None:
+    folder = tmp_path / "state"
+    state = StateFolder(folder, "this one")
+    scored = {"validate": lambda: {"score": 1.0}}  # the first epoch of each phase is its best
+    with pytest.raises(Killed):
+        trained(built(), state=state, on_epoch=kill_at(4), **scored)
+    spoil(name, how, folder)
+    damaged = hash_files(folder)
+    with pytest.raises(PlatformError, match=rf"{folder}/{name}: .*\. Remove {folder} and the training begins anew"):
+        trained(built(), state=state, **scored)
+    assert hash_files(folder) == damaged
+    shutil.rmtree(folder)  # as it says
+    whole, anew = built(), built()
+    trained(whole, **scored)
+    trained(anew, state=state, **scored)
+    assert same(weights(whole), weights(anew))
 
 
 def test_a_phase_keeps_its_best_epoch_or_its_last_and_the_next_begins_there() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from facetmill.dataset.store import dvc
+from facetmill.dataset.store.objects import require_harmless
 from facetmill.dataset.store.version import Dataset
 from facetmill.dataset.store.workspace import furnish, locked
 
@@ -41,6 +42,19 @@ def push(root: Path, dataset: Dataset, log: Callable[[str], None]) -> None:
         return
     with locked(dataset.dir, fcntl.LOCK_SH, log) as lock:
         dvc.run(["push"], root.resolve(), dataset.dir, lock, log)
+
+
+def fetch(root: Path, files: Mapping[str, str], log: Callable[[str], None]) -> None:
+    """Have the cache hold what a dataset needs, from the remote; `files` are the texts of its `DVC_FILES`.
+
+    Raises `DataError` for what the remote has not got as it was.
+    """
+    require_harmless(files)
+    with tempfile.TemporaryDirectory(prefix="facetmill-fetch-") as scratch:
+        folder = Path(scratch) / "dataset"
+        furnish(root.resolve(), folder, files)
+        with locked(folder, fcntl.LOCK_EX, log) as lock:
+            dvc.run(["fetch"], root.resolve(), folder, lock, log)
 
 
 def collect(

@@ -15,12 +15,13 @@ from sqlalchemy import NullPool, create_engine, text
 
 from facetmill.errors import FacetmillError
 from facetmill.platform.locks import exclusive
+from facetmill.training.search.journal import replaying
 
 LOCK_KEY = 4_216_003  # of PostgreSQL's advisory locks, which are numbers
 
 
 def open_storage(storage: str | Path) -> BaseStorage:
-    """A journal file by its path, or PostgreSQL by its URL.
+    """A journal file by its path, or PostgreSQL by its URL. Raises `PlatformError` for a journal that is damaged.
 
     Tables are made on first use, which two processes must not do at once: hold `turn` meanwhile. The database may not
     be MLflow's or Prefect's, since each of the three keeps its own `alembic_version` table.
@@ -30,7 +31,8 @@ def open_storage(storage: str | Path) -> BaseStorage:
     path = Path(storage)
     path.parent.mkdir(parents=True, exist_ok=True)
     _drop_torn_line(path)
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=_WriteLock(path)))
+    with replaying(path):
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=_WriteLock(path)))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import signal
@@ -18,7 +19,7 @@ import optuna
 import psutil
 import pytest
 
-from facetmill.errors import FacetmillError
+from facetmill.errors import FacetmillError, PlatformError
 from facetmill.params import Params, load_params
 from facetmill.training.search.lost import end_lost_trials
 from facetmill.training.search.storage import open_storage
@@ -322,3 +323,41 @@ def test_the_first_trial_stays_unless_it_is_beaten_by_more_than_noise() -> None:
 def test_no_best_trial(records: list[TrialRecord]) -> None:
     with pytest.raises(FacetmillError, match="no trial is complete"):
         best_trial(records)
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (b'{"op_code":4,"wor', r"'\{\"op_code\":4,\"wor'"),
+        (b"", "''"),
+        (b"\0\0", r"'\\x00\\x00'"),
+        (b"\xff", r"'\\\\xff'"),
+        (b"[1]", r"'\[1\]'"),
+        (b'{"a":1}', r"'\{\"a\":1\}'"),
+    ],
+)
+def test_a_bad_line_inside_a_journal_is_named_by_its_number(
+    params: Params, journal: str, line: bytes, shown: str
+) -> None:
+    open_study(params, journal).run(1, quadratic)
+    path = Path(journal)
+    lines = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join([*lines[:2], line, *lines[2:]]))
+    spoiled = path.read_bytes()
+    for use in (lambda: open_study(params, journal), lambda: end_lost_trials(journal)):
+        with pytest.raises(
+            PlatformError, match=rf"{path}, line 3: no line of Optuna's journal: {shown}; .*restore DIR"
+        ):
+            use()
+    assert path.read_bytes() == spoiled
+
+
+def test_a_journal_whose_lines_do_not_follow_is_named(params: Params, journal: str) -> None:
+    open_study(params, journal).run(1, quadratic)
+    path = Path(journal)
+    operations = [json.loads(line) for line in path.read_bytes().split(b"\n") if line]
+    for operation in operations:
+        operation.pop("study_id", None)
+    path.write_text("".join(json.dumps(operation) + "\n" for operation in operations))
+    with pytest.raises(PlatformError, match=rf"{path}: its lines do not follow from one another"):
+        open_storage(journal)
