@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from facetmill.params import (
+    BiLstmCrfConfig,
     DemoParams,
     DictionaryConfig,
     ImageEncoderParams,
@@ -15,6 +16,7 @@ from facetmill.params import (
     PromotionParams,
     SaliencyParams,
     SplitParams,
+    TaggerConfig,
     TextEncoderParams,
     TrainingParams,
 )
@@ -65,6 +67,12 @@ M_JAVE = MJaveConfig(
     global_gate=True,
     regional_attention=True,
     regional_gate=True,
+)
+
+TAGGER = TaggerConfig(encoder=TEXT, category_input=False, category_attributes=True, dropout=0.0, decoder="softmax")
+
+BILSTM_CRF = BiLstmCrfConfig(
+    encoder=TEXT, category_input=False, category_attributes=True, dropout=0.0, hidden_size=16, attention_size=None
 )
 
 TRAINING = TrainingParams(

@@ -106,7 +106,8 @@ class TransformerEncoder(TextEncoder):
     def layers(
         self, ids_BT: Tensor, mask_BT: Tensor, segment_BT: Tensor, change: Change
     ) -> tuple[Tensor, Tensor, Tensor]:
-        hook = self.network.embeddings.register_forward_hook(lambda module, given, embedded: change(embedded))
+        embeddings = self.network.get_submodule("embeddings")
+        hook = embeddings.register_forward_hook(lambda module, given, embedded: change(embedded))
         try:
             found = self.network(**self._inputs(ids_BT, mask_BT, segment_BT), output_hidden_states=True)
         finally:

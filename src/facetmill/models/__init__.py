@@ -19,6 +19,8 @@ MODELS: dict[str, str] = {
     "jave": "facetmill.models.jave:Jave",
     "m_jave": "facetmill.models.m_jave:MJave",
     "uls_dram": "facetmill.models.uls_dram:UlsDram",
+    "tagger": "facetmill.models.baselines.tagger:Tagger",
+    "bilstm_crf": "facetmill.models.baselines.bilstm_crf:BiLstmCrf",
 }
 
 

@@ -269,7 +269,8 @@ class UlsDram(Model):
         device = next(self.parameters()).device
         _, text_BE = self.encoder(text.ids_BT.to(device), text.mask_BT.to(device), text.segment_BT.to(device))
         first = [text.products_of_rows.index(number) for number in range(len(self.schema.names))]
-        return text_BE[first]
+        named_AE: Tensor = text_BE[first]
+        return named_AE
 
     def predict(self, batch: TaggedBatch) -> list[list[Facet]]:
         return [list(answer.facets) for answer in self.answer(batch)]

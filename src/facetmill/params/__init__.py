@@ -33,12 +33,23 @@ from facetmill.params.data import (
 )
 from facetmill.params.encoders import EncodersParams, ImageEncoderParams, Place, TextEncoderParams, with_encoders
 from facetmill.params.fields import STRICT
-from facetmill.params.models import DictionaryConfig, JaveConfig, MJaveConfig, ModelConfig, ModelsParams, UlsDramConfig
+from facetmill.params.models import (
+    BiLstmCrfConfig,
+    DictionaryConfig,
+    JaveConfig,
+    MJaveConfig,
+    ModelConfig,
+    ModelsParams,
+    TaggerConfig,
+    TokenTaggerConfig,
+    UlsDramConfig,
+)
 from facetmill.params.problems import explain
 from facetmill.params.reading import read_yaml
 from facetmill.params.training import PromotionParams, SweepParams, TrainingParams, without_own_training
 
 __all__ = [
+    "BiLstmCrfConfig",
     "CheckParams",
     "DatasetParams",
     "DemoParams",
@@ -60,7 +71,9 @@ __all__ = [
     "SaliencyParams",
     "SplitParams",
     "SweepParams",
+    "TaggerConfig",
     "TextEncoderParams",
+    "TokenTaggerConfig",
     "TrainingParams",
     "UlsDramConfig",
     "VisualTokensParams",

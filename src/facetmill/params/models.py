@@ -65,7 +65,26 @@ class UlsDramConfig:
     threshold: Share
 
 
-ModelConfig: TypeAlias = DictionaryConfig | JaveConfig | MJaveConfig | UlsDramConfig
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TokenTaggerConfig:
+    encoder: TextEncoderParams
+    category_input: bool
+    category_attributes: bool
+    dropout: Share
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TaggerConfig(TokenTaggerConfig):
+    decoder: Literal["softmax", "crf"]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class BiLstmCrfConfig(TokenTaggerConfig):
+    hidden_size: Count
+    attention_size: Count | None
+
+
+ModelConfig: TypeAlias = DictionaryConfig | JaveConfig | MJaveConfig | UlsDramConfig | TokenTaggerConfig
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -74,3 +93,5 @@ class ModelsParams:
     jave: JaveConfig
     m_jave: MJaveConfig
     uls_dram: UlsDramConfig
+    tagger: TaggerConfig
+    bilstm_crf: BiLstmCrfConfig

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Self
 
@@ -75,7 +76,9 @@ class TextInput:
             return readings
         names = self._tokenizer.encode([product.category or "" for product in products])
         return [
-            Reading([*name.ids, self._tokenizer.sep_id, *reading.ids], [None] * (len(name.ids) + 1) + reading.tokens)
+            Reading(
+                [*name.ids, self._tokenizer.sep_id, *reading.ids], [*repeat(None, len(name.ids) + 1), *reading.tokens]
+            )
             if name.ids
             else reading
             for name, reading in zip(names, readings, strict=True)

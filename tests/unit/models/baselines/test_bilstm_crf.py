@@ -1,0 +1,53 @@
+"""BiLSTM-CRF and OpenTag: the attention by hand, and which layers there are."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import torch
+
+from facetmill.compute.seeding import seed_everything
+from facetmill.models.baselines.bilstm_crf import AdditiveAttention, BiLstmCrf
+from facetmill.records import Attribute, AttributeSchema, Product
+from tests import small
+
+SCHEMA = AttributeSchema((Attribute("Colour", {}),))
+PRODUCTS = [Product("p", "s", "red shoe of some leather"), Product("q", "s", "hat")]
+
+
+def built(**changes: Any) -> BiLstmCrf:
+    seed_everything(0)
+    config = dataclasses.replace(small.BILSTM_CRF, **changes)
+    return BiLstmCrf.fit_vocabulary(config, SCHEMA, PRODUCTS).eval()
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def test_attention_by_hand() -> None:
+    """States 1 and 2, and padding that is no number. Wg = 1, bg = 0.5, Wg' = -1, Wa = 2, ba = 0.1."""
+    attention = AdditiveAttention(1, 1)
+    values = {"token.weight": [[1.0]], "token.bias": [0.5], "place.weight": [[-1.0]], "weight.weight": [[2.0]]}
+    attention.load_state_dict({name: torch.tensor(v) for name, v in (values | {"weight.bias": [0.1]}).items()})
+    states, mask = torch.tensor([[[1.0], [2.0], [torch.nan]]]), torch.tensor([[True, True, False]])
+    expected = [
+        sum(place * sigmoid(2 * math.tanh(token + 0.5 - place) + 0.1) for place in (1.0, 2.0)) for token in (1.0, 2.0)
+    ]
+    torch.testing.assert_close(attention(states, mask)[0, :2, 0], torch.tensor(expected))
+
+
+def test_an_encoder_without_a_bilstm_is_given_one_that_padding_does_not_reach() -> None:
+    assert built().bilstm is None
+    model = built(encoder=dataclasses.replace(small.TEXT, network="config"), hidden_size=12)
+    assert model.emission.in_features == 12
+    together = model.states(model.collate(PRODUCTS).text)
+    alone = model.states(model.collate(PRODUCTS[1:]).text)
+    torch.testing.assert_close(together[1, : alone.shape[1]], alone[0])
+
+
+def test_attention_is_all_that_opentag_adds() -> None:
+    added = built(attention_size=4).state_dict().keys() - built().state_dict().keys()
+    assert {name.partition(".")[0] for name in added} == {"attention"}
