@@ -114,6 +114,7 @@ def test_a_full_disk_leaves_what_was(workspace: Path) -> None:
         done = run(workspace, stage, file_size=64)
         assert done.returncode != 0, stage
         assert "File too large" in done.stderr, stage
+        assert "Traceback" not in done.stderr, stage
         assert content(workspace) == before, stage
 
 

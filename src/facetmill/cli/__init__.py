@@ -45,6 +45,14 @@ def main() -> None:
     except FacetmillError as error:
         print(f"facetmill: {error}", file=sys.stderr)
         sys.exit(1)
+    except Exception as error:
+        from facetmill.platform.outages import AGAIN, as_outage
+
+        outage = as_outage(error)
+        if outage is None:
+            raise
+        print(f"facetmill: {outage}{AGAIN}", file=sys.stderr)
+        sys.exit(1)
 
 
 @app.command()
@@ -174,10 +182,12 @@ def lineage(
 def reproduce(ref: Ref, changes: Changes = None, as_json: AsJson = False) -> None:
     """Train a registered model again from what its run kept. Exit code 1 when a metric comes out otherwise."""
     paths = layout()
+    from facetmill.platform.keeping import kept_up
     from facetmill.project import open_project
     from facetmill.runs.reproduce import reproduce
 
-    done = reproduce(open_project(changes=changes, start=paths.root), ref)
+    with kept_up(paths):
+        done = reproduce(open_project(changes=changes, start=paths.root), ref)
     show(done.to_json(), as_json)
     if not done.same:
         raise typer.Exit(1)

@@ -79,12 +79,14 @@ def run_flow(name: str, as_json: bool, **parameters: Any) -> dict[str, Any]:
     servers.connect(servers.start(paths, servers.PREFECT))
     with unhindered_imports():  # of Prefect, torch and more, while the server comes up on another core
         from facetmill.platform.flow_runs import run_flow
+        from facetmill.platform.keeping import kept_up
         from facetmill.platform.steps import connect_prefect, load_flow
 
         flow = load_flow(paths.root, name)
     servers.connect(servers.up(paths, servers.PREFECT))
     connect_prefect()
-    outcome: dict[str, Any] = run_flow(flow, **parameters)
+    with kept_up(paths):
+        outcome: dict[str, Any] = run_flow(flow, **parameters)
     show(outcome, as_json)
     return outcome
 

@@ -7,7 +7,11 @@ executes it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from concurrent.futures import Future
+from copy import copy
+from functools import wraps
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -24,25 +28,65 @@ from prefect.client.schemas.filters import (
     TaskRunFilterState,
     TaskRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType, TaskRun
 from prefect.client.schemas.sorting import FlowRunSort, TaskRunSort
 from prefect.runtime import flow_run
-from prefect.states import Cancelling, Crashed
+from prefect.states import Cancelling, Completed, Crashed, Failed
 
 from facetmill.errors import PlatformError
+from facetmill.platform.outages import as_outage
 from facetmill.platform.processes import Process, this_process
 
 TAG = "facetmill.process:"  # host/pid/created follows
 OPEN = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+ENDED = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
 PAGE = 200
 
 R = TypeVar("R")
 
 
 def run_flow(flow: Flow[..., Any], **parameters: Any) -> Any:
-    """Call a flow in this process, its run tagged with it."""
-    with tags(owner_tag(this_process())):
-        return flow(**parameters)
+    """Call a flow in this process, its run tagged with it.
+
+    What the flow returns or raises is what counts. Where Prefect was lost meanwhile and cannot take it, Prefect is told
+    once more at the end, and one line on stderr says so if that fails, too.
+    """
+    outcome: Future[Any] = Future()
+    run_id: list[UUID] = []
+
+    @wraps(flow.fn)
+    def work(*args: Any, **kwargs: Any) -> Any:
+        run_id.append(UUID(flow_run.id))
+        try:
+            outcome.set_result(flow.fn(*args, **kwargs))
+        except BaseException as error:
+            outcome.set_exception(error)
+        return outcome.result()
+
+    watched = copy(flow)
+    watched.fn = work
+    try:
+        with tags(owner_tag(this_process())):
+            return watched(**parameters)
+    except Exception as error:
+        lost = as_outage(error)
+        if lost is None or not outcome.done() or outcome.exception() is error:
+            raise
+        _tell_late(run_id[0], outcome, lost)
+        return outcome.result()
+
+
+def _tell_late(run_id: UUID, outcome: Future[Any], lost: PlatformError) -> None:
+    """How a flow run ended, told to a Prefect that may be back; while it waited for that, Prefect's own machinery may
+    have come to the conclusion that the flow failed."""
+    error = outcome.exception()
+    late = "told late, for Prefect was lost meanwhile"
+    state: State[Any] = Completed(message=late) if error is None else Failed(message=f"{error} ({late})")
+    try:
+        with get_client(sync_client=True) as client:
+            _end(client, run_id, state)
+    except httpx.HTTPError:
+        print(f"the work has ended, but Prefect does not show how: {lost}", file=sys.stderr)
 
 
 def own_flow_run() -> None:
@@ -63,6 +107,21 @@ def crash_lost_flow_runs() -> list[str]:
         with get_client(sync_client=True) as client:
             lost = [(run, owner) for run in _flow_runs(client, OPEN) if (owner := _owner(run)) and owner.is_gone]
             return [_crash(client, run, owner) for run, owner in lost]
+    except httpx.HTTPError as error:
+        raise PlatformError(f"the Prefect server does not show its flow runs: {error}") from error
+
+
+def end_left_task_runs() -> list[str]:
+    """End open task runs of flow runs that have ended, whose own end Prefect missed while it was gone; returns a line
+    for each flow run. A flow run that is Completed went through all of them, so they are, too.
+
+    Uses the server of `PREFECT_API_URL`; raises `PlatformError` when that refuses.
+    """
+    ended = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ENDED)))
+    try:
+        with get_client(sync_client=True) as client:
+            runs = {task.flow_run_id for task in _open_tasks(client, ended) if task.flow_run_id is not None}
+            return [_end_tasks_of(client, client.read_flow_run(run)) for run in sorted(runs)]
     except httpx.HTTPError as error:
         raise PlatformError(f"the Prefect server does not show its flow runs: {error}") from error
 
@@ -98,18 +157,38 @@ def _crash(client: SyncPrefectClient, run: FlowRun, owner: Process) -> str:
     for begun in _flow_runs(client, [StateType.SCHEDULED, *OPEN], begun_by=run.id):
         if begun.work_pool_name is not None:
             client.set_flow_run_state(begun.id, Cancelling())
-    state: State[Any] = Crashed(message=f"process {owner.pid} on {owner.host} is gone")
-    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
-    wanted = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=OPEN)))
-    tasks = _all(
-        lambda at: client.read_task_runs(
-            flow_run_filter=of_run, task_run_filter=wanted, sort=TaskRunSort.ID_DESC, limit=PAGE, offset=at
-        )
-    )
+    num_tasks = _end(client, run.id, Crashed(message=f"process {owner.pid} on {owner.host} is gone"))
+    return f"closed: flow run {run.name} ({num_tasks} of its task runs, too), whose process {owner.pid} is gone"
+
+
+def _end(client: SyncPrefectClient, run_id: UUID, state: State[Any]) -> int:
+    """Set a flow run, and before it its open task runs, to a state; returns how many these were."""
+    num_tasks = _end_tasks(client, run_id, state)
+    client.set_flow_run_state(run_id, state, force=True)
+    return num_tasks
+
+
+def _end_tasks_of(client: SyncPrefectClient, run: FlowRun) -> str:
+    missed = "ended while Prefect was gone"
+    is_completed = run.state_type == StateType.COMPLETED
+    num_tasks = _end_tasks(client, run.id, Completed(message=missed) if is_completed else Crashed(message=missed))
+    return f"closed: {num_tasks} task runs of flow run {run.name}, whose end Prefect has missed"
+
+
+def _end_tasks(client: SyncPrefectClient, run_id: UUID, state: State[Any]) -> int:
+    tasks = _open_tasks(client, FlowRunFilter(id=FlowRunFilterId(any_=[run_id])))
     for task in tasks:
         client.set_task_run_state(task.id, state, force=True)
-    client.set_flow_run_state(run.id, state, force=True)
-    return f"closed: flow run {run.name} ({len(tasks)} of its task runs, too), whose process {owner.pid} is gone"
+    return len(tasks)
+
+
+def _open_tasks(client: SyncPrefectClient, of_runs: FlowRunFilter) -> list[TaskRun]:
+    wanted = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=OPEN)))
+    return _all(
+        lambda at: client.read_task_runs(
+            flow_run_filter=of_runs, task_run_filter=wanted, sort=TaskRunSort.ID_DESC, limit=PAGE, offset=at
+        )
+    )
 
 
 def _all(read: Callable[[int], list[R]]) -> list[R]:

@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -126,8 +127,9 @@ class _FlowRuns:
 
     def pause(self) -> None:
         time.sleep(POLL_SECONDS)
-        for line in crash_lost_flow_runs():  # of this host, whose Prefect worker died with them
-            _log.warning(line)
+        with suppress(PlatformError):  # Prefect may be gone for a moment, and is asked again at the next look
+            for line in crash_lost_flow_runs():  # of this host, whose Prefect worker died with them
+                _log.warning(line)
         if self._some_wait and not self._has_said_so:
             self._has_said_so = self._say_who_is_missing()
         self._some_wait = False

@@ -25,6 +25,7 @@ import psutil
 
 from facetmill.errors import PlatformError
 from facetmill.platform.environment import project_environment
+from facetmill.platform.folders import unwritable
 from facetmill.platform.layout import Layout
 from facetmill.platform.locks import exclusive
 from facetmill.platform.processes import created_at, is_that, lives
@@ -120,6 +121,16 @@ def connect(endpoints: Mapping[str, Endpoint]) -> None:
     for name in ("NO_PROXY", "no_proxy"):  # a company's proxy cannot reach this machine's loopback interface
         hosts = [host for host in os.environ.get(name, "").split(",") if host]
         os.environ[name] = ",".join(dict.fromkeys([*hosts, HOST, "localhost"]))
+
+
+def start_lost(layout: Layout) -> list[str]:
+    """Start the servers again that have died, each on its old port; returns their names, and waits for none."""
+    if not lost(layout):
+        return []
+    with _starting(layout):  # `down` may hold it: those that it stops are no longer lost then
+        dead = [kind for kind in KINDS if kind.name in lost(layout)]
+        _start_missing(layout, dead)
+    return [kind.name for kind in dead]
 
 
 def down(layout: Layout, *kinds: Kind) -> list[str]:
@@ -243,7 +254,7 @@ def _start(layout: Layout, kind: Kind, preferred_port: int) -> Server:
     environment = {**project_environment(layout), **os.environ, **ours}
     for name in ("MLFLOW_RUN_ID", MLFLOW.variable, PREFECT.variable):
         environment.pop(name, None)
-    log = _log_path(layout, kind)
+    log = log_path(layout, kind)
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists():
         os.replace(log, log.with_suffix(".previous.log"))
@@ -277,7 +288,9 @@ def _await_health(layout: Layout, kind: Kind, known: Mapping[str, Server]) -> Se
             write_state(layout, {**known, kind.name: server})
     _stop(server)
     write_state(layout, {name: other for name, other in known.items() if name != kind.name})
-    log = _log_path(layout, kind)
+    if full := unwritable(layout):
+        raise full
+    log = log_path(layout, kind)
     lines = log.read_text(errors="replace").rstrip("\n").split("\n")[-LOG_LINES:] if log.exists() else []
     raise PlatformError("\n  ".join([f"the {kind.name} server does not start; the end of {log}:", *lines]))
 
@@ -366,5 +379,5 @@ def _port_is_free(port: int) -> bool:
     return True
 
 
-def _log_path(layout: Layout, kind: Kind) -> Path:
+def log_path(layout: Layout, kind: Kind) -> Path:
     return layout.logs_dir / f"{kind.name}.log"

@@ -14,7 +14,8 @@ from prefect.context import TagsContext, refresh_global_settings_context
 from prefect.flows import load_flow_from_entrypoint
 from prefect.logging import get_logger
 
-from facetmill.errors import FacetmillError
+from facetmill.errors import FacetmillError, PlatformError
+from facetmill.platform.outages import AGAIN, as_outage
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,9 +27,20 @@ def step(function: Callable[P, R]) -> Callable[P, R]:
     DVC, the study and the tracker know what is already done; a second cache would only be a second opinion.
     Results stay in memory, since Prefect's default serializer is pickle. A task run carries none of its flow run's
     tags: for each Prefect would ask whether it has a concurrency limit, and that often waits two seconds for SQLite.
+    A server or a disk that is lost meanwhile is a `PlatformError` that names it and the step.
     """
+
+    @wraps(function)
+    def work(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            if outage := as_outage(error):
+                raise PlatformError(f"step {function.__name__}: {outage}{AGAIN}") from error
+            raise
+
     as_task: Callable[[Callable[P, R]], Task[P, R]] = task(cache_policy=NO_CACHE, persist_result=False, log_prints=True)
-    prefect_task = as_task(function)
+    prefect_task = as_task(work)
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -59,7 +71,8 @@ def connect_prefect() -> None:
 
 
 def _without_known_tracebacks(record: logging.LogRecord) -> bool:
-    if record.exc_info and isinstance(record.exc_info[1], FacetmillError):
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None and (isinstance(error, FacetmillError) or as_outage(error)):
         record.exc_info = None
         record.is_known_error = True
     return True

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, Text, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
 from facetmill.errors import PlatformError
 from facetmill.platform.locks import exclusive
+from facetmill.platform.postgres import patient
 from facetmill.platform.sqlite_files import require_sqlite
 
 State = Literal["pending", "done", "rejected", "failed"]
@@ -68,18 +70,20 @@ class Entry:
 
 class Ledger:
     """The ledger behind an SQLAlchemy URL, SQLite or PostgreSQL; its table is made where it is missing. A file that is
-    damaged, or something else, is a `PlatformError`."""
+    damaged, or something else, is a `PlatformError`. PostgreSQL must be there when it is opened, and is waited for
+    afterwards."""
 
     def __init__(self, url: str) -> None:
         self._url = make_url(url)
         if self._url.get_backend_name() == "sqlite":
             self._sqlite_path.parent.mkdir(parents=True, exist_ok=True)
             require_sqlite(self._sqlite_path, LEDGER.name, "who put which model live")
-        self._engine: Engine = create_engine(self._url)
+        self._engine: Engine = create_engine(self._url, pool_pre_ping=True)
         with self._engine.begin() as connection:
             if not self._is_sqlite:  # PostgreSQL's IF NOT EXISTS fails when two come at once
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY + 1})
             connection.execute(CreateTable(LEDGER, if_not_exists=True))
+        patient(self._engine)
 
     def append(
         self,
@@ -155,7 +159,8 @@ class Ledger:
             try:
                 yield
             finally:
-                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK_KEY})
+                with suppress(DBAPIError):  # it was cut off, and its lock with it
+                    connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK_KEY})
 
     @property
     def place(self) -> str:

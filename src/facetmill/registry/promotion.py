@@ -9,7 +9,8 @@ takes the same way.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,12 +19,13 @@ from mlflow.exceptions import MlflowException
 
 from facetmill.errors import GateFailed, PlatformError
 from facetmill.gates.verdict import Decision
+from facetmill.platform.outages import as_outage
 from facetmill.registry import versions
 from facetmill.registry.ledger import Entry, Ledger
 from facetmill.registry.losses import require_no_loss
 from facetmill.registry.notes import describe_live
 from facetmill.tracking.tags import DATASET_VERSION, PACKAGE_SHA256
-from facetmill.tracking.tracker import Tracker
+from facetmill.tracking.tracker import Tracker, is_lost
 
 CHAMPION_URI = f"models:/{versions.CHAMPION}"
 
@@ -146,20 +148,35 @@ def _go_live(
     smoke: Smoke,
 ) -> int:
     """The steps between the two states of a ledger row; returns the version that is live now."""
-    try:
-        new = live_version()
-        _require_unchanged(tracker, new, package_sha256)
-        smoke(f"models:/{_live(new)}", tracker.uri)
-        _move_alias(tracker, new)
-        _require_live(tracker, new)
-    except BaseException as error:
-        _move_alias(tracker, old)
-        ledger.close(entry_id, "failed")
-        if not isinstance(error, Exception):
-            raise
-        raise PlatformError(f"the new champion does not serve; {_live(old)} stays live: {error}") from error
-    ledger.close(entry_id, "done", new)
+    with _left_pending(entry_id):
+        try:
+            new = live_version()
+            _require_unchanged(tracker, new, package_sha256)
+            smoke(f"models:/{_live(new)}", tracker.uri)
+            _move_alias(tracker, new)
+            _require_live(tracker, new)
+        except BaseException as error:
+            if is_lost(error):  # without MLflow nothing can be undone
+                raise
+            _move_alias(tracker, old)
+            ledger.close(entry_id, "failed")
+            if not isinstance(error, Exception):
+                raise
+            raise PlatformError(f"the new champion does not serve; {_live(old)} stays live: {error}") from error
+        ledger.close(entry_id, "done", new)
     return new
+
+
+@contextmanager
+def _left_pending(entry_id: int) -> Iterator[None]:
+    """Where a server is lost on the way, say what becomes of the row: `repair` closes it when that is back."""
+    try:
+        yield
+    except Exception as error:
+        if lost := as_outage(error):
+            then = f"then facetmill up completes or undoes this promotion (ledger row {entry_id})"
+            raise PlatformError(f"{lost}; {then}") from error
+        raise
 
 
 def _require_unchanged(tracker: Tracker, version: int, package_sha256: str | None) -> None:

@@ -23,7 +23,7 @@ def reconcile(layout: Layout, tracker: Tracker, ledger: Ledger) -> list[str]:
 
     The servers must be connected. Prefect and Optuna are imported here, since most callers need only the parts below.
     """
-    from facetmill.platform.flow_runs import crash_lost_flow_runs
+    from facetmill.platform.flow_runs import crash_lost_flow_runs, end_left_task_runs
     from facetmill.registry.repair import close_lost_promotions
     from facetmill.training.search.lost import end_lost_trials
 
@@ -33,6 +33,7 @@ def reconcile(layout: Layout, tracker: Tracker, ledger: Ledger) -> list[str]:
         partial(close_lost_runs, tracker),
         partial(end_lost_trials, layout.study_storage),
         crash_lost_flow_runs,
+        end_left_task_runs,
     ):
         try:
             closed += close()

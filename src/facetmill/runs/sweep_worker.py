@@ -8,14 +8,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from facetmill.errors import PlatformError
+from facetmill.errors import FacetmillError, PlatformError
+from facetmill.platform.outages import as_outage
 from facetmill.platform.worker_processes import follow_supervisor
 
 
 def main(job: str) -> None:
     """Work on one sweep in a process that `supervise` has started; `job` is JSON."""
     follow_supervisor()
-    work(json.loads(job))
+    try:
+        work(json.loads(job))
+    except Exception as error:
+        known = error if isinstance(error, FacetmillError) else as_outage(error)
+        if known is None:
+            raise
+        raise SystemExit(f"worker of a sweep: {known}") from None
 
 
 def work(job: Mapping[str, Any]) -> None:

@@ -42,7 +42,7 @@ def main() -> None:
             write_json(folder / "verdict.json", {**verdict.to_json(), "dataset_version": version})
             write_text(folder / "report.html", render(verdict))
         write_plots(paths.dataset, paths.reports, paths.plots, min_dif=params.saliency.min_dif)
-    except FacetmillError as error:
+    except (FacetmillError, OSError) as error:
         raise SystemExit(str(error)) from None
 
 

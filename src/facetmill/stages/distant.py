@@ -28,7 +28,7 @@ def main() -> None:
         labeller_dir = Path(params.labeller)
         counts = annotate_shards(paths.source, paths.out, labeller_dir, params.min_confidence, params.workers)
         write_json(paths.report, counts.to_json())
-    except FacetmillError as error:
+    except (FacetmillError, OSError) as error:
         raise SystemExit(str(error)) from None
 
 

@@ -36,7 +36,7 @@ def main() -> None:
             corrections=read_corrections(Path(params.dataset.corrections)) if params.dataset.corrections else None,
             workers=params.dataset.workers,
         )
-    except FacetmillError as error:
+    except (FacetmillError, OSError) as error:
         raise SystemExit(str(error)) from None
 
 

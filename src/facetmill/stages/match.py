@@ -21,7 +21,7 @@ def main() -> None:
         params = load_params(Path("params.yaml"))
         counts = match_shards(paths.source, paths.out, params.match)
         write_json(paths.report, counts.to_json())
-    except FacetmillError as error:
+    except (FacetmillError, OSError) as error:
         raise SystemExit(str(error)) from None
 
 

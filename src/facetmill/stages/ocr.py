@@ -23,7 +23,7 @@ def main() -> None:
         params = load_params(Path("params.yaml"))
         counts = read_shards(paths.source, paths.out, params.ocr, cache_dir)
         write_json(paths.report, counts.to_json())
-    except FacetmillError as error:
+    except (FacetmillError, OSError) as error:
         raise SystemExit(str(error)) from None
 
 

@@ -28,7 +28,7 @@ def main() -> None:
         with unhindered_imports():
             from facetmill.dataset.saliency.ascribe import ascribe
         write_json(paths.report, ascribe(paths.source, paths.out, params, print))
-    except FacetmillError as error:
+    except (FacetmillError, OSError) as error:
         raise SystemExit(str(error)) from None
 
 

@@ -20,7 +20,7 @@ def main() -> None:
     try:
         params = load_params(Path("params.yaml"))
         write_json(paths.report, split_shards(paths.source, paths.out, params.split))
-    except FacetmillError as error:
+    except (FacetmillError, OSError) as error:
         raise SystemExit(str(error)) from None
 
 

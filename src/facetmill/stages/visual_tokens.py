@@ -26,7 +26,7 @@ def main() -> None:
         with unhindered_imports():
             from facetmill.dataset.pictures.tokenizing import tokenize
         write_json(paths.report, tokenize(paths.dataset, paths.out, params, print))
-    except FacetmillError as error:
+    except (FacetmillError, OSError) as error:
         raise SystemExit(str(error)) from None
 
 

@@ -159,23 +159,26 @@ class Tracker:
             all_tags[mlflow_tags.MLFLOW_PARENT_RUN_ID] = parent
         created = self.client.create_run(self.experiment_id, tags=all_tags, run_name=name)
         run = Run(self.client, created.info.run_id)
-        status: Status = "FAILED"
+        status: Status | None = "FAILED"
         try:
             with _sigterm_raises():
                 run.log_params(params or {})
                 yield run
                 run.flush()
                 status = run.status
-        except Exception:
+        except Exception as error:
+            if is_lost(error):  # it would be waited for again, in vain; `runs.recovery` closes the run when it is back
+                status = None
             raise
         except BaseException:  # Ctrl-C, SIGTERM, Prefect's cancellation: stopped from outside, not wrong inside
             status = "KILLED"
             raise
         finally:
-            try:
-                run.flush()
-            finally:
-                self.client.set_terminated(run.run_id, status)
+            if status is not None:
+                try:
+                    run.flush()
+                finally:
+                    self.client.set_terminated(run.run_id, status)
 
     def find_run(self, tags: Mapping[str, str]) -> str | None:
         """Id of the newest FINISHED run with all these tags, or None."""
@@ -234,6 +237,11 @@ class Tracker:
             except (MlflowException, OSError) as error:
                 raise PlatformError(f"{uri}: cannot be downloaded from {self.uri}: {error}") from error
             return _move(Path(found), target)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the server did not answer, however often MLflow's client asked."""
+    return isinstance(error, MlflowException) and str(error).startswith("API request to ")
 
 
 def _info(run: mlflow.entities.Run) -> RunInfo:

@@ -12,6 +12,7 @@ import pytest
 
 from facetmill.errors import PlatformError
 from facetmill.registry.ledger import Ledger
+from tests.damage import restart_postgres
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -124,3 +125,13 @@ def test_rows_are_put_back_as_they_were_and_numbered_on(ledger: Ledger, tmp_path
     assert add(ledger) == 4
     with pytest.raises(PlatformError, match="has rows already"):
         ledger.fill(other.history())
+
+
+def test_a_restart_of_postgresql_in_the_midst_of_a_promotion_leaves_the_ledger_whole(postgres: str) -> None:
+    ledger = Ledger(postgres)
+    with ledger.exclusive():
+        row = add(ledger)
+        restart = restart_postgres(postgres)
+        ledger.close(row, "done", 3)
+    restart.join()
+    assert [(entry.id, entry.state) for entry in ledger.history()] == [(row, "done")]

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import IO
 
 from facetmill.errors import DataError
+from facetmill.platform.folders import unwritable
+from facetmill.platform.layout import Layout
 
 STATE = ".facetmill"
 CACHE_LOCK = "dvc-cache.lock"
@@ -86,7 +88,7 @@ def run(
     """Run DVC in a workspace whose `lock` is held, and return its lines, each of which also goes to `log`.
 
     Many may use the cache at once; a command that `removes` from it waits until it is alone. Raises `DataError` with
-    the failing stage's own last words, or DVC's.
+    the failing stage's own last words, or DVC's, and `PlatformError` where a folder cannot be written.
     """
     environment = {name: value for name, value in os.environ.items() if name not in ("DVC_ROOT", "DVC_STAGE")}
     environment |= {
@@ -123,7 +125,7 @@ def run(
                     os.killpg(process.pid, signal.SIGKILL)
                 raise
     if process.returncode:
-        raise DataError(_last_words(lines))
+        raise unwritable(Layout(root)) or DataError(_last_words(lines))
     return lines
 
 

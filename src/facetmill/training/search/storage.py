@@ -5,16 +5,18 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock
 from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from facetmill.errors import FacetmillError
 from facetmill.platform.locks import exclusive
+from facetmill.platform.postgres import patient
 from facetmill.training.search.journal import replaying
 
 LOCK_KEY = 4_216_003  # of PostgreSQL's advisory locks, which are numbers
@@ -27,7 +29,9 @@ def open_storage(storage: str | Path) -> BaseStorage:
     be MLflow's or Prefect's, since each of the three keeps its own `alembic_version` table.
     """
     if url := _database_url(storage):
-        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        opened = RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        patient(opened.engine)
+        return opened
     path = Path(storage)
     path.parent.mkdir(parents=True, exist_ok=True)
     _drop_torn_line(path)
@@ -37,12 +41,17 @@ def open_storage(storage: str | Path) -> BaseStorage:
 
 @contextmanager
 def turn(storage: str | Path) -> Iterator[None]:
-    """Be the only process that changes which trials run. The lock of a process that dies is free at once."""
+    """Be the only process that changes which trials run. The lock of a process that dies is free at once, and so is
+    that of a connection that is cut off."""
     if url := _database_url(storage):
-        engine = create_engine(url, poolclass=NullPool)
-        with engine.begin() as connection:
+        engine = patient(create_engine(url, poolclass=NullPool))
+        connection = engine.connect()
+        try:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
             yield
+        finally:
+            with suppress(SQLAlchemyError):  # it was cut off, and nothing is left to give back
+                connection.close()
     else:
         path = Path(storage)
         with exclusive(path.with_name(path.name + ".turn"), "choosing trials"):

@@ -28,6 +28,8 @@ from optuna.trial import FrozenTrial, TrialState
 from facetmill.errors import FacetmillError
 from facetmill.models import model_class
 from facetmill.params import ModelConfig, TrainingParams, to_mapping
+from facetmill.platform.outages import as_outage
+from facetmill.platform.postgres import again, was_cut_off
 from facetmill.platform.processes import this_process
 from facetmill.training.search.lost import is_abandoned, is_gone, requeue
 from facetmill.training.search.storage import open_storage, turn
@@ -55,7 +57,7 @@ class Candidate:
 
     def report(self, step: int, value: float) -> None:
         """Tell the score after a step (an epoch, from 1). Raises `optuna.TrialPruned` where going on is hopeless."""
-        self._trial.report(value, step)
+        again(lambda: self._trial.report(value, step))
         if self._trial.should_prune():
             raise optuna.TrialPruned(f"trial {self.number} pruned at step {step}: {value:.4f} is below the median")
 
@@ -171,8 +173,9 @@ class Study:
         `objective` trains one candidate and returns its score, higher is better. What it raises decides the trial:
         `optuna.TrialPruned` makes it PRUNED, any other exception, and a score that is not finite, make it FAIL, and the
         study goes on. Parameters of trials that were stopped from outside, now or in a process that is gone, are tried
-        once more. `on_trial` hears of each trial that has ended. Trials that other processes are working on are waited
-        for, since they may have to be tried again.
+        once more; so are those of a trial for which a server or a disk was lost, which ends this run. `on_trial` hears
+        of each trial that has ended. Trials that other processes are working on are waited for, since they may have to
+        be tried again.
 
         A failed trial is not tried again in this run. `failed_before` is the `num_failed()` at which the run began,
         the same for all its workers; without it, that of now.
@@ -183,7 +186,7 @@ class Study:
         tried: list[TrialRecord] = []
         last_error: Exception | None = None
         while self.num_finished() + self.num_failed() < allowed:
-            trial = self._begin(allowed)
+            trial = again(lambda: self._begin(allowed))
             if trial is None:
                 time.sleep(POLL_SECONDS)
                 continue
@@ -220,22 +223,33 @@ class Study:
             if not math.isfinite(value):
                 raise FacetmillError(f"trial {trial.number}: its score is {value}")
         except optuna.TrialPruned:
-            self._study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+            self._tell(trial, TrialState.PRUNED)
         except Exception as error:
+            if as_outage(error):  # the trial did nothing wrong
+                requeue(self._study, self._trials()[trial.number])
+                if was_cut_off(error):
+                    return None
+                raise
+            said = f"{type(error).__name__}: {error}"
             _log.warning("trial %d failed with %s", trial.number, trial.params, exc_info=error)
             with suppress(UpdateFinishedTrialError):  # another host took this process for dead
-                trial.set_user_attr("error", f"{type(error).__name__}: {error}")
-            self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+                again(lambda: trial.set_user_attr("error", said))
+            self._tell(trial, TrialState.FAIL)
             return error
         except BaseException:  # Ctrl-C, or a cancelled flow
             requeue(self._study, self._trials()[trial.number])
             raise
         else:
-            self._study.tell(trial, value, skip_if_finished=True)
+            self._tell(trial, TrialState.COMPLETE, value)
         return None
 
+    def _tell(self, trial: optuna.Trial, state: TrialState, value: float | None = None) -> None:
+        """End a trial, unless another host took this process for dead and has ended it."""
+        with suppress(UpdateFinishedTrialError):
+            again(lambda: self._study.tell(trial, value, state, skip_if_finished=True))
+
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
-        return self._study.get_trials(deepcopy=False, states=states or None)
+        return again(lambda: self._study.get_trials(deepcopy=False, states=states or None))
 
 
 def best_trial(records: Sequence[TrialRecord], min_gain: float = 0.0) -> TrialRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -29,6 +30,7 @@ from facetmill.training.search.study import (
     TrialRecord,
     best_trial,
 )
+from tests.damage import restart_postgres
 
 
 @pytest.fixture(scope="module")
@@ -361,3 +363,34 @@ def test_a_journal_whose_lines_do_not_follow_is_named(params: Params, journal: s
     path.write_text("".join(json.dumps(operation) + "\n" for operation in operations))
     with pytest.raises(PlatformError, match=rf"{path}: its lines do not follow from one another"):
         open_storage(journal)
+
+
+def test_a_restart_of_postgresql_in_the_midst_of_trials_loses_none(params: Params, postgres: str) -> None:
+    restarts = []
+
+    def restarting(candidate: Candidate) -> float:
+        candidate.report(1, 0.5)
+        if candidate.number in (1, 2):
+            restarts.append(restart_postgres(postgres))
+        candidate.report(2, 0.6)
+        return quadratic(candidate)
+
+    study = open_study(params, postgres)
+    study.run(4, restarting)
+    for restart in restarts:
+        restart.join()
+    assert [(record.number, record.state) for record in study.records()] == [(n, "COMPLETE") for n in range(4)]
+
+
+def test_a_trial_for_which_a_part_was_lost_did_not_fail(params: Params, journal: str) -> None:
+    def no_room(candidate: Candidate) -> float:
+        if len(study.records()) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return quadratic(candidate)
+
+    study = open_study(params, journal)
+    with pytest.raises(OSError, match="No space left"):
+        study.run(3, no_room)
+    assert (study.num_failed(), states(study)["WAITING"]) == (0, 1)
+    study.run(3, quadratic)
+    assert (study.num_failed(), states(study)["COMPLETE"]) == (0, 3)
