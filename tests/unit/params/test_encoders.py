@@ -49,7 +49,8 @@ def test_a_name_that_nothing_describes_is_told_with_those_there_are(raw: dict[st
     raw["models"]["jave"]["encoder"] = "minlm"
     raw["distant"]["training"]["image_encoder"] = "big"
     assert problems(raw) == [
-        "params.yaml: distant.training.image_encoder = 'big': no such image encoder; encoders.image has small, tiny",
+        "params.yaml: distant.training.image_encoder = 'big': no such image encoder; "
+        "encoders.image has small, packaged, tiny",
         "params.yaml: models.jave.encoder = 'minlm': no such text encoder; encoders.text has minilm, bilstm",
     ]
 
