@@ -132,10 +132,15 @@ def plain(root: Path, wanted: list[dict[str, Any]]) -> None:
         key = run["model"]
         raw = to_mapping(params)
         for name, text in run["params"].items():
-            section, _, field = name.partition(".")
+            section, *path = name.split(".")
+            if section not in ("model", "training"):
+                continue  # what the run found out, such as its precision
             target = raw["models"][key] if section == "model" else raw["training"]
-            if text != str(target[field]):
-                target[field] = type(target[field])(text) if not isinstance(target[field], bool) else text == "True"
+            for part in path[:-1]:
+                target = target[part]
+            value = target[path[-1]]
+            if isinstance(value, bool | int | float | str) and text != str(value):
+                target[path[-1]] = type(value)(text) if not isinstance(value, bool) else text == "True"
         recipe = parse_params(raw, "run")
 
         def stop(epoch: EpochResult, epochs: int = run["epochs"]) -> None:
