@@ -171,17 +171,7 @@ def _fields(record: Product | Facet | Span | Box | Attribute) -> dict[str, Any]:
 
 def from_row(row: Mapping[str, Any]) -> Product:
     """The inverse of `to_row`, for a row read back from Arrow."""
-    facets = tuple(
-        Facet(
-            attribute=facet["attribute"],
-            value=facet["value"],
-            spans=tuple(Span(**span) for span in facet["spans"]),
-            modality=facet["modality"],
-            provenance=facet["provenance"],
-            confidence=facet["confidence"],
-        )
-        for facet in row["facets"]
-    )
+    facets = tuple(map(facet_from_row, row["facets"]))
     ocr = tuple(OcrToken(token["text"], Box(**token["box"]) if token["box"] else None) for token in row["ocr"])
     return Product(
         product_id=row["product_id"],
@@ -196,6 +186,18 @@ def from_row(row: Mapping[str, Any]) -> Product:
         facets=facets,
         absent=tuple(row["absent"]),
         split=row["split"],
+    )
+
+
+def facet_from_row(row: Mapping[str, Any]) -> Facet:
+    """One of the `facets` of a product's row."""
+    return Facet(
+        attribute=row["attribute"],
+        value=row["value"],
+        spans=tuple(Span(**span) for span in row["spans"]),
+        modality=row["modality"],
+        provenance=row["provenance"],
+        confidence=row["confidence"],
     )
 
 

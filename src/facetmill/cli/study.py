@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -86,6 +86,42 @@ def study_dictionary(
 
     with reading(paths, data, changes) as (params, products):
         found = study_dictionary(params.models.dictionary, products, beside, say)
+    show(found.to_json(), as_json)
+
+
+@app.command("systems")
+def study_systems(
+    data: Data = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="A model key; may be repeated. Without it all that are trained.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 1,
+    folds: Annotated[int, typer.Option(min=1, max=5, help="How many of five folds, where no test split is given.")] = 5,
+    metric: Annotated[
+        Literal["pair_f1", "value_f1", "na_f1", "attribute_f1"], typer.Option(help="What is scored by.")
+    ] = "pair_f1",
+    workers: Annotated[int, typer.Option(min=1, help="Trainings at once, each in a process of its own.")] = 1,
+    changes: Changes = None,
+    as_json: AsJson = False,
+) -> None:
+    """Every system on one data set: its score, its gain over a plain baseline, its speed and its memory."""
+    paths = layout()
+    from facetmill.models import MODELS
+    from facetmill.studies.systems import study_systems
+
+    with reading(paths, data, changes) as (params, products):
+        found = study_systems(
+            params,
+            products,
+            model or list(MODELS),
+            range(seeds),
+            metric=metric,
+            num_folds=folds,
+            workers=workers,
+            kept=paths.state_dir / "study-systems",
+            features_dir=paths.features_dir,
+            log=say,
+        )
     show(found.to_json(), as_json)
 
 

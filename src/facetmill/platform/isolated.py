@@ -27,7 +27,7 @@ _ERROR_LINES = 5
 
 def warm_up() -> None:
     """Have the parent of all isolated processes started; returns at once. Its environment is that of now."""
-    _context()
+    fork_context()
     forkserver.ensure_running()
 
 
@@ -39,7 +39,7 @@ def run_isolated(function: Callable[..., None], *args: Any, what: str, timeout: 
     """
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        process = _context().Process(target=_call, args=(function, args, str(log)), daemon=True)
+        process = fork_context().Process(target=_call, args=(function, args, str(log)), daemon=True)
         process.start()
         try:
             process.join(timeout)
@@ -63,7 +63,8 @@ def _kill(process: BaseProcess) -> None:
     process.join()
 
 
-def _context() -> ForkServerContext:
+def fork_context() -> ForkServerContext:
+    """Whose processes are forked from the parent that has imported what models need."""
     context = get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     return context
