@@ -31,6 +31,7 @@ from facetmill.cli.common import (
 )
 from facetmill.errors import FacetmillError
 from facetmill.imports import unhindered_imports
+from facetmill.terminal import guard, one_line
 
 app = command_group("Extract product facets, and keep the models that do it fresh.")
 app.add_typer(dataset.app, name="dataset")
@@ -40,6 +41,7 @@ app.add_typer(distant.app, name="distant")
 
 def main() -> None:
     """The console script: an error that a user can mend is one message and exit code 1, never a traceback."""
+    guard()
     try:
         app()
     except FacetmillError as error:
@@ -152,9 +154,10 @@ def history(as_json: AsJson = False) -> None:
         moved = f"{row['from_version'] or 'none'} -> {row['to_version'] or 'unchanged'}"
         action = row["decision"].get("action", "promotion")
         what = f"{action} of candidate {row['candidate_version']}, champion {moved}, data {row['dataset_version'][:12]}"
-        print(f"{row['when']}  {row['state']:<8}  {what}  {row['who']}: {row['why']}")
+        print(f"{row['when']}  {row['state']:<8}  {what}  {one_line(row['who'])}: {one_line(row['why'])}")
         for verdict in row["decision"].get("verdicts", []):
-            print(f"    {'passed' if verdict['passed'] else 'FAILED'}  {verdict['gate']}: {verdict['reason']}")
+            passed = "passed" if verdict["passed"] else "FAILED"
+            print(f"    {passed}  {verdict['gate']}: {one_line(verdict['reason'])}")
 
 
 @app.command()

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from facetmill.imports import unhindered_imports
 from facetmill.platform import environment
 from facetmill.platform.layout import Layout, find_root
+from facetmill.terminal import one_line
 
 if TYPE_CHECKING:
     from facetmill.params import Params
@@ -113,21 +114,25 @@ def show(value: Any, as_json: bool, indent: str = "") -> None:
         print(json.dumps(value, ensure_ascii=False, indent=1))
     elif isinstance(value, Mapping):
         for key, inner in value.items():
+            name = one_line(str(key))
             if isinstance(inner, Mapping | list | tuple) and inner:
-                print(f"{indent}{key}:")
+                print(f"{indent}{name}:")
                 show(inner, as_json, indent + "  ")
             else:
-                print(f"{indent}{key}: {_plain(inner)}")
+                print(f"{indent}{name}: {_plain(inner, indent)}")
     elif isinstance(value, list | tuple):
         for inner in value:
             if isinstance(inner, Mapping):
                 show(inner, as_json, indent + "  ")
                 print()
             else:
-                print(f"{indent}- {_plain(inner)}")
+                print(f"{indent}- {_plain(inner, indent)}")
     else:
-        print(f"{indent}{_plain(value)}")
+        print(f"{indent}{_plain(value, indent)}")
 
 
-def _plain(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else "none" if value in (None, [], (), {}) else str(value)
+def _plain(value: Any, indent: str) -> str:
+    """A value in words; the lines of one that has several stand below it, deeper than any key."""
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return "none" if value in (None, [], (), {}) else str(value).replace("\n", f"\n{indent}    ")

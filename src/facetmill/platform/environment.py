@@ -51,6 +51,7 @@ def project_environment(layout: Layout) -> dict[str, str]:
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         "PREFECT_LOGGING_INTERNAL_LEVEL": "ERROR",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "PREFECT_LOGGING_COLORS": "false",  # `terminal.guard` would show their codes
         "PREFECT_CLI_PROMPT": "false",
     }
 

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from facetmill.errors import PlatformError
+from facetmill.terminal import visible
 
 _PRELOADED = ["facetmill.serving.child"]
-_ERROR_LINES = 5
+_ERROR_LINES, _ERROR_CHARACTERS = 5, 2000  # of what it said last
 
 
 def warm_up() -> None:
@@ -49,9 +50,17 @@ def run_isolated(function: Callable[..., None], *args: Any, what: str, timeout: 
         if ended is None:
             raise PlatformError(f"{what}: not done in {timeout:g} s")
         if ended != 0:
-            said = log.read_text(errors="replace").strip().split("\n") if log.exists() else []
             how = f"signal {-ended}" if ended < 0 else f"exit code {ended}"
-            raise PlatformError("\n  ".join([f"{what}: failed ({how})", *said[-_ERROR_LINES:]]))
+            raise PlatformError("\n  ".join([f"{what}: failed ({how})", *_last_words(log)]))
+
+
+def _last_words(log: Path) -> list[str]:
+    """The last lines of a log that may hold anything, and as much of it."""
+    if not log.exists():
+        return []
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _ERROR_CHARACTERS))
+        return visible(stream.read().decode(errors="replace").strip()).split("\n")[-_ERROR_LINES:]
 
 
 def _kill(process: BaseProcess) -> None:

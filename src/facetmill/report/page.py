@@ -12,8 +12,9 @@ import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-# Control characters, and the marks that make text read in another order than it is written.
-_INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+from facetmill.terminal import UNSEEN
+
+_UNSEEN = re.compile(f"[{UNSEEN}]")
 
 STYLE = """
 :root {
@@ -136,7 +137,7 @@ def claim(gate: str) -> str:
 
 def text(value: str) -> str:
     """Any string as text that cannot become markup, nor reorder what stands around it, nor fail to be written."""
-    visible = _INVISIBLE.sub("\ufffd", value).encode("utf-8", "replace").decode("utf-8")
+    visible = _UNSEEN.sub("\ufffd", value).encode("utf-8", "replace").decode("utf-8")
     return html.escape(visible)
 
 

@@ -11,10 +11,12 @@ from typing import Any
 from facetmill.errors import FacetmillError, PlatformError
 from facetmill.platform.outages import as_outage
 from facetmill.platform.worker_processes import follow_supervisor
+from facetmill.terminal import guard
 
 
 def main(job: str) -> None:
     """Work on one sweep in a process that `supervise` has started; `job` is JSON."""
+    guard()
     follow_supervisor()
     try:
         work(json.loads(job))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from facetmill.terminal import unguarded
 
 
 @contextmanager
@@ -16,8 +19,11 @@ def progress_bar(what: str, num_items: int, shown: bool) -> Iterator[Callable[[i
     speed = TextColumn("{task.fields[speed]:.0f} products/s")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
     started = time.perf_counter()
-    # On stderr, since stdout may be JSON that another program reads.
-    with Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as bar:
+    # On stderr, since stdout may be JSON that another program reads. What others print meanwhile stays guarded.
+    console = Console(file=unguarded(sys.stderr))
+    with Progress(
+        *columns, console=console, disable=not shown, transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as bar:
         task = bar.add_task(what, total=num_items, speed=0.0)
 
         def advance(count: int) -> None:

@@ -31,6 +31,15 @@ def test_a_process_that_just_dies_is_told_too(function: object, args: tuple[int,
         run_isolated(function, *args, what="dying", timeout=60)  # type: ignore[arg-type]
 
 
+def test_of_what_it_says_the_end_is_told_and_nothing_that_a_terminal_obeys() -> None:
+    talk = r"head -c 30000000 /dev/zero | tr '\0' x; printf '\033[2J\nlast \000 words'; exit 3"
+    with pytest.raises(PlatformError) as caught:
+        run_isolated(os.execlp, "sh", "sh", "-c", talk, what="a talker", timeout=60)
+    said = str(caught.value)
+    assert said.endswith("xx\\u001b[2J\n  last \\u0000 words")
+    assert len(said) < 3000
+
+
 def test_what_sleeps_for_ever_is_killed(tmp_path: Path) -> None:
     run_isolated(os.getpid, what="warming up", timeout=60)
     before = {process.pid for process in psutil.Process().children(recursive=True)}
