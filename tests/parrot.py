@@ -14,14 +14,15 @@ import torch
 
 from facetmill.models.base import Answers, Losses, Model, Reads
 from facetmill.models.dictionary import DictionaryBatch
-from facetmill.records import AttributeSchema, Facet, Product, Span
+from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
 
 KEY, PLACE = "dictionary", "tests.parrot:Parrot"
+SCHEMA = AttributeSchema(tuple(Attribute(name, {}) for name in ("Words", "Places", "Regions", "Pictures", "Title")))
 
 
 class Parrot(Model):
     key: ClassVar[str] = KEY
-    answers: ClassVar[Answers] = "choices"
+    answers: ClassVar[Answers] = "text"
     reads: frozenset[Reads] = frozenset({"title", "images", "ocr", "regions"})
 
     def __init__(self, config: Any, schema: AttributeSchema) -> None:
@@ -30,7 +31,7 @@ class Parrot(Model):
 
     @classmethod
     def fit_vocabulary(cls, config: Any, schema: AttributeSchema, train: Iterable[Product]) -> Self:
-        return cls(config, schema)
+        return cls(config, SCHEMA)
 
     def collate(self, products: Sequence[Product]) -> DictionaryBatch:
         return DictionaryBatch(tuple(products))

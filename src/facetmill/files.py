@@ -83,7 +83,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Raises `ValueError` for what is no JSON, and for lists in lists without end."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("lists or objects stand too deep in each other") from None
 
 
 def hash_file(path: Path) -> str:

@@ -292,6 +292,26 @@ def pickled(world: World, folder: Path, name: str) -> Callable[[str], None]:
     return change
 
 
+def other_loader(world: World, folder: Path) -> Callable[[str], None]:
+    """Have a package name a loader of its own, which leaves a mark when it is imported."""
+
+    def change(model_id: str) -> None:
+        place = world.project.tracker.client.get_logged_model(model_id).artifact_location
+        described = world.project.tracker.download_uri(f"{place}/MLmodel", folder / "evil" / "MLmodel")
+        text = yaml.safe_load(described.read_text())
+        text["flavors"]["python_function"] |= {"loader_module": "evil_loader", "code": "code"}
+        described.write_text(yaml.safe_dump(text))
+        (folder / "evil" / "code").mkdir()
+        (folder / "evil" / "code" / "evil_loader.py").write_text(f"import os\nos.mkdir({str(folder / 'mark')!r})\n")
+        world.project.tracker.client.log_model_artifacts(model_id, str(folder / "evil"))
+
+    return change
+
+
+COLOUR = {"attribute": "Colour", "value": "red", "confidence": 1.0, "field": None, "start": None, "end": None}
+OF_NO_SCHEMA = f"return pd.DataFrame([dict(product_id=i, facets=[{COLOUR}]) for i in model_input['product_id']])"
+
+
 @pytest.mark.parametrize(
     ("poison", "gate", "message"),
     [
@@ -301,7 +321,9 @@ def pickled(world: World, folder: Path, name: str) -> Callable[[str], None]:
         ("answers for other products", "answers", "asked for product"),
         ("another signature", "signature_as_published", "another signature"),
         ("pickle.pkl", "answers", "not loaded: pickle.pkl"),
-        ("pickle.txt", "answers", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"),
+        ("pickle.txt", "answers", "not loaded: MLmodel: "),
+        ("another loader", "answers", "not loaded: code/evil_loader.py"),
+        ("an attribute of no schema", "answers", "attribute 'Colour' is not in the model's schema"),
     ],
 )
 def test_a_poisoned_candidate_never_goes_live(
@@ -324,6 +346,10 @@ def test_a_poisoned_candidate_never_goes_live(
         other_code(monkeypatch, tmp_path, "import os; os._exit(9)")
     elif poison == "answers for other products":
         other_code(monkeypatch, tmp_path, "model_input = model_input.iloc[::-1]")
+    elif poison == "an attribute of no schema":
+        other_code(monkeypatch, tmp_path, OF_NO_SCHEMA)
+    elif poison == "another loader":
+        change = other_loader(world, tmp_path)
     elif poison == "another signature":
         columns = [ColSpec(DataType.string, name) for name in ("product_id", "title", "text")]
         monkeypatch.setattr(packaging, "SIGNATURE", ModelSignature(Schema(columns), packaging.SIGNATURE.outputs))

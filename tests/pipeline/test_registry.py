@@ -12,11 +12,11 @@ import mlflow.pyfunc
 import psutil
 import pytest
 
-from facetmill.errors import PlatformError
+from facetmill.errors import NoAnswer, PlatformError
 from facetmill.platform import servers
 from facetmill.registry import versions
 from facetmill.serving.answer import answer
-from facetmill.serving.package import refuse_pickles
+from facetmill.serving.plain import MODEL_FILES, require_kinds
 from facetmill.tracking.tracker import Run
 from facetmill.training.checkpoint import load_model
 from facetmill.training.predict import predict
@@ -159,10 +159,21 @@ def test_a_changed_artifact_is_refused(platform: Platform, model_dir: Path, tmp_
         versions.fetch(platform.tracker, resolved, tmp_path)
 
 
+@pytest.mark.parametrize(("limit", "at_most"), [("MAX_FILES", 2), ("MAX_BYTES", 100)])
+def test_a_package_that_is_too_large_is_not_even_downloaded(
+    platform: Platform, model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, at_most: int
+) -> None:
+    resolved = versions.resolve(platform.tracker, f"facets-candidates/{new_candidate(platform, model_dir)}")
+    monkeypatch.setattr(versions, limit, at_most)
+    with pytest.raises(NoAnswer, match=f"{resolved.ref}: not loaded: .* in [1-9] files of its package and more"):
+        versions.fetch(platform.tracker, resolved, tmp_path / "here")
+    assert not (tmp_path / "here").exists()
+
+
 def test_a_pickle_is_not_packaged(tmp_path: Path) -> None:
     (tmp_path / "weights.pt").write_bytes(b"\x80\x04.")
     with pytest.raises(PlatformError, match=r"weights\.pt"):
-        refuse_pickles(tmp_path)
+        require_kinds(tmp_path, MODEL_FILES)
 
 
 def test_unknown_references_say_what_there_is(platform: Platform, model_dir: Path) -> None:

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from facetmill.records import Facet, Product
 from facetmill.registry import versions
 from facetmill.serving.package import weights_dir
 from facetmill.serving.query import NUM_TIMED, Answers, query, query_picture_maps
+from facetmill.serving.vocabulary import Vocabulary
 from facetmill.tracking.tags import MODEL
 from facetmill.tracking.tracker import Tracker
 
@@ -49,14 +51,25 @@ class Served:
         except DataError as error:
             raise NoAnswer(str(error)) from error
 
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """What it can answer at all. Raises `NoAnswer` for a package that does not say it as `save_model` does."""
+        return Vocabulary.of_saved(weights_dir(self.package))
+
     def without_path(self, error: NoAnswer) -> str:
         """The message by the version's name: where its copy lay for a moment tells nobody anything."""
         return str(error).replace(str(self.package), self.model.ref)
 
 
-def fetch(project: Project, model: versions.Resolved, folder: Path) -> Served:
-    """The package in `folder`, its hash checked."""
-    return Served(model, versions.fetch_package(project.tracker, model, folder))
+def fetch(project: Project, model: versions.Resolved, folder: Path, *, needed: str | None = None) -> Served:
+    """The package in `folder`, checked as `versions.fetch_package` says. Raises `NoAnswer` for one that cannot be
+    loaded; for one that is `needed`, a `PlatformError` that says what to do."""
+    try:
+        return Served(model, versions.fetch_package(project.tracker, model, folder))
+    except NoAnswer as error:
+        if needed is None:
+            raise
+        raise _not_comparable(needed, model.ref, str(error)) from error
 
 
 def answered(
@@ -143,14 +156,19 @@ def _query(
             load_seconds=seconds,
             looked=True,
             timed=timed,
+            vocabulary=served.vocabulary,
         )
     except NoAnswer as error:
         if needed is None:
             raise
-        raise PlatformError(
-            f"{needed} ({served.model.ref}) does not answer, so nothing can be compared with it, and nothing was "
-            f"changed. Mend that first; the candidate is not at fault: {served.without_path(error)}"
-        ) from error
+        raise _not_comparable(needed, served.model.ref, served.without_path(error)) from error
+
+
+def _not_comparable(needed: str, ref: str, said: str) -> PlatformError:
+    return PlatformError(
+        f"{needed} ({ref}) does not answer, so nothing can be compared with it, and nothing was changed. Mend that "
+        f"first; the candidate is not at fault: {said}"
+    )
 
 
 def _awareness(

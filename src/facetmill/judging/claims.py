@@ -27,10 +27,10 @@ _LEVEL_OF_SLICES = 0.05
 class Evidence:
     """What was measured of a candidate, and of what it has to beat, on the frozen test split of its own data.
 
-    `no_answer` says why the candidate could not be asked; nothing else was measured then. `against_dictionary` and
-    `against_champion` compare by `promotion.metric`, the candidate first. `seed_scores` are the test scores by it of
-    every run of the candidate's training, one a seed. `champion_version` is None, and so is what belongs to it, when
-    nothing is live.
+    `no_answer` says why the candidate could not be asked; nothing else was measured then, or its signature alone.
+    `against_dictionary` and `against_champion` compare by `promotion.metric`, the candidate first. `seed_scores` are
+    the test scores by it of every run of the candidate's training, one a seed. `champion_version` is None, and so is
+    what belongs to it, when nothing is live.
 
     All but latency is measured on the `num_unseen` test products that neither was trained on. `candidate_trained_on`
     and `champion_trained_on` count the test products that each was trained on, None where that is not known.
@@ -41,7 +41,7 @@ class Evidence:
     dataset_version: str
     dataset_passed: bool
     num_products: int
-    signature_as_published: bool
+    signature_as_published: bool | None = None
     no_answer: str | None = None
     against_dictionary: PairedResult | None = None
     against_champion: PairedResult | None = None
@@ -78,6 +78,8 @@ def data_gate_passed(evidence: Evidence, params: PromotionParams) -> Verdict:
 def signature_as_published(evidence: Evidence, params: PromotionParams) -> Verdict:
     """What goes in and what comes out is all that clients of the live model rely on."""
     passed = evidence.signature_as_published
+    if passed is None:
+        return _not_measured("signature_as_published", "the published signature")
     answer = "the published signature" if passed else "another signature, or none"
     reason = f"the package of candidate {evidence.candidate_version} has {answer}"
     return _verdict("signature_as_published", passed, answer, "the published signature", reason)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from mlflow.models import ModelSignature
 
 from facetmill.dataset.store.readers import as_read_by, as_sent
@@ -30,7 +29,7 @@ from facetmill.project import Project
 from facetmill.records import Product
 from facetmill.registry import versions
 from facetmill.registry.lineage import bring_back
-from facetmill.serving.package import PACKAGE_FILES, refuse_pickles
+from facetmill.serving.plain import read_description
 from facetmill.serving.query import NUM_TIMED
 from facetmill.serving.signature import serves_clients_of
 from facetmill.tracking.tags import DATASET, DATASET_VERSION, DICTIONARY_RUN, MODEL, SEED_RUNS
@@ -63,23 +62,26 @@ def measure(project: Project, candidate: versions.Resolved, champion: versions.R
     dictionary = versions.resolve(project.tracker, candidate.tags[DICTIONARY_RUN])
     with tempfile.TemporaryDirectory() as folder:
         packages = Path(folder)
-        challenger = fetch(project, candidate, packages / "candidate")
         evidence = Evidence(
             candidate_version=candidate.version,
             champion_version=champion.version if champion else None,
             dataset_version=dataset.version,
             dataset_passed=_passed(dataset),
             num_products=len(products),
-            signature_as_published=serves_clients_of(_signature(challenger.package), None),
         )
         try:
-            _require_plain(challenger.package)
+            challenger = fetch(project, candidate, packages / "candidate")
+        except NoAnswer as error:
+            return Measured(replace(evidence, no_answer=str(error)), None)
+        serves = serves_clients_of(_signature(challenger.package), None)
+        evidence = replace(evidence, signature_as_published=serves)
+        try:
             first = asked_about(project, dataset, challenger, products)
-            words = fetch(project, dictionary, packages / "dictionary")
+            words = fetch(project, dictionary, packages / "dictionary", needed="the dictionary")
             baseline = asked_about(project, dataset, words, products, needed="the dictionary")
             other, second = words, baseline
             if champion is not None:
-                other = fetch(project, champion, packages / "champion")
+                other = fetch(project, champion, packages / "champion", needed=f"champion {champion.version}")
                 serves = serves_clients_of(_signature(challenger.package), _signature(other.package))
                 evidence = replace(evidence, signature_as_published=serves)
                 second = asked_about(project, dataset, other, products, needed=f"champion {champion.version}")
@@ -224,19 +226,10 @@ def _seed_scores(
 def _signature(package: Path) -> ModelSignature | None:
     """What the package itself says that goes in and comes out; a tag could say anything."""
     try:
-        said = yaml.safe_load((package / "MLmodel").read_text(encoding="utf-8"))
-        signature: ModelSignature = ModelSignature.from_dict(said["signature"])
+        signature: ModelSignature = ModelSignature.from_dict(read_description(package)["signature"])
     except Exception:  # whatever stands there is no signature, and MLflow's readers raise as they like
         return None
     return signature
-
-
-def _require_plain(package: Path) -> None:
-    """Refuse a package with a file that could hold a pickle, before anything of it is loaded."""
-    try:
-        refuse_pickles(package, PACKAGE_FILES)
-    except PlatformError as error:
-        raise NoAnswer(f"not loaded: {error}") from error
 
 
 def _dataset_diff(tracker: Tracker, candidate: versions.Resolved, other: versions.Resolved) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ live one.
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +16,10 @@ from mlflow.entities import LoggedModel
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from facetmill.errors import PlatformError
+from facetmill.errors import NoAnswer, PlatformError
 from facetmill.files import hash_folder
 from facetmill.serving.package import NAME, weights_dir
+from facetmill.serving.plain import require_plain
 from facetmill.tracking.tags import DICTIONARY_RUN, GIT_DIRTY, PACKAGE_SHA256, RUN
 from facetmill.tracking.tracker import Tracker
 
@@ -41,6 +43,7 @@ Only `facetmill promote` and `facetmill rollback` write here, and on a shared se
 move the alias `champion` by hand: the ledger (`facetmill history`) would not know who did it and why.
 """,
 }
+MAX_BYTES, MAX_FILES = 20 * 1024**3, 10_000  # of a package
 ADDED_BY_MLFLOW = "registered_model_meta"  # a file that a download of a registered version adds to the package
 
 _VERSION = re.compile(rf"({CANDIDATES}|{LIVE})/(\d{{1,9}})")
@@ -152,10 +155,12 @@ def fetch(tracker: Tracker, resolved: Resolved, target_dir: Path) -> Path:
 def fetch_package(tracker: Tracker, resolved: Resolved, target_dir: Path) -> Path:
     """The whole package, as a server loads it, in `target_dir/package`.
 
-    Raises `PlatformError` when its hash is not the one noted at packaging: what is loaded is what was judged.
+    Raises `PlatformError` when its hash is not the one noted at packaging: what is loaded is what was judged. Raises
+    `NoAnswer` for one that is too large to be a model, or of which more than its model file would be run.
     """
     if resolved.uri is None:
         raise PlatformError(f"{resolved.ref}: a model folder, not a package; register it first")
+    _require_room(tracker, resolved.ref, resolved.uri, target_dir)
     folder = tracker.download_uri(resolved.uri, target_dir / "package")
     (folder / ADDED_BY_MLFLOW).unlink(missing_ok=True)
     expected = resolved.tags.get(PACKAGE_SHA256)
@@ -164,7 +169,27 @@ def fetch_package(tracker: Tracker, resolved: Resolved, target_dir: Path) -> Pat
         raise PlatformError(
             f"{resolved.ref}: the stored package is {found}, but {expected} was registered: do not use it"
         )
+    try:
+        require_plain(folder)
+    except NoAnswer as error:
+        raise NoAnswer(f"{resolved.ref}: not loaded: {error}") from error
     return folder
+
+
+def _require_room(tracker: Tracker, ref: str, uri: str, target_dir: Path) -> None:
+    """Before anything is downloaded: it is no more than a model can be, and there is room for it."""
+    num_files = num_bytes = 0
+    for size in tracker.file_sizes(uri):
+        num_files, num_bytes = num_files + 1, num_bytes + size
+        if num_files > MAX_FILES or num_bytes > MAX_BYTES:
+            raise NoAnswer(
+                f"{ref}: not loaded: {num_bytes:,} bytes in {num_files:,} files of its package and more, but a package "
+                f"has at most {MAX_BYTES:,} in {MAX_FILES:,}"
+            )
+    target_dir.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(target_dir).free
+    if num_bytes > free:
+        raise PlatformError(f"{ref}: its package has {num_bytes:,} bytes, but {free:,} are free in {target_dir}")
 
 
 def _resolve_version(tracker: Tracker, ref: str, version: ModelVersion) -> Resolved:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -16,19 +16,16 @@ from mlflow.entities import LoggedModelOutput
 from mlflow.models import Model
 
 import facetmill
-from facetmill.errors import PlatformError
 from facetmill.files import hash_folder
 from facetmill.perception.reader import Reader, load_reader
 from facetmill.records import Box, OcrToken, Product
+from facetmill.serving.plain import MODEL_FILES, require_kinds, require_plain
 from facetmill.serving.request import to_row
 from facetmill.serving.signature import SIGNATURE
 from facetmill.tracking.tags import PACKAGE_SHA256
 from facetmill.tracking.tracker import Run, Tracker
 
 NAME = "model"  # of the package below its run, and of the folder with the weights inside the package
-#: What a model and its package may be made of: nothing to unpickle. `.model` is a sentencepiece vocabulary.
-MODEL_FILES = frozenset({".json", ".model", ".safetensors", ".txt"})
-PACKAGE_FILES = MODEL_FILES | {".py", ".yaml", "MLmodel"}
 REQUIRED = ("facetmill", "mlflow", "pandas", "pillow", "safetensors", "torch", "transformers")
 MODEL_FILE = Path(facetmill.__file__).parent / "serving" / "model_file.py"
 
@@ -54,7 +51,7 @@ def package(model_dir: Path, run: Run | str, tracker: Tracker, *, tags: Mapping[
     The hash of the whole package stands in the tag `facetmill.package_sha256`; `versions.fetch` checks it.
     """
     run_id = run if isinstance(run, str) else run.run_id
-    refuse_pickles(model_dir)
+    require_kinds(model_dir, MODEL_FILES)
     client = tracker.client
     model = client.create_logged_model(
         tracker.experiment_id, name=NAME, source_run_id=run_id, tags=dict(tags), model_type="facets"
@@ -75,6 +72,7 @@ def package(model_dir: Path, run: Run | str, tracker: Tracker, *, tags: Mapping[
                 pip_requirements=requirements(load_reader(model_dir)),
                 mlflow_model=Model(run_id=run_id, model_id=model.model_id),
             )
+            require_plain(package_dir)
             client.set_logged_model_tags(model.model_id, {PACKAGE_SHA256: hash_folder(package_dir)})
             client.log_model_artifacts(model.model_id, str(package_dir))
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
@@ -107,10 +105,3 @@ def _pinned(name: str) -> str:
         return f"{name}=={metadata.version(name).partition('+')[0]}"
     except metadata.PackageNotFoundError:  # of an engine, where another host has read the pictures
         return name
-
-
-def refuse_pickles(folder: Path, kinds: Collection[str] = MODEL_FILES) -> None:
-    """Raise `PlatformError` for a folder with a link, or a file of another kind (suffix, else name) than these."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_symlink() or (path.is_file() and (path.suffix or path.name) not in kinds):
-            raise PlatformError(f"{path.relative_to(folder)}: only {', '.join(sorted(kinds))} files may be here")

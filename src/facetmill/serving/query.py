@@ -1,13 +1,25 @@
-"""Asking a packaged model about products, in a process of its own, and believing nothing that it answers unchecked."""
+"""Asking a packaged model about products, in a process of its own, and believing nothing that it answers unchecked.
+
+What is believed of an answer:
+
+    product      the one that was asked about
+    facets       at most `MAX_ENTRIES` entries; each has an attribute, a value, and a confidence (0..1) or none
+    places       inside their field, where the text spells the value: the same letters as `encoders.folding` compares
+                 them, spaces aside
+    attributes   each once, with a probability (0..1)
+    vocabulary   where it is known: attributes are the schema's; so are values, but for those that stand in the text
+                 under a model that tags, and all of one that writes
+    times        one for each timed product, in seconds
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 from facetmill.errors import NoAnswer, PlatformError
@@ -15,7 +27,9 @@ from facetmill.platform.isolated import run_isolated
 from facetmill.records import Facet, Product
 from facetmill.serving.answer import from_entries
 from facetmill.serving.child import REPEATS, write_answers, write_picture_maps
-from facetmill.serving.request import to_row
+from facetmill.serving.request import MAX_ENTRIES, to_row
+from facetmill.serving.vocabulary import Vocabulary, letters
+from facetmill.terminal import brief
 
 NUM_TIMED = 32
 LOAD_SECONDS = 600.0  # loading alone may be slow on a busy machine
@@ -43,14 +57,15 @@ def query(
     load_seconds: float = LOAD_SECONDS,
     looked: bool = False,
     timed: Sequence[Product] | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Answers:
     """The answers of a package, by folder or MLflow URI.
 
     `looked` says that the words and boxes of the products are all there are; without it the package looks for itself
     where a product has none. Requests for the `timed` products are always sent so (by default the first `NUM_TIMED`).
 
-    Raises `NoAnswer` when it does not load, dies, takes longer than `load_seconds` and two more per request, answers
-    for other products, or answers what is not a facet of the product.
+    Raises `NoAnswer` when it does not load, dies, takes longer than `load_seconds` and two more per request, or answers
+    what is not believed; the message names product, attribute and value.
     """
     timed = products[:NUM_TIMED] if timed is None else timed
     with tempfile.TemporaryDirectory() as folder:
@@ -70,10 +85,10 @@ def query(
             )
         except PlatformError as error:
             raise NoAnswer(str(error)) from error
-        rows, load, latencies = _read(model_uri, answers, MAX_BYTES_PER_PRODUCT * (len(products) + 1))
+        rows, load, latencies = _read(model_uri, answers, MAX_BYTES_PER_PRODUCT * (len(products) + 1), len(timed))
     if len(rows) != len(products):
         raise NoAnswer(f"{model_uri}: asked for {len(products)} products, answered {len(rows)}")
-    found = [_checked(model_uri, product, row) for product, row in zip(products, rows, strict=True)]
+    found = [_checked(model_uri, product, row, vocabulary) for product, row in zip(products, rows, strict=True)]
     return Answers([facets for facets, _ in found], [attributes for _, attributes in found], load, latencies)
 
 
@@ -99,52 +114,74 @@ def _write_rows(path: Path, products: Sequence[Product], *, looked: bool) -> Non
         lines.writelines(json.dumps(to_row(p, looked=looked), ensure_ascii=False) + "\n" for p in products)
 
 
-def _read(model_uri: str, path: Path, max_bytes: int) -> tuple[list[Any], float, list[float]]:
+def _read(model_uri: str, path: Path, max_bytes: int, num_timed: int) -> tuple[list[Any], float, list[float]]:
     """The rows that the isolated process wrote, and its last line: seconds to load and of each request."""
     if path.stat().st_size > max_bytes:
         raise NoAnswer(f"{model_uri}: answered with {path.stat().st_size:,} bytes, more than {max_bytes:,}")
     try:
         *rows, timing = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-        return rows, float(timing["load_seconds"]), [float(seconds) for seconds in timing["latencies"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise NoAnswer(f"{model_uri}: not answers but {error!r}") from error
+        load, latencies = float(timing["load_seconds"]), [float(seconds) for seconds in timing["latencies"]]
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        raise NoAnswer(f"{model_uri}: not answers but {type(error).__name__}: {error}") from error
+    if len(latencies) != num_timed or not all(0 <= seconds < math.inf for seconds in (load, *latencies)):
+        raise NoAnswer(f"{model_uri}: not the times of loading and of {num_timed} requests: {brief(timing)}")
+    return rows, load, latencies
 
 
-def _checked(model_uri: str, product: Product, row: Any) -> tuple[tuple[Facet, ...], dict[str, float] | None]:
+def _checked(
+    model_uri: str, product: Product, row: Any, vocabulary: Vocabulary | None
+) -> tuple[tuple[Facet, ...], dict[str, float] | None]:
     try:
         if row["product_id"] != product.product_id:
-            raise NoAnswer(f"{model_uri}: asked for product {product.product_id!r}, got {row['product_id']!r}")
+            raise NoAnswer(f"{model_uri}: asked for product {product.product_id!r}, got {brief(row['product_id'])}")
+        if len(row["facets"]) > MAX_ENTRIES:
+            raise ValueError(f"{len(row['facets']):,} facets, more than {MAX_ENTRIES:,}")
         facets = from_entries(row["facets"])
         for facet in facets:
             _require_valid(product, facet)
-        attributes = _attributes(row.get("attributes"))
+            if vocabulary is not None:
+                vocabulary.require(facet)
+        attributes = _attributes(row.get("attributes"), vocabulary)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        said = shorten(str(row), 200, placeholder=" ...")
-        raise NoAnswer(f"{model_uri}: {product.product_id}: not an answer ({error}): {said}") from error
+        raise NoAnswer(f"{model_uri}: {product.product_id}: not an answer ({error}): {brief(row)}") from error
     return facets, attributes
 
 
-def _attributes(entries: Any) -> dict[str, float] | None:
+def _attributes(entries: Any, vocabulary: Vocabulary | None) -> dict[str, float] | None:
     """Served attributes by name; packages made before there were any have none."""
     if entries is None:
         return None
-    attributes = {entry["attribute"]: entry["probability"] for entry in entries}
-    for name, probability in attributes.items():
+    attributes: dict[str, float] = {}
+    for entry in entries:
+        name, probability = entry["attribute"], entry["probability"]
         if not isinstance(name, str) or not name:
             raise ValueError("an attribute without a name")
-        if not 0 <= probability <= 1:
-            raise ValueError(f"probability {probability} of {name} is not in 0..1")
+        if name in attributes:
+            raise ValueError(f"attribute {name!r} comes twice")
+        _require_share(probability, f"probability {brief(probability)} of {name!r}")
+        if vocabulary is not None:
+            vocabulary.require_attribute(name)
+        attributes[name] = probability
     return attributes
 
 
 def _require_valid(product: Product, facet: Facet) -> None:
-    """A served facet names its attribute and value, has a confidence in 0..1, and stands inside its field."""
     if not all(isinstance(text, str) and text for text in (facet.attribute, facet.value)):
         raise ValueError("a facet without attribute or value")
-    if facet.confidence is not None and not 0 <= facet.confidence <= 1:
-        raise ValueError(f"confidence {facet.confidence} of {facet.attribute} is not in 0..1")
+    said = f"{facet.attribute!r}: {brief(facet.value)}"
+    if facet.confidence is not None:
+        _require_share(facet.confidence, f"confidence {brief(facet.confidence)} of {said}")
     for span in facet.spans:
-        if not isinstance(span.start, int) or not isinstance(span.end, int):
-            raise ValueError(f"{facet.attribute} from {span.start!r} to {span.end!r}, which are not places")
+        if type(span.start) is not int or type(span.end) is not int:
+            raise ValueError(f"{said} from {brief(span.start)} to {brief(span.end)}, which are not places")
         if span.field not in ("title", "text") or not 0 <= span.start < span.end <= len(product.field(span.field)):
-            raise ValueError(f"{facet.attribute} at {span}, which is not in the product")
+            raise ValueError(f"{said} at {brief(span)}, which is not in the product")
+        surface = product.surface(span)
+        if surface != facet.value and letters(surface) != letters(facet.value):
+            place = f"{span.field}[{span.start}:{span.end}]"
+            raise ValueError(f"{said} at {place}, where the product says {brief(surface)}")
+
+
+def _require_share(value: Any, what: str) -> None:
+    if type(value) not in (int, float) or not 0 <= value <= 1:  # NaN is not, and True is no number
+        raise ValueError(f"{what} is not in 0..1")

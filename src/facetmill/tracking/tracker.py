@@ -25,6 +25,7 @@ import mlflow.artifacts
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils import mlflow_tags
 from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH, MAX_PARAMS_TAGS_PER_BATCH
 
@@ -226,6 +227,23 @@ class Tracker:
         if not isinstance(value, dict):
             raise PlatformError(f"run {run_id}: {artifact_path} is not a JSON object")
         return value
+
+    def file_sizes(self, uri: str) -> Iterator[int]:
+        """The bytes of each file that an MLflow URI names, folder by folder, as the store lists them.
+
+        Raises `PlatformError` when it cannot.
+        """
+        folders: list[str | None] = [None]
+        try:
+            store = get_artifact_repository(uri, tracking_uri=self.uri, registry_uri=self.uri)
+            while folders:
+                for entry in store.list_artifacts(folders.pop()):
+                    if entry.is_dir:
+                        folders.append(entry.path)
+                    else:
+                        yield entry.file_size or 0
+        except (MlflowException, OSError) as error:
+            raise PlatformError(f"{uri}: cannot be read from {self.uri}: {error}") from error
 
     def download_uri(self, uri: str, target: Path) -> Path:
         """Bring what an MLflow URI (`runs:/`, `models:/`) names to `target`. Raises `PlatformError` when it cannot."""
