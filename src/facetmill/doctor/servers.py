@@ -28,7 +28,10 @@ def check_foreign_pages(layout: Layout) -> list[Finding]:
     """A server that answers the web pages of any site, or under any name: such a page can start jobs here."""
     from facetmill.platform import servers
 
-    alive = servers.running(layout)
+    try:
+        alive = servers.running(layout)
+    except PlatformError:
+        alive = {}  # `check_processes` tells it
     found = []
     for kind in servers.KINDS:
         named = servers.named_url(kind)
@@ -86,25 +89,37 @@ def check_processes(layout: Layout) -> list[Finding]:
 
 
 def check_ports(layout: Layout) -> list[Finding]:
-    """The usual port of a server that is still to be started, taken by somebody else."""
-    import psutil
-
+    """The port that a server still to be started had or usually has, taken by somebody else."""
     from facetmill.platform import servers
-    from facetmill.platform.server_state import HOST
 
-    holders = {  # a port of another address is another port
-        connection.laddr.port: connection.pid
-        for connection in psutil.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
-        if connection.laddr and connection.laddr.ip in (HOST, "0.0.0.0", "::")
-    }
-    alive = servers.running(layout)
+    try:
+        alive, gone = servers.running(layout), servers.lost(layout)
+    except PlatformError:
+        return []  # `check_processes` tells it, and nobody knows which servers are still to be started
     found = []
     for kind in servers.KINDS:
-        if kind.port not in holders or servers.named_url(kind) or kind.name in alive:
+        port = gone[kind.name].port if kind.name in gone else kind.port
+        if kind.name in alive or servers.named_url(kind) or servers.port_is_free(port):
             continue
-        pid = holders[kind.port]
-        who = f"process {pid}" if pid else "a process of another user"
-        wrong = f"port {kind.port} is held by {who}; the {kind.name} server will take the next free one"
-        found.append(Finding("ports", "warning", wrong, "nothing: facetmill up tells the port that it took"))
+        held = f"port {port} is held by {_holder(port)}"
+        try:
+            other = servers.free_port(port)
+        except PlatformError as error:
+            found.append(Finding("ports", "problem", f"{held}, and {error}", "end one of those processes"))
+            continue
+        wrong = f"{held}; the {kind.name} server will take {other}"
+        found.append(Finding("ports", "warning", wrong, f"nothing; or free port {port} before facetmill up"))
     return found
+
+
+def _holder(port: int) -> str:
+    import psutil
+
+    from facetmill.platform.server_state import HOST
+
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.pid:
+            at = connection.laddr
+            if at.port == port and at.ip in (HOST, "0.0.0.0", "::"):  # a port of another address is another port
+                return f"process {connection.pid}"
+    return "a process that cannot be seen from here: another user's, or one outside of this container"

@@ -240,7 +240,7 @@ def without_login(url: str) -> str:
 
 
 def _start(layout: Layout, kind: Kind, preferred_port: int) -> Server:
-    port = _free_port(preferred_port)
+    port = free_port(preferred_port)
     if kind is MLFLOW:
         require_mlflow_store(layout)
         layout.artifacts_dir.mkdir(parents=True, exist_ok=True)
@@ -281,7 +281,7 @@ def _await_health(layout: Layout, kind: Kind, known: Mapping[str, Server]) -> Se
             return server
         if _alive(server):
             time.sleep(0.05)
-        elif _port_is_free(server.port):
+        elif port_is_free(server.port):
             break
         else:
             server = _start(layout, kind, server.port)
@@ -362,14 +362,16 @@ def _stop(server: Server) -> None:
         os.waitpid(server.pid, os.WNOHANG)  # where this process is its parent, it would stay a zombie
 
 
-def _free_port(preferred: int) -> int:
+def free_port(preferred: int) -> int:
+    """The first of a hundred ports from `preferred` on that a server can take. Raises `PlatformError` without one."""
     for port in range(preferred, min(preferred + 100, 65536)):
-        if _port_is_free(port):
+        if port_is_free(port):
             return port
-    raise PlatformError(f"no free port from {preferred} on; close what holds them")
+    raise PlatformError(f"no port from {preferred} to {preferred + 99} is free; close what holds one of them")
 
 
-def _port_is_free(port: int) -> bool:
+def port_is_free(port: int) -> bool:
+    """Whether a server could take a port of the loopback interface now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection that just ended holds nothing
         try:

@@ -13,6 +13,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
@@ -190,21 +192,38 @@ def test_servers_of_the_state_file_that_are_gone_or_silent(layout: Layout) -> No
     assert only(doctor.check_processes(layout), "not readable", "rm ").severity == "problem"
 
 
-def test_a_taken_port_is_told_while_the_server_is_still_to_come(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with socket.socket() as holder:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            holder.bind((servers.HOST, servers.MLFLOW.port))
-            holder.listen()
-            who = f"process {os.getpid()}"
-        except OSError:
-            who = "process"  # somebody else holds it already
-        mlflow = [finding for finding in doctor.check_ports(layout) if "mlflow" in finding.wrong]
-        assert only(mlflow, f"port {servers.MLFLOW.port} is held by", who).severity == "warning"
+def test_a_taken_port_is_told_with_the_one_that_up_will_take(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The port that the lost server had, where there was one: `up` asks for that first."""
+    with listening() as holder, listening() as other:
+        port, last = holder.getsockname()[1], other.getsockname()[1]
+        monkeypatch.setattr(servers, "KINDS", (replace(servers.MLFLOW, port=port),))
+        told = only(doctor.check_ports(layout), f"port {port} is held by process {os.getpid()}", "nothing; or free")
+        assert told.severity == "warning"
+        assert f"the mlflow server will take {servers.free_port(port)}" in told.wrong
+        layout.state_dir.mkdir(exist_ok=True)
+        gone = servers.Server(2**22 + 1, 0.0, last, f"http://{servers.HOST}:{last}")
+        (layout.state_dir / "servers.json").write_text(json.dumps({"mlflow": vars(gone)}))
+        only(doctor.check_ports(layout), f"port {last} is held by", "nothing; or free")
+        (layout.state_dir / "servers.json").write_text("{")
+        assert doctor.check_ports(layout) == []
+        (layout.state_dir / "servers.json").unlink()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://elsewhere")
-        assert not any("mlflow" in finding.wrong for finding in doctor.check_ports(layout))
+        assert doctor.check_ports(layout) == []
+
+
+def test_no_free_port_is_a_problem(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "port_is_free", lambda port: False)
+    told = doctor.check_ports(layout)[0]
+    assert told.severity == "problem"
+    assert "no port from 5000 to 5099 is free" in told.wrong
+
+
+@contextmanager
+def listening() -> Iterator[socket.socket]:
+    with socket.socket() as holder:
+        holder.bind((servers.HOST, 0))
+        holder.listen()
+        yield holder
 
 
 @pytest.mark.parametrize(

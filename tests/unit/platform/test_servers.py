@@ -161,7 +161,7 @@ def test_a_taken_port_gives_the_next_one() -> None:
         holder.bind((servers.HOST, 0))
         holder.listen()
         taken = holder.getsockname()[1]
-        assert servers._free_port(taken) > taken
+        assert servers.free_port(taken) > taken
 
 
 class _Answers(http.server.BaseHTTPRequestHandler):
