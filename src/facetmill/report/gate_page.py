@@ -12,8 +12,14 @@ from facetmill.gates.verdict import NOT_MEASURED, DataVerdict, Verdict, shown
 from facetmill.report.page import claim, document, pairs, section, sentence, table, text
 
 
-def render(verdict: DataVerdict, title: str = "Data gate", facts: Mapping[str, str] | None = None) -> str:
-    """The page as HTML text. `facts` are shown below the answer by name (dataset, version, ...)."""
+def render(
+    verdict: DataVerdict,
+    title: str = "Data gate",
+    facts: Mapping[str, str] | None = None,
+    figures: Sequence[str] = (),
+) -> str:
+    """The page as HTML text. `facts` are shown below the answer by name (dataset, version, ...); `figures` are sections
+    that are HTML already, for the numbers of the dataset."""
     unmeasured = [each for each in verdict.blockers if each.observed == NOT_MEASURED]
     broken = [each for each in verdict.blockers if each.observed != NOT_MEASURED]
     notes = [each for each in verdict.verdicts if not each.passed and each.severity == "info"]
@@ -27,6 +33,7 @@ def render(verdict: DataVerdict, title: str = "Data gate", facts: Mapping[str, s
         _cards("Warnings", "warn", "not true, warning", verdict.warnings),
         _cards("For your information", "good", "not true", notes),
         _counts(verdict.counts),
+        *figures,
         _held(held),
     ]
     body = "<main>\n" + "\n".join(part for part in parts if part) + "\n</main>"

@@ -1,4 +1,4 @@
-"""What seeing the picture adds to each attribute, as one SVG file that needs nothing else (MuJo-SF, Figure 3)."""
+"""What seeing the picture adds to each attribute, as SVG inside a page (MuJo-SF, Figure 3)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def saliency_figure(slots: Sequence[Mapping[str, Any]], min_dif: float) -> str:
     scale = Scale(*bounds, left=LEFT, right=RIGHT)
     bottom = TOP + ROW * len(slots)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom + 34}" width="{WIDTH}" role="img" '
+        f'<svg viewBox="0 0 {WIDTH} {bottom + 34}" width="100%" role="img" '
         f'font-family="system-ui, sans-serif" font-size="13" fill="{_INK}">',
         "<title>Accuracy that seeing the picture adds, by attribute</title>",
         '<rect width="100%" height="100%" fill="#fff"/>',

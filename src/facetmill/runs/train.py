@@ -216,4 +216,3 @@ def log_dataset(run: Run, dataset: Dataset) -> None:
         run.log_file(dataset.dir / name, "dataset")
     run.log_folder(dataset.dir / "checked", "dataset/checked")
     run.log_folder(dataset.dir / "reports", "dataset/reports")
-    run.log_folder(dataset.dir / "plots", "dataset/plots")

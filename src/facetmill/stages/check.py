@@ -1,4 +1,4 @@
-"""Stage `check`: judge the frozen dataset and write the verdict with a page to read it, and what `dvc plots` draws.
+"""Stage `check`: judge the frozen dataset and write the verdict, with a page to read it that draws the dataset.
 
 A dataset that fails still ends this stage well, so that the verdict can be looked at; it is training that refuses it
 (`Dataset.require_passed`).
@@ -13,7 +13,7 @@ from pathlib import Path
 from facetmill.imports import unhindered_imports
 
 with unhindered_imports():
-    from facetmill.dataset.store.plots import write_plots
+    from facetmill.dataset.store.figures import figures
     from facetmill.dataset.store.version import dataset_version
     from facetmill.errors import FacetmillError
     from facetmill.files import replace_folder, write_json, write_text
@@ -29,7 +29,6 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path, required=True, help="folder of the frozen dataset")
     parser.add_argument("--reports", type=Path, required=True, help="folder of the other stages' counts")
     parser.add_argument("--out", type=Path, required=True, help="folder of verdict.json and report.html to write")
-    parser.add_argument("--plots", type=Path, required=True, help="folder of CSV files to write")
     paths = parser.parse_args()
     looks_path = Path(os.environ.get("FACETMILL_CACHE", ".facetmill")) / "looks.db"
     try:
@@ -40,8 +39,8 @@ def main() -> None:
         version = dataset_version(paths.dataset)
         with replace_folder(paths.out) as folder:
             write_json(folder / "verdict.json", {**verdict.to_json(), "dataset_version": version})
-            write_text(folder / "report.html", render(verdict))
-        write_plots(paths.dataset, paths.reports, paths.plots, min_dif=params.saliency.min_dif)
+            drawn = figures(paths.dataset, paths.reports, min_dif=params.saliency.min_dif)
+            write_text(folder / "report.html", render(verdict, figures=drawn))
     except (FacetmillError, OSError) as error:
         raise SystemExit(str(error)) from None
 

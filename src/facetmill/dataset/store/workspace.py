@@ -37,7 +37,7 @@ DVC_FILES = ("dvc.yaml", "dvc.lock", "params.yaml")
 
 _DEMO_PATH = Path("src/facetmill/sources/demo")
 _OUTS = {
-    *("ingested", "matched", "dataset", "checked", "plots", "reports"),
+    *("ingested", "matched", "dataset", "checked", "reports"),
     *(out for stage in STAGES for out in stage.place or (stage.name,)),
 }
 #: Of params.yaml, what shapes a dataset.
