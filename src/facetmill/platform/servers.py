@@ -174,7 +174,11 @@ def _start_missing(layout: Layout, kinds: Iterable[Kind]) -> dict[str, Endpoint]
             if old is not None:
                 _stop(old)  # what it left behind
             known[kind.name] = _start(layout, kind, old.port if old else kind.port)
-            write_state(layout, known)  # at once: an interrupted start is found and awaited by the next one
+            try:
+                write_state(layout, known)  # at once: an interrupted start is found and awaited by the next one
+            except OSError:  # of a server that nobody knows nobody could be rid of
+                _stop(known[kind.name])
+                raise
         endpoints[kind.name] = Endpoint(known[kind.name].url, started=not alive)
     return endpoints
 
