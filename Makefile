@@ -62,7 +62,8 @@ ui: $(STAMP) $(STORES) ## start the MLflow and Prefect servers, or find them run
 	$(BIN)/facetmill up
 
 # Runs, models and the ledger of promotions cannot be made again; datasets can. So only datasets are removed, and of
-# data/ only the folders that are DVC workspaces: a file somebody laid there stays.
+# data/ only the folders that are DVC workspaces: a file somebody laid there stays. While somebody is at work, `down`
+# refuses, and nothing is removed.
 clean: ## remove built datasets and caches; runs, models and the ledger stay. ALL=1 removes .venv too
 	@if [ -x $(BIN)/facetmill ]; then $(BIN)/facetmill down >/dev/null; fi
 	@for folder in data/*/; do if [ -d "$$folder.dvc" ]; then rm -rf "$$folder"; fi; done

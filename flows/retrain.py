@@ -23,22 +23,23 @@ def retrain(
 ) -> dict[str, Any]:
     """Offer the champion a challenger trained on today's data; one that is not better changes nothing live."""
     project = open_project(data, model, changes)
-    with imported_meanwhile(
-        "facetmill.judging.judge", "facetmill.runs.sweep"
-    ):  # while DVC works in processes of its own
-        built = step(build)(project.layout.root, project.params, log=print)
-    from facetmill.judging.judge import judge_and_promote, register_candidate
-    from facetmill.runs.sweep import sweep
-    from facetmill.runs.train import train_dictionary, train_seeds
+    with project.retraining():
+        with imported_meanwhile(
+            "facetmill.judging.judge", "facetmill.runs.sweep"
+        ):  # while DVC works in processes of its own
+            built = step(build)(project.layout.root, project.params, log=print)
+        from facetmill.judging.judge import judge_and_promote, register_candidate
+        from facetmill.runs.sweep import sweep
+        from facetmill.runs.train import train_dictionary, train_seeds
 
-    dataset = built.dataset
-    step(dataset.require_passed)()
-    step(push)(project.layout.root, dataset, log=print)
-    dictionary = step(train_dictionary)(project, dataset)
-    winner = step(sweep)(project, dataset, project.params.model)
-    runs = step(train_seeds)(project, dataset, winner.recipe, winner.study)
-    candidate = step(register_candidate)(project, dataset, runs, dictionary)
-    outcome = step(judge_and_promote)(project, candidate.version, who=who, why=why)
+        dataset = built.dataset
+        step(dataset.require_passed)()
+        step(push)(project.layout.root, dataset, log=print)
+        dictionary = step(train_dictionary)(project, dataset)
+        winner = step(sweep)(project, dataset, project.params.model)
+        runs = step(train_seeds)(project, dataset, winner.recipe, winner.study)
+        candidate = step(register_candidate)(project, dataset, runs, dictionary)
+        outcome = step(judge_and_promote)(project, candidate.version, who=who, why=why)
     return {
         "dataset": built.to_json(),
         "sweep": winner.to_json(),

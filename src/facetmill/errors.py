@@ -21,5 +21,9 @@ class PlatformError(FacetmillError):
     """A part around the models (server, store, registry entry) is missing or not answering."""
 
 
+class Busy(PlatformError):
+    """Another process is at work there; the message says which, and since when."""
+
+
 class NoAnswer(PlatformError):
     """A packaged model does not load, dies, takes too long, or what it answers is not an answer."""

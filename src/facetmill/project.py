@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facetmill.dataset.store import workspace
+from facetmill.files import hash_json
 from facetmill.params import Params, load_params, model_config
 from facetmill.platform import servers
 from facetmill.platform.layout import Layout, find_root
+from facetmill.platform.locks import exclusive, register
 
 if TYPE_CHECKING:
     from facetmill.registry.ledger import Ledger
@@ -48,6 +51,12 @@ class Project:
 
         return Ledger(self.layout.ledger_url)
 
+    def retraining(self) -> AbstractContextManager[None]:
+        """Be the only one that retrains on this data. Raises `Busy` while another process does."""
+        address = f"{self.params.dataset.format}:{self.params.dataset.path}"
+        path = self.layout.state_dir / "retrain" / f"{hash_json(address)[:16]}.lock"
+        return exclusive(path, f"retraining on {address}", timeout=0)
+
 
 def resolve_params(
     root: Path, data: str | None = None, model: str | None = None, changes: Sequence[str] | None = None
@@ -67,9 +76,14 @@ def open_project(
     changes: Sequence[str] | None = None,
     start: Path | None = None,
 ) -> Project:
-    """Check the parameters, then have the MLflow server come up, on another core, while work begins."""
+    """Check the parameters, then have the MLflow server come up, on another core, while work begins.
+
+    As long as there is the project, this process is at work in it, and nobody stops the servers.
+    """
     root = find_root(start or Path.cwd())
     params = resolve_params(root, data, model, changes)
     layout = Layout(root)
+    project = Project(layout, params)
+    register(layout.at_work_dir, project)
     servers.start(layout, servers.MLFLOW)
-    return Project(layout, params)
+    return project

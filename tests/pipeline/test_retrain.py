@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,10 +16,14 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
+from facetmill.dataset.store.workspace import find
+from facetmill.errors import Busy
+from facetmill.platform import servers
 from facetmill.project import EXPERIMENT, open_project
 from facetmill.registry import versions
 from facetmill.report.page import claim
 from facetmill.runs.score import evaluate_reference
+from facetmill.runs.train import only_training, recipe_of, train
 from facetmill.tracking.tracker import Tracker
 from tests.pipeline.candidates import live_version
 from tests.pipeline.conftest import ROOT, Platform, make_workspace
@@ -130,6 +135,26 @@ def test_a_second_retrain_changes_nothing(platform: Platform, first: Any, tracke
     assert again["outcome"]["champion_version"] == first["outcome"]["champion_version"]
     assert len(MlflowClient(tracker.uri).search_runs([tracker.experiment_id])) == runs_before
     assert len(platform.ledger.history()) == 1
+
+
+def test_two_of_the_same_at_once_and_a_down_meanwhile_are_refused_by_name(platform: Platform, first: Any) -> None:
+    project = open_project("demo:", "jave", start=platform.layout.root)  # as a retraining has it, in this process
+    with project.retraining():
+        second, down = facetmill(platform, "retrain", "--data", "demo:"), facetmill(platform, "down")
+    told = f"process {os.getpid()} ("
+    for done, wrong in ((second, "another process is retraining on demo:"), (down, "others are at work here")):
+        assert done.returncode == 1
+        assert wrong in done.stderr
+        assert told in done.stderr
+        assert "Traceback" not in done.stderr
+    assert set(servers.running(platform.layout)) == {"mlflow", "prefect"}
+
+    dataset = find(platform.layout.root, first["dataset"]["version"])
+    assert dataset is not None
+    recipe = recipe_of(project.params, "jave")
+    busy = pytest.raises(Busy, match=r"training jave with seed 0 on demo.*process \d+ \(")
+    with only_training(project, dataset, recipe, kind="training"), busy:
+        train(project, dataset, recipe)
 
 
 def test_evaluate_gives_the_fixed_names_for_every_kind_of_reference(platform: Platform, first: Any) -> None:

@@ -139,6 +139,15 @@ def test_clean_keeps_what_cannot_be_made_again(project: Path) -> None:
     assert (project / "mlruns/mlflow.db").exists()
 
 
+def test_clean_removes_nothing_while_somebody_is_at_work(project: Path) -> None:
+    (project / ".venv" / "bin" / "facetmill").write_text("#!/bin/sh\necho 'process 7 is at work' >&2\nexit 1\n")
+    (project / "data/demo-1a2b/.dvc").mkdir(parents=True)
+    done = make(project, "clean")
+    assert done.returncode != 0
+    assert "process 7 is at work" in done.stderr
+    assert (project / "data/demo-1a2b/.dvc").is_dir()
+
+
 def test_readme_commands_are_targets(root: Path) -> None:
     """Every `make x` that the README names exists."""
     named = set(re.findall(r"^make (\w+)", (root / "README.md").read_text(encoding="utf-8"), re.MULTILINE))

@@ -11,6 +11,7 @@ from facetmill.backup.stores import STORES
 from facetmill.errors import PlatformError
 from facetmill.platform import servers
 from facetmill.platform.layout import Layout
+from facetmill.platform.locks import require_alone
 
 Log = Callable[[str], None]
 
@@ -20,8 +21,9 @@ def restore(
 ) -> tuple[Contents, Path | None]:
     """Put a back-up back, or only some parts of it; returns what is in it, and the folder that what was here is in now.
 
-    Raises `PlatformError`, having written nothing, for a back-up that is not whole, while servers of this project run,
-    and where something is here already, unless that is to be replaced: then it is moved aside.
+    Raises `PlatformError`, having written nothing, for a back-up that is not whole, while servers of this project run
+    or other processes are at work in it, and where something is here already, unless that is to be replaced: then it is
+    moved aside.
     """
     source = source.expanduser().absolute()
     log(f"checking the hashes of {source}")
@@ -31,6 +33,7 @@ def restore(
         raise PlatformError(
             f"{servers.MLFLOW.variable} names a server, which keeps its own runs; unset it, or say --only for the rest"
         )
+    require_alone(layout.at_work_dir)
     if servers.running(layout):
         raise PlatformError("servers of this project run, and write what is to be put back; facetmill down, then again")
     here = {part: what for part, store in stores.items() if (what := store.here())}

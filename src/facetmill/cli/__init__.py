@@ -7,6 +7,7 @@ top, since `facetmill --help` must answer at once.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +30,7 @@ from facetmill.cli.common import (
     say,
     show,
 )
-from facetmill.errors import FacetmillError
+from facetmill.errors import Busy, FacetmillError
 from facetmill.imports import unhindered_imports
 from facetmill.terminal import guard, one_line
 
@@ -71,7 +72,8 @@ def init(as_json: AsJson = False) -> None:
     started = [kind for kind in servers.KINDS if servers.start(paths, kind)[kind.name].started]
     servers.up(paths)  # a server makes its own store
     if started:
-        servers.down(paths, *started)
+        with suppress(Busy):  # they are of use to another by now
+            servers.down(paths, *started)
     show({"root": str(paths.root)}, as_json)
 
 
@@ -102,8 +104,8 @@ def up(as_json: AsJson = False) -> None:
 
 @app.command()
 def down(as_json: AsJson = False) -> None:
-    """Stop the servers that `up` started."""
-    paths = layout()
+    """Stop the servers that `up` started, while nobody is at work with them."""
+    paths = layout(at_work=False)
     from facetmill.platform import servers
 
     show({"stopped": servers.down(paths)}, as_json)
@@ -364,7 +366,7 @@ def extract(
 @app.command()
 def models(as_json: AsJson = False) -> None:
     """The model keys that `--model` takes."""
-    layout()
+    layout(at_work=False)
     from facetmill.models import MODELS, summary_of
 
     show({key: summary_of(key) for key in MODELS}, as_json)

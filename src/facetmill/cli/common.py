@@ -62,10 +62,15 @@ def command_group(help: str) -> typer.Typer:
     )
 
 
-def layout() -> Layout:
-    """Find the project, and set the switches that must stand before MLflow, Prefect or DVC is imported."""
+def layout(*, at_work: bool = True) -> Layout:
+    """Find the project, and set the switches that must stand before MLflow, Prefect or DVC is imported. While a command
+    that is `at_work` has what this returns, nobody stops the servers or cleans up."""
     found = Layout(find_root(Path.cwd()))
     environment.apply(found)
+    if at_work:
+        from facetmill.platform.locks import register  # doctor comes up also where psutil is broken
+
+        register(found.at_work_dir, found)
     return found
 
 

@@ -27,11 +27,16 @@ def check_locks(layout: Layout) -> list[Finding]:
     import psutil
 
     found = []
-    for path in (*layout.state_dir.glob("*.lock"), *layout.state_dir.glob("*.turn"), *layout.data_dir.glob("*/.lock")):
-        taken_by = _taken_by(path)
+    waited_for = (*layout.state_dir.glob("*.lock"), *layout.state_dir.glob("*.turn"), *layout.data_dir.glob("*/.lock"))
+    refusing = tuple(layout.state_dir.glob("*/*.lock"))  # held as long as a training takes
+    for path in waited_for + refusing:
+        try:
+            taken_by = _taken_by(path)
+            seconds = time.time() - path.stat().st_mtime  # a lock's file is touched by whoever takes it
+        except FileNotFoundError:  # it goes with its holder
+            continue
         if taken_by is None:
             continue
-        seconds = time.time() - path.stat().st_mtime  # a lock's file is touched by whoever takes it
         holder = _living(taken_by)
         if holder is None:
             for heir in _open_in(path):
@@ -40,7 +45,7 @@ def check_locks(layout: Layout) -> list[Finding]:
         elif holder.status() == psutil.STATUS_STOPPED:
             wrong = f"{path}: held by {_named(holder)}, which is stopped"
             found.append(Finding("locks", "problem", wrong, f"kill -CONT {holder.pid}, or kill -KILL {holder.pid}"))
-        elif seconds > LONG:
+        elif seconds > LONG and path not in refusing:
             wrong = f"{path}: held for {seconds / 60:.0f} minutes by {_named(holder)}"
             found.append(Finding("locks", "warning", wrong, f"wait for it, or kill {holder.pid}"))
     return found

@@ -36,6 +36,11 @@ class Layout:
         return self.root / ".facetmill"
 
     @property
+    def at_work_dir(self) -> Path:
+        """Who is at work here: a lock of each process from under which nobody may pull the servers or the data."""
+        return self.state_dir / "at-work"
+
+    @property
     def mlruns_dir(self) -> Path:
         return self.root / "mlruns"
 

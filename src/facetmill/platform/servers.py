@@ -27,7 +27,7 @@ from facetmill.errors import PlatformError
 from facetmill.platform.environment import project_environment
 from facetmill.platform.folders import unwritable
 from facetmill.platform.layout import Layout
-from facetmill.platform.locks import exclusive
+from facetmill.platform.locks import exclusive, require_alone
 from facetmill.platform.processes import created_at, is_that, lives
 from facetmill.platform.server_state import HOST, Server, read_state, write_state
 from facetmill.platform.server_stores import require_mlflow_store, require_prefect_store
@@ -135,9 +135,10 @@ def start_lost(layout: Layout) -> list[str]:
 
 def down(layout: Layout, *kinds: Kind) -> list[str]:
     """Stop the servers of these kinds that `up` started, by default both, with all their children, and return the names
-    of those that ran. Data stays."""
+    of those that ran. Data stays. Raises `Busy` while other processes are at work here."""
     names = [kind.name for kind in kinds or KINDS]
-    with _starting(layout):
+    with _starting(layout):  # who begins now registers first, and then waits to find the servers running
+        require_alone(layout.at_work_dir)
         known = read_state(layout)
         stopped = [name for name in names if name in known and _alive(known[name])]
         for name in names:

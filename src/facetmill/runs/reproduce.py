@@ -13,7 +13,7 @@ from facetmill.params.migrate import migrated
 from facetmill.project import Project
 from facetmill.registry import lineage, versions
 from facetmill.runs.code_digest import code_digest
-from facetmill.runs.train import RECIPE, Recipe, train_anew
+from facetmill.runs.train import RECIPE, Recipe, only_training, train_anew
 from facetmill.tracking.tags import DATASET_VERSION, REPRODUCTION_OF
 
 
@@ -52,7 +52,9 @@ def reproduce(project: Project, ref: str) -> Reproduction:
     kept["config"] = migrated(kept["key"], kept["config"])
     recipe = TypeAdapter(Recipe).validate_json(json.dumps(kept))
     dataset = lineage.bring_back(project.tracker, project.layout.root, then.tags[DATASET_VERSION])
-    made = train_anew(project, dataset, recipe, kind="reproduction", tags={REPRODUCTION_OF: run_id})
+    kind, tags = "reproduction", {REPRODUCTION_OF: run_id}
+    with only_training(project, dataset, recipe, kind=kind) as state_dir:
+        made = train_anew(project, dataset, recipe, state_dir, kind=kind, tags=tags)
     now = project.tracker.run_info(made.run_id).metrics
     compared = [name for name in then.metrics if name.startswith(("test/", "validation/", "train/"))]
     compared = [name for name in compared if name != "train/products_per_second"]

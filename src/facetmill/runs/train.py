@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from facetmill.models import model_class
 from facetmill.models.base import Model
 from facetmill.params import ModelConfig, Params, TrainingParams, model_config, to_mapping, training_of
 from facetmill.platform.isolated import warm_up
+from facetmill.platform.locks import exclusive
 from facetmill.project import Project
 from facetmill.records import Product
 from facetmill.registry.notes import training_note
@@ -108,14 +110,15 @@ def build_model(dataset: Dataset, recipe: Recipe, train: Sequence[Product]) -> M
 def train(project: Project, dataset: Dataset, recipe: Recipe, study: str | None = None) -> TrainedRun:
     """Train one model with one seed, or find the run that did. The model lies in the run as a served package.
 
-    `study` names the sweep that the recipe comes from.
+    `study` names the sweep that the recipe comes from. Raises `Busy` while another process is at the same training.
     """
     wanted = {TRAINING: training_id(dataset, recipe)}
-    found = project.tracker.find_run(wanted)
-    if found is None:
-        warm_up()  # what is trained will be judged, in processes that get ready on another core meanwhile
-        tags = wanted if study is None else wanted | {STUDY: study}
-        return train_anew(project, dataset, recipe, kind="training", tags=tags)
+    with only_training(project, dataset, recipe, kind="training") as state_dir:
+        found = project.tracker.find_run(wanted)
+        if found is None:
+            warm_up()  # what is trained will be judged, in processes that get ready on another core meanwhile
+            tags = wanted if study is None else wanted | {STUDY: study}
+            return train_anew(project, dataset, recipe, state_dir, kind="training", tags=tags)
     key, seed = recipe.key, recipe.training.seed
     print(f"{key} with seed {seed} was trained on this before: run {found}")
     metrics = project.tracker.run_info(found).metrics
@@ -123,15 +126,30 @@ def train(project: Project, dataset: Dataset, recipe: Recipe, study: str | None 
     return TrainedRun(found, key, seed, recipe.metric, validation, test, new=False)
 
 
+@contextmanager
+def only_training(project: Project, dataset: Dataset, recipe: Recipe, *, kind: str) -> Iterator[Path]:
+    """Be the only process at a training; yields the folder of its state. Raises `Busy` while another one is."""
+    state_dir = project.layout.state_dir / "training" / f"{kind}-{training_id(dataset, recipe)[:16]}"
+    what = f"training {recipe.key} with seed {recipe.training.seed} on {dataset.name} like this"
+    with exclusive(state_dir.with_name(f"{state_dir.name}.lock"), what, timeout=0):
+        yield state_dir
+
+
 def train_anew(
-    project: Project, dataset: Dataset, recipe: Recipe, *, kind: str, tags: Mapping[str, str] | None = None
+    project: Project,
+    dataset: Dataset,
+    recipe: Recipe,
+    state_dir: Path,
+    *,
+    kind: str,
+    tags: Mapping[str, str] | None = None,
 ) -> TrainedRun:
-    """One run of that kind: trained, scored on the test split, packaged. A killed one goes on where it was."""
+    """One run of that kind: trained, scored on the test split, packaged. A killed one goes on where it was: `state_dir`
+    is that of `only_training`."""
     dataset.require_passed()
     key, seed = recipe.key, recipe.training.seed
     all_tags = describe_run(dataset, key, kind, recipe.metric) | dict(tags or {})
     params = {"model": to_mapping(recipe.config), "training": to_mapping(recipe.training)}
-    state_dir = project.layout.state_dir / "training" / f"{kind}-{training_id(dataset, recipe)[:16]}"
     with project.tracker.run(f"{key} seed {seed} {dataset.name}", tags=all_tags, params=params) as run:
         log_dataset(run, dataset)
         products, validation = read_split(dataset, "train"), read_split(dataset, "validation")

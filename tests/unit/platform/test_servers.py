@@ -18,7 +18,6 @@ import pytest
 from facetmill.errors import PlatformError
 from facetmill.platform import environment, servers
 from facetmill.platform.layout import Layout, find_root
-from facetmill.platform.locks import exclusive
 
 GROUP = """
 import os, subprocess, sys, time
@@ -232,22 +231,3 @@ def test_a_server_that_cannot_start_shows_the_end_of_its_log(layout: Layout, mon
     with pytest.raises(PlatformError, match="No module named 'encodings'"):
         servers._await_health(layout, servers.MLFLOW, known)
     assert servers.running(layout) == {}
-
-
-def test_a_lock_is_free_again_when_its_holder_dies(tmp_path: Path) -> None:
-    path = tmp_path / "held.lock"
-    code = (
-        f"from pathlib import Path\nfrom facetmill.platform.locks import exclusive\n"
-        f"with exclusive(Path({str(path)!r}), 'testing'):\n print('held', flush=True); input()"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    with pytest.raises(PlatformError, match="another process has been testing"), exclusive(path, "testing", timeout=0):
-        pass
-    holder.kill()
-    holder.communicate()
-    with exclusive(path, "testing", timeout=5):
-        pass
