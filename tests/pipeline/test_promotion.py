@@ -147,6 +147,15 @@ def test_a_promotion_that_is_killed_between_two_steps_is_undone_or_done(
     assert len([v for v in copies if v.source == f"models:/{versions.CANDIDATES}/{candidate}"]) == 1, "none doubled"
 
 
+def test_a_promotion_that_is_told_to_end_is_undone_at_once(platform: Platform, model_dir: Path) -> None:
+    old, candidate = put_live(platform, model_dir), new_candidate(platform, model_dir)
+    lines = ["from facetmill import cli", "signal.signal(signal.SIGTERM, cli._terminate)"]
+    smoke = "lambda uri, tracking_uri: signal.raise_signal(signal.SIGTERM)"
+    code = script(platform, candidate, *lines, smoke=smoke)
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 128 + signal.SIGTERM
+    assert (last(platform).state, live_version(platform)) == ("failed", old)
+
+
 def test_the_alias_moves_only_to_a_version_that_has_served(platform: Platform, model_dir: Path) -> None:
     """So a process that is killed at any moment leaves a champion live that is known to serve."""
     old = put_live(platform, model_dir)

@@ -199,6 +199,24 @@ def test_up_closes_all_that_a_killed_sweep_and_a_cut_off_promotion_left(platform
     [study] = [optuna.load_study(study_name=name, storage=storage) for name in optuna.get_all_study_names(storage)]
     assert [trial.state.name for trial in study.get_trials()] == ["FAIL", "WAITING"]
 
+
+def test_a_sweep_that_is_told_to_end_leaves_nothing_open(platform: Platform) -> None:
+    """SIGTERM, as of a system that shuts down."""
+    change_params(platform, SLOW_TRIALS)
+    words = [sys.executable, "-m", "facetmill", "sweep", "--data", "demo:", "--model", "jave"]
+    process = subprocess.Popen(words, cwd=platform.layout.root, text=True, stderr=subprocess.PIPE)
+    tracker = Tracker(platform.tracker.uri, EXPERIMENT)
+    try:
+        wait_until(lambda: [run for run in runs_of(tracker, "trial") if run.info.status == "RUNNING"], process)
+        process.terminate()
+        said = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert said.rstrip("\n").split("\n")[-1] == "facetmill: ended by SIGTERM"
+    assert "Traceback" not in said
+    assert {run.info.status for kind in ("sweep", "trial") for run in runs_of(tracker, kind)} == {"KILLED"}
     again = answer(platform, "up")
     assert again["closed"] == []
     assert again["started"] == []

@@ -6,11 +6,13 @@ top, since `facetmill --help` must answer at once.
 
 from __future__ import annotations
 
+import signal
 import sys
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -41,8 +43,10 @@ app.add_typer(distant.app, name="distant")
 
 
 def main() -> None:
-    """The console script: an error that a user can mend is one message and exit code 1, never a traceback."""
+    """The console script: an error that a user can mend is one message and exit code 1, never a traceback. SIGTERM ends
+    it as Ctrl-C does: in order, everything closed or undone."""
     guard()
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
     except FacetmillError as error:
@@ -56,6 +60,18 @@ def main() -> None:
             raise
         print(f"facetmill: {outage}{AGAIN}", file=sys.stderr)
         sys.exit(1)
+    except _Terminated:
+        print("facetmill: ended by SIGTERM", file=sys.stderr)
+        raise
+
+
+class _Terminated(SystemExit):
+    """Told by a signal to end."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # once: what is being closed must not be interrupted
+    raise _Terminated(128 + number)
 
 
 @app.command()

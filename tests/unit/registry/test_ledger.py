@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -56,6 +57,17 @@ def test_a_closed_row_stays_as_it_is(ledger: Ledger, ended: Literal["done", "fai
     with pytest.raises(PlatformError, match="not pending"):
         ledger.close(row, "failed")
     assert (ledger.history()[0].state, ledger.history()[0].to_version) == (ended, 2)
+
+
+def test_rows_of_the_future_stay_the_earlier_ones(tmp_path: Path) -> None:
+    """The clock was set back since they were written."""
+    first = Ledger(f"sqlite:///{tmp_path / 'first.db'}")
+    first.close(add(first), "done", 2)
+    second = Ledger(f"sqlite:///{tmp_path / 'second.db'}")
+    second.fill([replace(entry, when=entry.when + timedelta(days=365)) for entry in first.history()])
+    add(second, candidate=6)
+    assert [entry.candidate_version for entry in second.history()] == [5, 6]
+    assert [entry.candidate_version for entry in second.pending()] == [6]
 
 
 def test_a_rejection_cannot_become_a_promotion(ledger: Ledger) -> None:
