@@ -25,5 +25,9 @@ class Busy(PlatformError):
     """Another process is at work there; the message says which, and since when."""
 
 
+class Outdated(PlatformError):
+    """A candidate was judged against a champion that is not live any more."""
+
+
 class NoAnswer(PlatformError):
     """A packaged model does not load, dies, takes too long, or what it answers is not an answer."""

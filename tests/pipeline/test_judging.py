@@ -28,6 +28,8 @@ from facetmill.dataset.store.version import Dataset
 from facetmill.errors import DataError, PlatformError
 from facetmill.files import hash_file, hash_folder, read_json, write_json
 from facetmill.gates.pictures import LookCache
+from facetmill.gates.verdict import Decision
+from facetmill.judging import judge as judging
 from facetmill.judging.claims import GATES
 from facetmill.judging.judge import COMPARISON, Outcome, judge, judge_and_promote
 from facetmill.models import model_class
@@ -408,6 +410,29 @@ def test_what_was_not_registered_by_us_is_not_judged(world: World, champion: int
     version = versions.register(world.project.tracker, run.run_id, {})
     with pytest.raises(PlatformError, match=r"no tag facetmill\.dataset_version"):
         judge(world.project, version)
+
+
+def test_a_candidate_judged_while_another_was_promoted_is_judged_against_that(
+    world: World, champion: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a retraining that ends in the middle of a promotion: it neither fails nor replaces what it was not held
+    against."""
+    known = (*COLORS, "oak", "wool")
+    first, second = (world.candidate(tmp_path / name, world.save(tmp_path / name, known)) for name in "ab")
+    before, judged = world.champion(), list[int | None]()
+
+    def judge_slowly(project: Project, version: int) -> Decision:
+        decision = judge(project, version)
+        judged.append(decision.champion_version)
+        if len(judged) == 1:
+            assert judge_and_promote(project, first, who="ben", why="quicker").outcome == "promoted"
+        return decision
+
+    monkeypatch.setattr(judging, "judge", judge_slowly)
+    outcome = world.judge_and_promote(second)
+    assert outcome.outcome == "kept_champion"  # it is as good, which is not better
+    assert judged == [before, before, world.champion()]
+    assert world.champion() != before
 
 
 def test_the_better_model_goes_live(world: World, champion: int, tmp_path: Path) -> None:

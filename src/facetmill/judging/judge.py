@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from facetmill.dataset.store.version import Dataset
-from facetmill.errors import GateFailed
+from facetmill.errors import GateFailed, Outdated
 from facetmill.gates.verdict import NOT_MEASURED, Decision
 from facetmill.judging.claims import OF_THE_MOMENT, decide
 from facetmill.judging.measure import measure
@@ -96,8 +96,16 @@ def judge_and_promote(project: Project, version: int, *, who: str, why: str, dry
 
     A candidate that is live already, or that was rejected against today's champion by today's limits, is not judged
     again (but in a dry run): nothing has happened since that could change the answer. One that did not answer or was
-    too slow may have met a busy machine, and is.
+    too slow may have met a busy machine, and is. So is one that was judged while another one was promoted.
     """
+    while True:
+        try:
+            return _judge_and_promote(project, version, who, why, dry_run)
+        except Outdated as error:  # each time another promotion has come to its end, so this one will, too
+            print(error)
+
+
+def _judge_and_promote(project: Project, version: int, who: str, why: str, dry_run: bool) -> Outcome:
     before = None if dry_run else _judged_before(project, version)
     if before is not None:
         return before

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from mlflow.exceptions import MlflowException
 
-from facetmill.errors import GateFailed, PlatformError
+from facetmill.errors import GateFailed, Outdated, PlatformError
 from facetmill.gates.verdict import Decision
 from facetmill.platform.outages import as_outage
 from facetmill.registry import versions
@@ -62,6 +62,7 @@ def promote(
     serve.
     Raises `GateFailed` for a rejected candidate, and `PlatformError` when the smoke test fails, the package has
     changed, the decision is about other versions, or ledger or registry were lost; the champion is then what it was.
+    It is `Outdated` where another promotion came first.
     A dry run neither writes nor moves.
     """
     with ledger.exclusive():
@@ -260,7 +261,7 @@ def _require_current(decision: Decision, candidate_version: int, champion_versio
     if decision.candidate_version != candidate_version:
         raise PlatformError(f"the decision is about candidate {decision.candidate_version}, not {candidate_version}")
     if decision.champion_version != champion_version:
-        raise PlatformError(
+        raise Outdated(
             f"candidate {candidate_version} was judged against {_live(decision.champion_version)}, but "
             f"{_live(champion_version)} is live now; judge it again"
         )
