@@ -10,8 +10,10 @@ the shop printed. BIO tags exist only inside a training batch.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -298,8 +300,16 @@ class AttributeSchema:
 
         The rest are likely, not surely, lacking (DEFLATE's negatives): `outside_category` counts where they do not.
         """
-        found = tuple(attribute for attribute in self.attributes if category in attribute.categories)
-        return found or self.attributes
+        return self.by_category.get(category or "", self.attributes)
+
+    @cached_property
+    def by_category(self) -> Mapping[str, tuple[Attribute, ...]]:
+        """The attributes of each category of train. It is made once: a shop may have fifty thousand categories."""
+        found: defaultdict[str, list[Attribute]] = defaultdict(list)
+        for attribute in self.attributes:
+            for category in attribute.categories:
+                found[category].append(attribute)
+        return {category: tuple(attributes) for category, attributes in found.items()}
 
     def outside_category(self, products: Iterable[Product]) -> int:
         """How many facets have an attribute of this schema that their product's category lacks in train: what it costs

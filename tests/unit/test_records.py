@@ -8,6 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from facetmill.errors import DataError
 from facetmill.records import (
@@ -51,6 +53,33 @@ def test_a_product_survives_arrow_and_parquet(tmp_path: Path) -> None:
     assert from_batch(batch) == [FULL, BARE]
     pq.write_table(pa.Table.from_batches([batch]), tmp_path / "part-00000.parquet")
     assert list(read_products(tmp_path)) == [FULL, BARE]
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+numbers = st.integers(0, 2**31 - 1)
+facets = st.builds(
+    Facet,
+    texts,
+    texts,
+    st.lists(st.builds(Span, st.sampled_from(["title", "text"]), numbers, numbers), max_size=2).map(tuple),
+    st.none() | st.sampled_from(["text", "image", "both"]),
+    confidence=st.none() | st.floats(0, 1, width=32),
+)
+several = st.lists(texts, max_size=3).map(tuple)
+drawn = st.builds(
+    Product,
+    *(texts, texts, texts, texts, st.none() | texts, texts, several),
+    ocr=st.lists(st.builds(OcrToken, texts), max_size=2).map(tuple),
+    facets=st.lists(facets, max_size=3).map(tuple),
+    absent=several,
+)
+
+
+@given(st.lists(drawn, max_size=4))
+def test_any_text_and_number_survives_arrow(products: list[Product]) -> None:
+    batch = to_batch(products)
+    batch.validate(full=True)
+    assert from_batch(batch) == products
 
 
 @pytest.mark.parametrize("products", [[FULL, BARE], [BARE], [FULL, FULL], []], ids=["both", "bare", "full", "none"])

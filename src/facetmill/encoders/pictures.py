@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +21,7 @@ from facetmill.errors import DataError
 #: A picture with more pixels is taken for a decompression bomb; 50 megapixels is beyond what shops publish.
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 64 * 2**20  # of a file; nothing above is read
+MAX_REPEATS = 100  # of what takes as long as a picture each time: a JPEG has some ten scans, a PNG one colour profile
 
 #: Only formats that Pillow reads by itself: others start other programs (EPS) or are seldom exercised.
 IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")
@@ -36,6 +39,7 @@ UNDECODABLE = (
     Image.DecompressionBombError,
 )
 
+_REPEATED = {b"\xff\xd8": b"\xff\xda", b"\x89P": b"iCCP"}  # by how a file begins
 DATA_URI = "data:"  # data:image/png;base64,... is the picture itself
 _WHITE = (255, 255, 255, 255)
 
@@ -68,15 +72,42 @@ def picture_bytes(image: str) -> bytes | Fault:
         if not path.is_file():  # opening a pipe would wait for ever
             return Fault.BROKEN if path.exists() else Fault.MISSING
         with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+            if os.fstat(stream.fileno()).st_size > MAX_BYTES:
+                return Fault.BROKEN
+            data = stream.read()
     except (OSError, ValueError):  # no right to read it, or a NUL in its name
         return Fault.MISSING
-    return data if len(data) <= MAX_BYTES else Fault.BROKEN
+    return data
 
 
 def data_uri(data: bytes) -> str:
     """A picture's bytes as text, which may stand wherever the path of a picture may."""
     return f"{DATA_URI}application/octet-stream;base64,{base64.b64encode(data).decode('ascii')}"
+
+
+@contextmanager
+def opened_picture(data: bytes) -> Iterator[Image.Image]:
+    """A picture of which nothing is decoded yet. Raises `DecompressionBombError` for one that is too large to be, and
+    whatever else is `UNDECODABLE`."""
+    if (repeated := _REPEATED.get(data[:2])) and data.count(repeated) > MAX_REPEATS:
+        raise Image.DecompressionBombError(f"more than {MAX_REPEATS} scans or colour profiles")
+    with Image.open(BytesIO(data), formats=IMAGE_FORMATS) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise Image.DecompressionBombError(f"more than {MAX_PIXELS:,} pixels")
+        yield image
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether a picture can be decoded to its end, and is what was written."""
+    try:
+        with opened_picture(data) as image:
+            image.verify()  # PNG only: its checksums, which decoding does not look at; afterwards it must be reopened
+        with opened_picture(data) as image:
+            image.draft("RGB", (64, 64))  # JPEG only: decode an eighth of each side, all that a check needs
+            image.load()
+    except UNDECODABLE:
+        return False
+    return True
 
 
 def decode_picture(data: bytes, size: int) -> NDArray[np.uint8] | Fault:
@@ -102,9 +133,7 @@ def decode_unstretched(data: bytes, longest_side: int, *, max_enlargement: float
 def _decode(data: bytes, size_of: Callable[[int, int], tuple[int, int]]) -> NDArray[np.uint8] | Fault:
     """RGB pixels [height,width,3] in the size (width, height) that `size_of` gives for that of the picture."""
     try:
-        with Image.open(BytesIO(data), formats=IMAGE_FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                return Fault.BROKEN
+        with opened_picture(data) as image:
             width, height = size_of(*image.size)
             image.draft("RGB", (2 * width, 2 * height))  # JPEG only: decodes no more pixels than needed
             shown = _with_colours(_turned(image))

@@ -39,6 +39,8 @@ def read_yaml(text: str, origin: str) -> Any:
         return loader.construct_document(document)
     except yaml.YAMLError as error:
         raise ParamsError(f"{origin}: {error}") from error
+    except RecursionError:
+        raise ParamsError(f"{origin}: lists or sections in one another without end") from None
 
 
 def _problems(node: yaml.Node, path: tuple[str, ...], above: tuple[int, ...], seen: set[int]) -> Iterator[str]:

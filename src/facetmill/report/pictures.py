@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from facetmill.encoders.pictures import IMAGE_FORMATS, MAX_PIXELS, UNDECODABLE, Fault, picture_bytes
+from facetmill.encoders.pictures import UNDECODABLE, Fault, opened_picture, picture_bytes
 
 MAX_SIDE = 320  # pixels; shown at half of that, so sharp on a fine screen
 _QUALITY = 78
@@ -33,12 +33,12 @@ def thumbnail(path: Path) -> Thumbnail | str:
     if isinstance(data, Fault):
         return "The picture file is missing" if data is Fault.MISSING else "The picture cannot be read"
     try:
-        with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                return "The picture is too large to open"
+        with opened_picture(data) as opened:
             opened.draft("RGB", (MAX_SIDE, MAX_SIDE))  # JPEG only: decode no more than is needed
             opened.thumbnail((MAX_SIDE, MAX_SIDE))
             flat = _on_white(ImageOps.exif_transpose(opened))
+    except Image.DecompressionBombError:
+        return "The picture is too large to open"
     except UNDECODABLE:
         return "The picture cannot be read"
     written = io.BytesIO()

@@ -21,10 +21,15 @@ class Reason(StrEnum):
     """Why a row, or a picture of it, was not taken; the values are keys in reports."""
 
     BROKEN_JSON = "broken_json"
+    DUPLICATE_KEY = "duplicate_key"
+    NESTED_TOO_DEEP = "nested_too_deep"
+    NUMBER_OUT_OF_RANGE = "number_out_of_range"
     BROKEN_TABLE_ROW = "broken_table_row"
+    ROW_TOO_LARGE = "row_too_large"
     WRONG_ENCODING = "wrong_encoding"
     NUL_BYTE = "nul_byte"
     LINE_TOO_LONG = "line_too_long"
+    TEXT_TOO_LONG = "text_too_long"
     MISSING_FIELD = "missing_field"
     WRONG_TYPE = "wrong_type"
     EMPTY_TITLE = "empty_title"
@@ -57,6 +62,14 @@ class BadRow:
     def __str__(self) -> str:
         shown = self.value if len(self.value) <= 80 else self.value[:77] + "..."
         return f"{self.file}, row {self.row}, field {self.field}: {self.reason} ({shown!r})"
+
+
+class RowError(Exception):
+    """One field of a row is not as the format says; `build_each` adds the file and the row."""
+
+    def __init__(self, field: str, value: object, reason: Reason) -> None:
+        super().__init__(field, value, reason)
+        self.field, self.value, self.reason = field, value, reason
 
 
 @dataclass(frozen=True, slots=True)

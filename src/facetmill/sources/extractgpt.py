@@ -17,10 +17,9 @@ from functools import partial
 from pathlib import Path
 
 from facetmill.records import Product, Split
-from facetmill.sources.base import BadRow, Reason, SourceOptions
+from facetmill.sources.base import BadRow, Reason, RowError, SourceOptions
 from facetmill.sources.rows import (
     Row,
-    RowError,
     build_each,
     collect_facets,
     input_files,

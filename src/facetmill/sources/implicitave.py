@@ -14,22 +14,20 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from facetmill.errors import DataError
 from facetmill.records import Facet, Product, Split
-from facetmill.sources.base import BadRow, Reason, SourceOptions
+from facetmill.sources.base import BadRow, Reason, RowError, SourceOptions
 from facetmill.sources.rows import (
     ImageFolder,
     Row,
-    RowError,
     build_each,
     checked,
     identifier,
     input_files,
     named_split,
     optional_text,
-    read_table,
     required,
 )
+from facetmill.sources.tables import read_table, require_columns
 
 _COLUMNS = ("id", "images", "category", "texts", "attribute_names", "attribute_values")
 
@@ -58,8 +56,7 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
 
     for file in input_files(path, ".tsv"):
         header, rows = read_table(file, "\t")
-        if lacking := [column for column in _COLUMNS if column not in header]:
-            raise DataError(f"{file}: no column {', '.join(lacking)}; the header has {', '.join(header)}")
+        require_columns(file, header, *_COLUMNS)
         yield from build_each(file, rows, partial(build, split=named_split(file.stem)))
 
 

@@ -1,22 +1,20 @@
 """Files that are one JSON array of objects, of which only a stretch is held at a time.
 
-Elements come in blocks, which orjson parses at once, where it can and whoever asked takes them together. All others
+Elements come in blocks, which are parsed at once, where that can be and whoever asked takes them together. All others
 are parsed one by one, so that a broken element costs itself: reading goes on at the next place that looks like the
 start of an object.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import orjson
-
 from facetmill.errors import DataError
-from facetmill.sources.base import BadRow, Reason
+from facetmill.sources import strict_json
+from facetmill.sources.base import BadRow, Reason, RowError
 from facetmill.sources.plain import PlainProducts
 from facetmill.sources.rows import MAX_ROW_BYTES, Row, bad_row, is_unicode, object_row
 
@@ -33,7 +31,6 @@ def read_json_array(path: Path, together: Together = lambda elements: None) -> I
 
     Raises `DataError` where the file does not start as an array.
     """
-    decoder = json.JSONDecoder()
     # Undecodable bytes travel as lone surrogates, so that they spoil the element they stand in and no other.
     with path.open(encoding="utf-8-sig", errors="surrogateescape") as stream:
         buffer, at, number, ended = stream.read(_CHUNK).lstrip(), 1, 0, False
@@ -52,7 +49,8 @@ def read_json_array(path: Path, together: Together = lambda elements: None) -> I
                 return
             if at >= slow_until:
                 end = _end_of_block(buffer, at, ended)
-                elements = _elements(buffer[at:end])
+                # Text that is whole in brackets is so in a longer array too, so the cut was at the end of an element.
+                elements = strict_json.plain_array(f"[{buffer[at:end]}]")
                 if elements and (taken := together(elements)):
                     yield taken
                     number += len(elements)
@@ -61,10 +59,11 @@ def read_json_array(path: Path, together: Together = lambda elements: None) -> I
                 slow_until = end
             start = at
             try:
-                value, at = decoder.raw_decode(buffer, start)
+                value, at = strict_json.raw_value(buffer, start)
             except (ValueError, RecursionError):
-                if not ended and len(buffer) - start <= MAX_ROW_BYTES:
-                    more = stream.read(max(_CHUNK, len(buffer) - start))  # doubling, so that a long element is not slow
+                if not ended and (held := len(buffer) - start) <= MAX_ROW_BYTES:
+                    # Four times as much, so that a long element is not slow.
+                    more = stream.read(min(max(_CHUNK, 3 * held), MAX_ROW_BYTES + 1 - held))
                     buffer, at, ended, slow_until = buffer[start:] + more, 0, not more, slow_until - start
                     continue
                 number += 1
@@ -76,10 +75,12 @@ def read_json_array(path: Path, together: Together = lambda elements: None) -> I
                     return
                 continue
             number += 1
-            if is_unicode(element := buffer[start:at]):
-                yield object_row(path, number, value)
-            else:
+            if not is_unicode(element := buffer[start:at]):
                 yield bad_row(path, number, "element", element[:80], Reason.WRONG_ENCODING)
+            elif isinstance(value, RowError):
+                yield bad_row(path, number, value.field or "element", value.value, value.reason)
+            else:
+                yield object_row(path, number, value)
 
 
 def _end_of_block(buffer: str, at: int, ended: bool) -> int:
@@ -88,15 +89,3 @@ def _end_of_block(buffer: str, at: int, ended: bool) -> int:
     if following := _NEXT_OBJECT.search(buffer, at + _BLOCK):
         return following.start()
     return buffer.rfind("]", at) if ended and buffer.rstrip().endswith("]") else len(buffer)
-
-
-def _elements(text: str) -> list[Any]:
-    """The elements that a text holds; none where it is not just whole ones. What orjson refuses `json` may still take.
-
-    Text that is whole in brackets is so in a longer array too, so the cut was at the end of an element.
-    """
-    try:
-        elements: list[Any] = orjson.loads(f"[{text}]")
-    except orjson.JSONDecodeError:
-        return []
-    return elements

@@ -17,11 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from facetmill.records import Facet, Product, Span
-from facetmill.sources.base import BadRow, Reason, SourceOptions, Stretch
+from facetmill.sources.base import BadRow, Reason, RowError, SourceOptions, Stretch
 from facetmill.sources.rows import (
     ImageFolder,
     Row,
-    RowError,
     bad_row,
     build_each,
     checked,

@@ -22,24 +22,23 @@ Licence: yours.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from facetmill.errors import DataError
 from facetmill.records import Product, Split
-from facetmill.sources.base import BadRow, Reason, SourceOptions, Stretch
+from facetmill.sources import strict_json
+from facetmill.sources.base import BadRow, Reason, RowError, SourceOptions, Stretch
+from facetmill.sources.parquet import ParquetTable
 from facetmill.sources.rows import (
+    MAX_NUMBER,
     ImageFolder,
     Row,
-    RowError,
     Rows,
-    bad_row,
     build_each,
     collect_facets,
     cut_files,
@@ -50,10 +49,10 @@ from facetmill.sources.rows import (
     optional_identifier,
     optional_text,
     read_json_lines,
-    read_table,
     spec_pairs,
     title,
 )
+from facetmill.sources.tables import read_table, shown_names
 
 _USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "product_id": ("product_id", "id", "sku"),
@@ -67,7 +66,6 @@ _USUAL_NAMES: dict[str, tuple[str, ...]] = {
 _SPLIT = "split"  # never found by its name alone: it may be an attribute
 _REQUIRED = ("product_id", "title")
 _SUFFIXES = (".parquet", ".jsonl", ".csv")
-_BATCH_ROWS = 1024
 _SEPARATOR = "|"
 _DELIMITERS = (",", ";", "\t")  # spreadsheets write a semicolon where a comma is the decimal point
 _HEADER_BYTES = 2**16
@@ -96,17 +94,19 @@ def cut(path: Path) -> list[Stretch]:
 def _rows(path: Path, options: SourceOptions) -> Rows:
     match path.suffix:
         case ".jsonl":
-            return read_json_lines(
-                path, options.only
-            )  # objects may differ in their keys, so there is no header to check
+            # Objects may differ in their keys, so there is no header to check.
+            return read_json_lines(path, options.only)
         case ".csv":
             header, rows = read_table(path, _delimiter(path))
+            _check_header(path, header, options)
+            return rows
         case ".parquet":
-            header, rows = _open_parquet(path, options.columns)
+            table = ParquetTable(path)
+            _check_header(path, table.header, options)
+            _require_no_struct(table, _place("facets", options.columns, table.header))
+            return table.rows(_used(table.header, options))
         case _:
             raise DataError(f"{path}: a catalogue is .parquet, .jsonl or .csv, not {path.suffix or 'without ending'!r}")
-    _check_header(path, header, options)
-    return rows
 
 
 def _delimiter(path: Path) -> str:
@@ -117,16 +117,34 @@ def _delimiter(path: Path) -> str:
 
 
 def _check_header(path: Path, header: list[str], options: SourceOptions) -> None:
-    names = ", ".join(header)
+    names, present = shown_names(header), frozenset(header)
     for column in options.ignore:
-        if column not in header:
+        if column not in present:
             raise DataError(f"{path}: dataset.ignore names {column!r}, but the columns are {names}")
     for field, column in options.columns.items():
-        if column not in header:
+        if column not in present:
             raise DataError(f"{path}: dataset.columns maps {field} to {column!r}, but the columns are {names}")
     for field in _REQUIRED:
         if _place(field, options.columns, header) is None:
             raise DataError(f"{path}: no column for {field}; name it in dataset.columns. The columns are {names}")
+
+
+def _used(header: Sequence[str], options: SourceOptions) -> list[str]:
+    """The columns that say something of a product."""
+    places = _places(tuple(options.columns.items()), tuple(header))
+    if places["facets"] in header:
+        fields = {*places.values(), *options.columns.values()}
+        return [name for name in header if name in fields]
+    ignored = frozenset(options.ignore)
+    return [name for name in header if name not in ignored]
+
+
+def _require_no_struct(table: ParquetTable, facets: str | None) -> None:
+    if facets is not None and pa.types.is_struct(table.kinds[facets]):
+        raise DataError(
+            f"{table.path}: column {facets!r} is a struct, whose null may mean absent or unknown; "
+            "store it as JSON text or as a map"
+        )
 
 
 def _place(field: str, columns: Mapping[str, str], present: Iterable[str]) -> str | None:
@@ -192,9 +210,9 @@ def _json_object(field: str, cell: object) -> object:
     if not isinstance(cell, str):
         return cell
     try:
-        return orjson.loads(cell)
-    except orjson.JSONDecodeError:
-        raise RowError(field, cell, Reason.BROKEN_JSON) from None
+        return strict_json.loads(cell)
+    except RowError as error:
+        raise RowError(field, error.value, error.reason) from None
 
 
 def _wide_pairs(cells: Mapping[str, object]) -> Iterator[tuple[str, str]]:
@@ -214,44 +232,10 @@ def _written(attribute: str, value: object) -> str:
         case float():
             if math.isnan(value):
                 return ""
+            if not -MAX_NUMBER < value < MAX_NUMBER:
+                raise RowError(attribute, value, Reason.NUMBER_OUT_OF_RANGE)
             return str(int(value)) if value.is_integer() else str(value)
         case str() | int():
             return str(value)
         case _:
             raise RowError(attribute, value, Reason.WRONG_TYPE)
-
-
-def _open_parquet(path: Path, columns: Mapping[str, str]) -> tuple[list[str], Rows]:
-    try:
-        parquet = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: not a Parquet file: {error}") from None
-    schema = parquet.schema_arrow
-    facets = _place("facets", columns, schema.names)
-    if facets in schema.names and pa.types.is_struct(schema.field(facets).type):
-        raise DataError(
-            f"{path}: column {facets!r} is a struct, whose null may mean absent or unknown; "
-            "store it as JSON text or as a map"
-        )
-    return schema.names, _parquet_rows(path, parquet)
-
-
-def _parquet_rows(path: Path, parquet: pq.ParquetFile) -> Rows:
-    number = 0
-    with parquet:
-        try:
-            for batch in parquet.iter_batches(_BATCH_ROWS):
-                for index in range(batch.num_rows):
-                    number += 1
-                    yield _parquet_row(path, number, batch.slice(index, 1))
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path}: cannot be read after row {number}: {error}") from None
-
-
-def _parquet_row(path: Path, number: int, row: pa.RecordBatch) -> Row | BadRow:
-    try:
-        return Row(number, row.to_pylist(maps_as_pydicts="strict")[0])
-    except UnicodeDecodeError as error:  # Parquet does not check the encoding of its strings
-        return bad_row(path, number, "row", error.object.decode(errors="replace"), Reason.WRONG_ENCODING)
-    except KeyError as error:  # a map may name a key twice
-        return bad_row(path, number, "row", error, Reason.WRONG_TYPE)

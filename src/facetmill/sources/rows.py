@@ -6,7 +6,6 @@ the checkers below; each raises `RowError` at the first thing that is wrong, whi
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,21 +14,28 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, overload
 
-import orjson
-
 from facetmill.errors import DataError
 from facetmill.records import Facet, Split
-from facetmill.sources.base import BadRow, Reason, Stretch
+from facetmill.sources import strict_json
+from facetmill.sources.base import BadRow, Reason, RowError, Stretch
 from facetmill.sources.plain import PlainProducts
 
-#: No honest row comes near this; a longer one is reported without ever being held in memory as a whole.
-MAX_ROW_BYTES = 64 * 2**20
+#: No honest row comes near this; a longer one is reported without ever being held in memory as a whole. Python holds
+#: some twenty bytes for each byte of the worst JSON ("[],[],[]").
+MAX_ROW_BYTES = 8 * 2**20
+
+#: Characters of a title, a description or a value; books are shorter than this, and models read some hundreds.
+MAX_TEXT = 2**20
+
+#: From here on a float no longer tells one whole number from the next.
+MAX_NUMBER = 2.0**53
 
 #: How public sets write "an annotator looked and there is no such value".
 ABSENT = "n/a"
 
 _CHUNK = 2**20
 _STRETCH_BYTES = 16 * 2**20
+_SHOWN = 80  # characters of a line that is refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +48,6 @@ class Row:
 
 T = TypeVar("T")
 Rows: TypeAlias = Iterator[Row | BadRow]
-
-
-class RowError(Exception):
-    """One field of a row is not as the format says; `build_each` adds the file and the row."""
-
-    def __init__(self, field: str, value: object, reason: Reason) -> None:
-        super().__init__(field, value, reason)
-        self.field, self.value, self.reason = field, value, reason
 
 
 def bad_row(path: Path, number: int, field: str, value: object, reason: Reason) -> BadRow:
@@ -83,7 +81,9 @@ def build_each(path: Path, rows: Iterator[Any], build: Callable[[Row], T]) -> It
 
 
 def input_file(path: Path) -> Path:
-    """`path` itself. Raises `DataError` when it is not a file."""
+    """`path` itself. Raises `DataError` when it is not a file, or one whose name no report can hold."""
+    if not is_unicode(str(path)):
+        raise DataError(f"{os.fsencode(path)!r}: the name of the file is no UTF-8; rename it")
     if not path.is_file():
         raise DataError(f"{path}: {'a folder, expected a file' if path.is_dir() else 'no such file'}")
     return path
@@ -93,13 +93,13 @@ def input_files(path: Path, *suffixes: str, only: Stretch | None = None) -> list
     """`path`, or every file below the folder `path` that ends in one of `suffixes`, sorted by name; just that of the
     stretch `only` where there is one.
 
-    Raises `DataError` when there is none.
+    Raises `DataError` when there is none, and as `input_file` does.
     """
     if only:
         return [only.file]
     if not path.is_dir():
         return [input_file(path)]
-    found = sorted(file for file in path.rglob("*") if file.suffix in suffixes and file.is_file())
+    found = [input_file(file) for file in sorted(path.rglob("*")) if file.suffix in suffixes and file.is_file()]
     if not found:
         raise DataError(f"{path}: no file ending in {' or '.join(suffixes)}")
     return found
@@ -143,9 +143,11 @@ def cut_lines(path: Path, stretch_bytes: int = _STRETCH_BYTES) -> list[Stretch]:
 # --- rows of a file ---------------------------------------------------------------------------------------------------
 
 
-def read_lines(path: Path, only: Stretch | None = None) -> Iterator[tuple[int, str] | BadRow]:
-    """Stream (line number, line without its end) of a UTF-8 file, or of a stretch of it. Blank lines are no rows; a BOM
-    is dropped."""
+def whole_lines(path: Path, only: Stretch | None = None) -> Iterator[tuple[int, str, Reason | None]]:
+    """Stream (line number, line with its end, what is wrong with it) of a UTF-8 file, or of a stretch of it.
+
+    A BOM is dropped. Of a line that is too long only the beginning is given; what is no UTF-8 is U+FFFD.
+    """
     only = only or Stretch(path)
     end = math.inf if only.end is None else only.end
     with path.open("rb") as stream:
@@ -153,21 +155,29 @@ def read_lines(path: Path, only: Stretch | None = None) -> Iterator[tuple[int, s
         while at < end and (raw := stream.readline(MAX_ROW_BYTES + 1)):
             at += len(raw)
             number += 1
+            encoding = "utf-8-sig" if number == 1 else "utf-8"
             if len(raw) > MAX_ROW_BYTES:
-                yield bad_row(path, number, "line", raw[:80].decode(errors="replace"), Reason.LINE_TOO_LONG)
+                yield number, raw[:_SHOWN].decode(encoding, errors="replace"), Reason.LINE_TOO_LONG
                 while raw and not raw.endswith(b"\n"):
                     raw = stream.readline(_CHUNK)
                     at += len(raw)
-            elif b"\0" in raw:
-                yield bad_row(path, number, "line", raw[:80].decode(errors="replace"), Reason.NUL_BYTE)
-            else:
-                try:
-                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-                except UnicodeDecodeError:
-                    yield bad_row(path, number, "line", raw[:80].decode(errors="replace"), Reason.WRONG_ENCODING)
-                    continue
-                if line.strip():
-                    yield number, line
+                continue
+            try:
+                text = raw.decode(encoding)
+            except UnicodeDecodeError:
+                yield number, raw.decode(encoding, errors="replace"), Reason.WRONG_ENCODING
+                continue
+            yield number, text, Reason.NUL_BYTE if "\0" in text else None
+
+
+def read_lines(path: Path, only: Stretch | None = None) -> Iterator[tuple[int, str] | BadRow]:
+    """Stream (line number, line without its end) of a UTF-8 file, or of a stretch of it. Blank lines are no rows; a BOM
+    is dropped."""
+    for number, text, fault in whole_lines(path, only):
+        if fault:
+            yield bad_row(path, number, "line", text[:_SHOWN], fault)
+        elif text.strip():
+            yield number, text.rstrip("\r\n")
 
 
 def read_json_lines(path: Path, only: Stretch | None = None) -> Rows:
@@ -178,86 +188,9 @@ def read_json_lines(path: Path, only: Stretch | None = None) -> Rows:
             continue
         number, text = line
         try:
-            value = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            yield bad_row(path, number, "line", text, Reason.BROKEN_JSON)
-            continue
-        yield object_row(path, number, value)
-
-
-def read_table(path: Path, delimiter: str) -> tuple[list[str], Rows]:
-    """The header and the rows (column: cell) of a delimited file with quotes as spreadsheets write them.
-
-    A row is numbered by the line it starts on; the header is line 1. Raises `DataError` for a header that is missing
-    or names a column twice or not at all.
-    """
-    lines = _TableLines(path)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-    except (_BadLine, csv.Error) as error:
-        raise DataError(f"{path}: the header cannot be read: {error}") from None
-    if not header:
-        raise DataError(f"{path}: no header line")
-    for position, name in enumerate(header):
-        if not name or name in header[:position]:
-            raise DataError(f"{path}: header column {position + 1} {'repeats ' + repr(name) if name else 'is empty'}")
-    return header, _table_rows(path, lines, reader, header)
-
-
-class _BadLine(Exception):
-    def __init__(self, row: BadRow) -> None:
-        super().__init__(str(row))
-        self.row = row
-
-
-class _TableLines:
-    """The lines of a table for `csv.reader`; unlike a generator it can raise for one line and go on."""
-
-    def __init__(self, path: Path) -> None:
-        self._lines = read_lines(path)
-        self.number = 0
-        self.first: int | None = None
-
-    def __iter__(self) -> _TableLines:
-        return self
-
-    def __next__(self) -> str:
-        line = next(self._lines)
-        if isinstance(line, BadRow):
-            raise _BadLine(line)
-        self.number, text = line
-        if self.first is None:
-            self.first = self.number
-        return text + "\n"
-
-
-def require_columns(path: Path, header: Sequence[str], *columns: str) -> None:
-    """Raises `DataError` where the header of a table lacks one of them."""
-    if lacking := [column for column in columns if column not in header]:
-        raise DataError(f"{path}: no column {', '.join(lacking)}; the header has {', '.join(header)}")
-
-
-def _table_rows(path: Path, lines: _TableLines, reader: Iterator[list[str]], header: Sequence[str]) -> Rows:
-    while True:
-        lines.first = None
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except _BadLine as error:
-            yield error.row
-            continue
-        except csv.Error as error:  # an unclosed quote ends here too: csv refuses cells above 128 KiB
-            yield bad_row(path, lines.first or lines.number, "line", error, Reason.BROKEN_TABLE_ROW)
-            continue
-        number = lines.first or lines.number
-        if len(cells) < len(header):
-            yield bad_row(path, number, header[len(cells)], "\t".join(cells), Reason.MISSING_FIELD)
-        elif len(cells) > len(header):
-            yield bad_row(path, number, f"column {len(header) + 1}", cells[len(header)], Reason.BROKEN_TABLE_ROW)
-        else:
-            yield Row(number, dict(zip(header, cells, strict=True)))
+            yield object_row(path, number, strict_json.loads(text))
+        except RowError as error:
+            yield bad_row(path, number, error.field or "line", error.value, error.reason)
 
 
 def object_row(path: Path, number: int, value: object) -> Row | BadRow:
@@ -275,6 +208,8 @@ def checked(field: str, value: object) -> str:
         raise RowError(field, value, Reason.WRONG_TYPE)
     if not is_storable(value):
         raise RowError(field, value, Reason.NUL_BYTE if "\0" in value else Reason.WRONG_ENCODING)
+    if len(value) > MAX_TEXT:
+        raise RowError(field, value, Reason.TEXT_TOO_LONG)
     return value
 
 
@@ -308,6 +243,8 @@ def optional_identifier(fields: Mapping[str, Any], name: str) -> str:
     """A string or whole number (also written 17.0, as tables with gaps do) as text; empty when missing or null."""
     value = fields.get(name)
     if isinstance(value, float) and value.is_integer():
+        if not -MAX_NUMBER < value < MAX_NUMBER:
+            raise RowError(name, value, Reason.NUMBER_OUT_OF_RANGE)
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)

@@ -73,3 +73,8 @@ def test_a_key_that_yaml_does_not_read_as_text_is_refused(key: str) -> None:
     ):
         read_yaml(f"columns:\n  {key}: colour\n", "params.yaml")
     assert read_yaml(f"columns:\n  '{key}': colour\n", "params.yaml") == {"columns": {key: "colour"}}
+
+
+def test_nesting_without_end_is_told() -> None:
+    with pytest.raises(ParamsError, match=r"params\.yaml: lists or sections in one another without end"):
+        read_yaml("a: " + "[" * 5000 + "]" * 5000, "params.yaml")

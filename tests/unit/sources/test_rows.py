@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -9,19 +10,17 @@ import pytest
 
 from facetmill.errors import DataError
 from facetmill.records import Facet
-from facetmill.sources.base import BadRow, Reason
+from facetmill.sources.base import BadRow, Reason, RowError
 from facetmill.sources.json_arrays import read_json_array
 from facetmill.sources.rows import (
     MAX_ROW_BYTES,
     ImageFolder,
     Row,
-    RowError,
     collect_facets,
     input_files,
     optional_identifier,
     read_json_lines,
     read_lines,
-    read_table,
 )
 
 
@@ -100,29 +99,12 @@ def test_a_file_that_is_no_array_is_refused_as_a_whole(content: str, tmp_path: P
         list(read_json_array(path))
 
 
-def test_a_table_row_is_numbered_by_its_first_line(tmp_path: Path) -> None:
-    path = tmp_path / "f"
-    path.write_text('a,b\n1,"two\nlines"\n\n3,four\n')
-    header, rows = read_table(path, ",")
-    assert header == ["a", "b"]
-    assert list(rows) == [Row(2, {"a": "1", "b": "two\nlines"}), Row(5, {"a": "3", "b": "four"})]
-
-
-def test_an_unclosed_quote_does_not_become_one_giant_product(tmp_path: Path) -> None:
-    path = tmp_path / "f"
-    path.write_text('a,b\n1,"open\n2,x\n3,y\n')
-    _, rows = read_table(path, ",")
-    assert list(rows) == [BadRow(str(path), 2, "line", "unexpected end of data", Reason.BROKEN_TABLE_ROW)]
-
-
-@pytest.mark.parametrize(
-    ("header", "problem"), [("", "no header"), ("a,b,a", "column 3 repeats 'a'"), ("a,,b", "column 2 is empty")]
-)
-def test_a_header_that_cannot_name_columns_is_refused(header: str, problem: str, tmp_path: Path) -> None:
-    path = tmp_path / "f"
-    path.write_text(header + ("\n1,2,3\n" if header else ""))
-    with pytest.raises(DataError, match=problem):
-        read_table(path, ",")
+def test_a_file_whose_name_no_report_can_hold_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"shop\xff.csv")
+    path.write_text("id,title\n1,Hat\n")
+    for place in (path, tmp_path):
+        with pytest.raises(DataError, match=r"shop\\xff\.csv': the name of the file is no UTF-8; rename it"):
+            input_files(place, ".csv")
 
 
 def test_files_of_a_folder_come_in_the_order_of_their_names(tmp_path: Path) -> None:
@@ -138,7 +120,7 @@ def test_identifiers_are_text(value: object, text: str) -> None:
     assert optional_identifier({"id": value}, "id") == text
 
 
-@pytest.mark.parametrize("value", [True, 7.5, ["a"], float("inf")])
+@pytest.mark.parametrize("value", [True, 7.5, ["a"], float("inf"), 2.0**53, -1e300])
 def test_identifiers_are_not_just_anything(value: object) -> None:
     with pytest.raises(RowError):
         optional_identifier({"id": value}, "id")

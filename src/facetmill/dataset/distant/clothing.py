@@ -11,17 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from facetmill.dataset.distant.base import LabelledPicture
-from facetmill.sources.base import BadRow, Reason
+from facetmill.sources.base import BadRow, Reason, RowError
 from facetmill.sources.rows import (
     ImageFolder,
     Row,
-    RowError,
     build_each,
     identifier,
     input_file,
-    read_table,
-    require_columns,
 )
+from facetmill.sources.tables import read_table, require_columns
 
 NO_LABEL = frozenset({"Not sure", "Skip", "Other"})
 _COLUMNS = ("image", "sender_id", "label", "kids")

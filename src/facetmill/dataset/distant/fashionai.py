@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from facetmill.dataset.distant.base import LabelledPicture
-from facetmill.sources.base import BadRow, Reason
-from facetmill.sources.rows import ImageFolder, Row, RowError, Rows, bad_row, build_each, input_file, read_lines
+from facetmill.sources.base import BadRow, Reason, RowError
+from facetmill.sources.rows import ImageFolder, Row, Rows, bad_row, build_each, input_file, read_lines
 
 VALUES = {
     "coat_length_labels": (

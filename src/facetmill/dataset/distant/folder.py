@@ -12,8 +12,8 @@ from pathlib import Path
 from facetmill.dataset.distant.base import LabelledPicture
 from facetmill.errors import DataError
 from facetmill.files import hash_file
-from facetmill.sources.base import BadRow, Reason
-from facetmill.sources.rows import ImageFolder, Row, RowError, build_each, checked
+from facetmill.sources.base import BadRow, Reason, RowError
+from facetmill.sources.rows import ImageFolder, Row, build_each, checked
 
 
 def read(path: Path) -> Iterator[LabelledPicture | BadRow]:

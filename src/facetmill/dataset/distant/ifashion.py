@@ -14,23 +14,20 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import orjson
-
 from facetmill.dataset.distant.base import LabelledPicture
 from facetmill.errors import DataError
-from facetmill.sources.base import BadRow, Reason
+from facetmill.sources import strict_json
+from facetmill.sources.base import BadRow, Reason, RowError
 from facetmill.sources.rows import (
     ImageFolder,
     Row,
-    RowError,
     Rows,
     bad_row,
     build_each,
     identifier,
     input_file,
-    read_table,
-    require_columns,
 )
+from facetmill.sources.tables import read_table, require_columns
 
 LABEL_MAP = "iMat_fashion_2018_label_map_228.csv"
 SPLITS = ("train", "validation")
@@ -113,6 +110,8 @@ def _annotations(file: Path) -> Rows:
 
 def _row(file: Path, number: int, text: bytes) -> Row | BadRow:
     try:
-        return Row(number, orjson.loads(text))
-    except orjson.JSONDecodeError:
-        return bad_row(file, number, "annotations", text.decode(errors="replace"), Reason.BROKEN_JSON)
+        return Row(number, strict_json.loads(text.decode()))
+    except UnicodeDecodeError:
+        return bad_row(file, number, "annotations", text.decode(errors="replace"), Reason.WRONG_ENCODING)
+    except RowError as error:
+        return bad_row(file, number, error.field or "annotations", error.value, error.reason)

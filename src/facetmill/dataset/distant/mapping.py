@@ -75,7 +75,7 @@ def load_mapping(path: Path, sources: Iterable[str]) -> LabelMapping:
     """Read a mapping whose sources are among `sources`. Raises `DataError` naming file, key and value."""
     try:
         raw = yaml.load(path.read_text(encoding="utf-8"), _NoRepeats)  # noqa: S506 - a SafeLoader
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, RecursionError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DataError(f"{path}: {error}") from None
     whole = _mapping(path, "the file", raw)
     if set(whole) != {"categories", "labels"}:

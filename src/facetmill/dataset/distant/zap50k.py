@@ -16,18 +16,16 @@ from pathlib import Path
 
 from facetmill.dataset.distant.base import LabelledPicture
 from facetmill.errors import DataError
-from facetmill.sources.base import BadRow, Reason
+from facetmill.sources.base import BadRow, Reason, RowError
 from facetmill.sources.rows import (
     ImageFolder,
     Row,
-    RowError,
     build_each,
     checked,
     identifier,
     input_file,
-    read_table,
-    require_columns,
 )
+from facetmill.sources.tables import read_table, require_columns
 
 
 def read(path: Path) -> Iterator[LabelledPicture | BadRow]:

@@ -15,8 +15,9 @@ from typing import TypeAlias
 
 from facetmill.errors import DataError
 from facetmill.records import Facet, Product
-from facetmill.sources.base import BadRow, Reason
-from facetmill.sources.rows import ABSENT, RowError, bad_row, checked, read_table, require_columns, required
+from facetmill.sources.base import BadRow, Reason, RowError
+from facetmill.sources.rows import ABSENT, bad_row, checked, required
+from facetmill.sources.tables import read_table, require_columns
 
 COLUMNS = ("product_id", "attribute", "value")
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import stat
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
@@ -25,13 +24,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from PIL import Image
 
 from facetmill.compute.pieces import map_pieces
 from facetmill.dataset.intake.corrections import Corrections
 from facetmill.dataset.intake.seen_ids import SeenIds
 from facetmill.dataset.intake.shard_writing import write_shard, write_shards
-from facetmill.encoders.pictures import IMAGE_FORMATS, MAX_PIXELS, UNDECODABLE
+from facetmill.encoders.pictures import Fault, is_whole, picture_bytes
 from facetmill.errors import DataError
 from facetmill.files import replace_file, replace_folder, write_json
 from facetmill.records import Product
@@ -337,22 +335,10 @@ def _misplaced_span(product: Product) -> str | None:
 
 def image_fault(path: Path) -> Reason | None:
     """Why a picture cannot be used, or None. It is decoded to its end, so that a cut-off file is found."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
-            return Reason.CORRUPT_IMAGE
-    except (OSError, ValueError):
+    data = picture_bytes(str(path))
+    if data is Fault.MISSING:
         return Reason.MISSING_IMAGE
-    try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                return Reason.CORRUPT_IMAGE
-            image.verify()  # PNG only: its checksums, which decoding does not look at; afterwards it must be reopened
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
-            image.draft("RGB", (64, 64))  # JPEG only: decode an eighth of each side, all that a check needs
-            image.load()
-    except UNDECODABLE:
-        return Reason.CORRUPT_IMAGE
-    return None
+    return None if isinstance(data, bytes) and is_whole(data) else Reason.CORRUPT_IMAGE
 
 
 def _require_enough(report: IngestReport, data: str, max_bad_share: float) -> None:

@@ -14,6 +14,7 @@ from facetmill.records import PRODUCT_SCHEMA, Product, to_batch
 from facetmill.sources.plain import PlainProducts, plain_batch
 
 _GROUP_ROWS = 2_000  # a row group, which `match` shares out over processes
+_GROUP_BYTES = 2**26  # of text, above which it has fewer rows
 
 
 def write_shard(products: Iterator[Product | PlainProducts], path: Path) -> None:
@@ -46,8 +47,12 @@ class _Rows:
         self._waiting: pa.Table = pa.Table.from_batches([], PRODUCT_SCHEMA)
 
     def take(self, at_most: int) -> pa.Table:
-        """The next rows, in one piece; fewer only at the end."""
-        while self._waiting.num_rows < at_most and (batch := next(self._batches, None)):
+        """The next rows, in one piece; fewer only at the end, or where they are large."""
+        while (
+            self._waiting.num_rows < at_most
+            and self._waiting.nbytes < _GROUP_BYTES
+            and (batch := next(self._batches, None))
+        ):
             self._waiting = pa.concat_tables([self._waiting, pa.Table.from_batches([batch])])
         taken = self._waiting.slice(0, at_most).combine_chunks()
         self._waiting = self._waiting.slice(at_most)
@@ -62,7 +67,12 @@ def _batches(products: Iterator[Product | PlainProducts]) -> Iterator[pa.RecordB
 
 
 def _first(portions: Iterator[Any], num_rows: int) -> Iterator[Any]:
-    """Portions until they have `num_rows` products."""
-    while num_rows > 0 and (portion := next(portions, None)):
+    """Portions until they have `num_rows` products, or `_GROUP_BYTES` of text."""
+    room = _GROUP_BYTES
+    while num_rows > 0 and room > 0 and (portion := next(portions, None)):
         yield portion
-        num_rows -= 1 if isinstance(portion, Product) else len(portion.ids)
+        if isinstance(portion, Product):
+            num_rows -= 1
+            room -= len(portion.title) + len(portion.text) + sum(len(facet.value) for facet in portion.facets)
+        else:
+            num_rows -= len(portion.ids)

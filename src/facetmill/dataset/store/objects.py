@@ -110,7 +110,7 @@ def _outs(lock: str) -> Iterator[tuple[str, str]]:
 def _stages(name: str, text: str) -> dict[str, dict[str, Any]]:
     try:
         stages = yaml.safe_load(text)["stages"]
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, KeyError, RecursionError, TypeError) as error:
         raise DataError(f"{name}: cannot be read: {error}") from error
     if not isinstance(stages, dict) or not all(isinstance(stage, dict) for stage in stages.values()):
         raise DataError(f"{name}: its stages are no mappings")

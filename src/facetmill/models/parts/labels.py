@@ -89,5 +89,8 @@ def _attributes_of(tags: Sequence[int]) -> set[int]:
 
 def attributes_by_category(schema: AttributeSchema) -> dict[str, Tensor]:
     """Each category of train to the attributes that it has there, bool [A]."""
-    names = sorted({category for attribute in schema.attributes for category in attribute.categories})
-    return {name: torch.tensor([name in attribute.categories for attribute in schema.attributes]) for name in names}
+    numbers = {name: number for number, name in enumerate(schema.names)}
+    found = {category: torch.zeros(len(numbers), dtype=torch.bool) for category in schema.by_category}
+    for category, attributes in schema.by_category.items():
+        found[category][[numbers[attribute.name] for attribute in attributes]] = True
+    return found

@@ -153,10 +153,10 @@ class TokenTagger(Model):
 
     def _possible(self, product: Product) -> Tensor:
         """O, and B and I of each attribute of the category; of all attributes where train has no such category. [G]"""
-        has = [product.category in attribute.categories for attribute in self.schema.attributes]
-        if not self.config.category_attributes or not any(has):
-            has = [True] * len(has)
-        return torch.tensor([True, *(possible for possible in has for _ in "BI")])
+        schema = self.schema
+        possible = schema.of_category(product.category) if self.config.category_attributes else schema.attributes
+        has = {attribute.name for attribute in possible}
+        return torch.tensor([True, *(name in has for name in schema.names for _ in "BI")])
 
     def forward(self, batch: TaggerBatch) -> Tensor:
         """Tag logits, minus infinity on what cannot be, in float32 whatever the precision of the rest. [B,T,G]"""

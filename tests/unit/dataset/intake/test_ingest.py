@@ -16,7 +16,8 @@ from PIL import Image
 
 from facetmill.dataset.intake import seen_ids
 from facetmill.dataset.intake.corrections import Corrections
-from facetmill.dataset.intake.ingest import MAX_PIXELS, IngestReport, image_fault, ingest
+from facetmill.dataset.intake.ingest import IngestReport, image_fault, ingest
+from facetmill.encoders.pictures import MAX_PIXELS
 from facetmill.errors import DataError
 from facetmill.records import Facet, Product, Span, read_products, shards
 from facetmill.sources import SOURCES

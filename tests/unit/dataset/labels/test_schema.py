@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from facetmill.dataset.labels.schema import SchemaCounts, build_schema
-from facetmill.records import AttributeSchema, Facet, Product, Span, to_batch
+from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span, to_batch
 
 
 def test_values_count_products_and_categories_are_listed() -> None:
@@ -48,6 +50,20 @@ def test_candidates_are_those_of_the_category_the_commonest_first() -> None:
     facets = (Facet("colour", "red"), Facet("seats", "2"), Facet("wheels", "4"))
     others = [Product(name, "s", "a", category=name, facets=facets) for name in ("sofa", "shoe", "boat")]
     assert schema.outside_category(others) == 2, "the sofa's colour and the shoe's seats; wheels are of no schema"
+
+
+class NotSearched(tuple[str, ...]):
+    def __contains__(self, key: object) -> bool:
+        pytest.fail("with fifty thousand categories and as many products this would take hours")
+
+
+def test_the_attributes_of_a_category_are_found_without_a_search() -> None:
+    categories = NotSearched(map(str, range(50_000)))
+    colour, seats = Attribute("colour", {}, categories), Attribute("seats", {}, NotSearched(["7"]))
+    schema = AttributeSchema((colour, seats))
+    assert all(schema.of_category(category)[0] is colour for category in categories)
+    assert schema.of_category("7") == (colour, seats)
+    assert schema.of_category(None) == schema.of_category("boat") == (colour, seats)
 
 
 def test_counts_of_pieces_make_the_schema_of_all(tmp_path: Path) -> None:
