@@ -10,6 +10,10 @@ from typing import NoReturn
 
 import pytest
 
+from tests.fuzzing import load_profile
+
+load_profile()
+
 ROOT = Path(__file__).resolve().parents[1]
 POSTGRES = "127.0.0.1:5432"
 

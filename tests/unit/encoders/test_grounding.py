@@ -6,12 +6,13 @@ import unicodedata
 
 import pytest
 import regex
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from facetmill.encoders.folding import fold, fold_value
 from facetmill.encoders.grounding import Scanner, ground, places, with_places
 from facetmill.records import Facet, Product, Span
+from tests.fuzzing import examples
 
 
 def grounded(text: str, value: str, **rules: bool) -> list[str]:
@@ -246,7 +247,7 @@ def test_what_is_written_between_spaces_is_found(before: str, value: str, after:
         assert fold_value(text[span.start : span.end]) == wanted
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(TEXTS, st.lists(VALUES, max_size=5))
 def test_one_value_and_many_values_follow_one_rule(text: str, values: list[str]) -> None:
     found = Scanner({fold_value(value) for value in values}).scan(fold(text))
@@ -259,7 +260,7 @@ def test_one_value_and_many_values_follow_one_rule(text: str, values: list[str])
 LETTERS = "aAbBcé_\u0301\u0304İIΣσςßﬂǅ红カｶ한แดง्नी😀\ufe0f\u200d\u00ad \u00a0\u3000\t\n-™"
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.text(alphabet=LETTERS, max_size=12), st.data(), st.booleans(), st.booleans())
 def test_a_value_stands_where_the_raw_characters_fold_to_it(
     text: str, data: st.DataObject, ignore_case: bool, word_boundary: bool

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModel
 
@@ -22,6 +22,7 @@ from facetmill.errors import ParamsError
 from facetmill.params import TextEncoderParams
 from tests import small
 from tests.conftest import missing
+from tests.fuzzing import examples
 
 CONFIG = small.TEXT
 ENGLISH = ["Red shoe", "Red boot, size 8"]
@@ -189,7 +190,7 @@ def wordpiece(packaged_dir: Path) -> object:
     return build_text_encoder(config(network="packaged", freeze=True), ENGLISH)[1]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(text=st.text(st.characters(), max_size=30))
 def test_offsets_are_ordered_ranges_of_the_raw_text(text: str, wordpiece: object) -> None:
     (pieces,) = wordpiece.encode([text])  # type: ignore[attr-defined]

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
@@ -53,6 +53,7 @@ from facetmill.serving.signature import PUBLISHED, SIGNATURE
 from facetmill.serving.smoke import smoke_test
 from facetmill.training.checkpoint import load_model, save_model
 from tests import drawn, parrot, small
+from tests.fuzzing import examples
 from tests.stand_in import stand_in
 
 OCR = OcrParams(engine="rapidocr", images="all", longest_side=320, min_confidence=0.5, workers=1)
@@ -272,7 +273,7 @@ LINE_BREAKS = "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg\x1dh\x1ei\rj\nk\ufeffl"
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(3)
 @given(titles=st.lists(TEXTS, min_size=1, max_size=30))
 @example(titles=[LINE_BREAKS, "<script>alert(1)</script>", "\u202egnp.exe", "\0", " "])
 def test_any_text_that_a_reader_accepts_goes_the_whole_way(world: World, tmp_path: Path, titles: list[str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facetmill.dataset.intake.ingest import ingest
@@ -16,6 +16,7 @@ from facetmill.sources import SOURCES, json_arrays, mae
 from facetmill.sources.base import BadRow, SourceOptions
 from facetmill.sources.plain import PlainProducts, plain_batch
 from tests import small
+from tests.fuzzing import examples
 
 OPTIONS = SourceOptions(demo=small.DEMO)
 
@@ -118,7 +119,7 @@ elements = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(300)
 @given(
     texts=st.lists(elements, max_size=12),
     between=st.sampled_from([",", ", ", ",\n", ",,"]),

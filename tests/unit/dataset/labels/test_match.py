@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from facetmill.dataset.labels import match
@@ -18,6 +18,7 @@ from facetmill.encoders.grounding import ground
 from facetmill.errors import DataError
 from facetmill.params import MatchParams
 from facetmill.records import FIELDS, PRODUCT_SCHEMA, Facet, Product, Span, from_batch, read_products, to_batch
+from tests.fuzzing import examples
 
 RULES = MatchParams(ignore_case=True, word_boundary=True, fields=["title", "text"], workers=1)
 
@@ -215,7 +216,7 @@ ALL_RULES = st.builds(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(batch=st.lists(listings(), max_size=3), rules=ALL_RULES)
 @example(batch=[Product("p", "s", "", "\u03015", facets=(Facet("a", "\u0301"),))], rules=RULES)  # a mark on nothing
 def test_matching_is_what_the_rules_say(batch: list[Product], rules: MatchParams) -> None:

@@ -1,0 +1,83 @@
+"""Atheris on the readers: inputs that reach new code are kept and changed further, for as long as one likes.
+
+By hand, not in CI: `python -m pip install atheris`, which Facetmill itself does not need, and then for five minutes
+
+    python -m tests.fuzz.coverage_guided csv -max_total_time=300
+
+with one of the TARGETS below. It ends at the first exception that is no declared error, with the input in a file
+`crash-*`; `python -m tests.fuzz.coverage_guided csv crash-...` runs it again.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["facetmill"]):
+    from facetmill.encoders.grounding import ground
+    from facetmill.encoders.pictures import decode_picture, is_whole
+    from facetmill.errors import DataError
+    from facetmill.records import Product, from_batch, to_batch
+    from facetmill.sources import SOURCES
+    from facetmill.sources.base import BadRow, SourceOptions
+    from facetmill.sources.plain import PlainProducts
+
+FOLDER = Path(tempfile.mkdtemp(prefix="facetmill-fuzz-"))
+
+
+def reader(key: str, name: str) -> Callable[[bytes], None]:
+    """The file `name` with these bytes; what is read must be what can be stored and read again."""
+    path = FOLDER / name
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        products: list[Product] = []
+        try:
+            for row in SOURCES[key].read(path, SourceOptions(demo=None)):  # type: ignore[arg-type]
+                if isinstance(row, BadRow):
+                    str(row).encode()
+                else:
+                    products += row.products() if isinstance(row, PlainProducts) else [row]
+        except DataError as error:
+            str(error).encode(errors="surrogateescape")
+        assert from_batch(to_batch(products)) == products
+
+    return read
+
+
+def picture(data: bytes) -> None:
+    is_whole(data)
+    decode_picture(data, 16)
+
+
+def matcher(data: bytes) -> None:
+    """Every place that a value is found at is a place of the text."""
+    value, _, title = data.decode(errors="replace").partition("|")
+    product = Product("p", "fuzz", title or " ")
+    for span in ground(product, value):
+        assert 0 <= span.start < span.end <= len(product.title)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "csv": reader("products", "c.csv"),
+    "jsonl": reader("products", "c.jsonl"),
+    "parquet": reader("products", "c.parquet"),
+    "mae": reader("mae", "c.json"),
+    "mepave": reader("mepave", "c.train"),
+    "implicitave": reader("implicitave", "c.tsv"),
+    "extractgpt": reader("extractgpt", "c.jsonl"),
+    "wdc-pave": reader("wdc-pave", "c.jsonl"),
+    "picture": picture,
+    "matcher": matcher,
+}
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
+        raise SystemExit(f"one of {', '.join(TARGETS)}, then options of libFuzzer and folders of examples")
+    target = TARGETS[sys.argv.pop(1)]
+    atheris.Setup(sys.argv, target)
+    atheris.Fuzz()
