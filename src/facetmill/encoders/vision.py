@@ -30,6 +30,7 @@ from transformers.image_processing_base import ImageProcessingMixin
 
 from facetmill.encoders import efficientnet_lite
 from facetmill.encoders.efficientnet_lite import EfficientNetLite
+from facetmill.encoders.here import require_here
 from facetmill.encoders.text import without_bars
 from facetmill.errors import DataError, ParamsError
 from facetmill.files import read_json, write_json
@@ -175,6 +176,7 @@ def _published(source: str) -> tuple[PreTrainedModel | EfficientNetLite, tuple[S
     """A published network with its weights, and the mean and deviation of the channels that it was trained with."""
     if source == "packaged":
         return efficientnet_lite.load_packaged(), (efficientnet_lite.MEAN, efficientnet_lite.STD)
+    require_here(_SETTING, source)
     folder = Path(source)
     if (folder / efficientnet_lite.WEIGHTS_FILE).is_file() and not (folder / "config.json").exists():
         return efficientnet_lite.load_folder(folder), (efficientnet_lite.MEAN, efficientnet_lite.STD)

@@ -50,8 +50,8 @@ def test_a_name_that_nothing_describes_is_told_with_those_there_are(raw: dict[st
     raw["distant"]["training"]["image_encoder"] = "big"
     assert problems(raw) == [
         "params.yaml: distant.training.image_encoder = 'big': no such image encoder; "
-        "encoders.image has small, packaged, tiny",
-        "params.yaml: models.jave.encoder = 'minlm': no such text encoder; encoders.text has minilm, bilstm",
+        "encoders.image has small, packaged, lite2, tiny",
+        "params.yaml: models.jave.encoder = 'minlm': no such text encoder; encoders.text has minilm, bilstm, mpnet",
     ]
 
 
