@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from facetmill.errors import DataError
 from facetmill.sources.base import BadRow, Reason
-from facetmill.sources.parquet_pages import Page, column_pages
+from facetmill.sources.parquet_pages import Chunk, Page, column_chunks, column_pages
 from facetmill.sources.rows import MAX_ROW_BYTES, Row, Rows, bad_row
 from facetmill.sources.tables import MAX_COLUMNS, require_distinct
 
@@ -30,7 +30,7 @@ ROW_BYTES = 64  # that a row counts at least, and a byte for each of its cells
 
 _BATCH_ROWS = 1024
 _BUFFER = 2**16  # bytes of a column that are read at a time
-_MAX_FOOTER = 2**26
+_MAX_FOOTER = 2**24
 _INDEX_BYTES = 16  # of a value in a list: its place in the dictionary and its levels
 _SMALLER_GROUPS = "write it with smaller row groups, such as to_parquet(..., row_group_size=20_000)"
 
@@ -51,6 +51,9 @@ class ParquetTable:
         except UnicodeDecodeError as error:
             raise DataError(f"{path}: the name of a column is no UTF-8: {error.object!r}") from None
         require_distinct(path, self.header)
+        self._chunks = column_chunks(path)
+        if any(len(chunks) != len(self._metadata.schema) for chunks in self._chunks):
+            raise DataError(f"{path}: a row group has not the columns of the file")
         self.kinds: dict[str, pa.DataType] = dict(zip(self.header, schema.types, strict=True))
 
     def rows(self, columns: Collection[str]) -> Rows:
@@ -79,8 +82,8 @@ class ParquetTable:
                     self.path, metadata=self._metadata, read_dictionary=lists, buffer_size=_BUFFER, pre_buffer=False
                 ) as parquet,
             ):
-                for group in range(self._metadata.num_row_groups):
-                    at_once = self._rows_at_once(stream, group, leaves)
+                for group, chunks in enumerate(self._chunks):
+                    at_once = self._rows_at_once(stream, group, chunks, leaves)
                     for batch in parquet.iter_batches(at_once, [group], list(columns), use_threads=False):
                         num_bytes = sum(map(_spelled_bytes, batch.columns))
                         spelled += num_bytes + batch.num_rows * (ROW_BYTES + len(columns))
@@ -96,12 +99,11 @@ class ParquetTable:
         described = {number: schema.column(number) for number in range(len(schema))}
         return {number: leaf for number, leaf in described.items() if _belongs(leaf.path, columns)}
 
-    def _rows_at_once(self, stream: Any, group: int, leaves: dict[int, Any]) -> int:
+    def _rows_at_once(self, stream: IO[bytes], group: int, chunks: list[Chunk], leaves: dict[int, Any]) -> int:
         """How many rows of a row group may be decoded together, whatever is in them."""
         held = longest_row = 0
-        chunks = self._metadata.row_group(group)
         for number, leaf in leaves.items():
-            pages = list(column_pages(self.path, stream, chunks.column(number)))
+            pages = list(column_pages(self.path, stream, chunks[number]))
             held += 2 * max((page.num_bytes for page in pages), default=0)
             entry = max((page.num_bytes for page in pages if not page.indexed), default=0)
             if leaf.max_repetition_level:

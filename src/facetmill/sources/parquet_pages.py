@@ -35,17 +35,44 @@ class Page:
     repeats: bool
 
 
-def column_pages(path: Path, stream: IO[bytes], chunk: Any) -> Iterator[Page]:
-    """The pages of a column chunk, where Arrow looks for them. Raises `DataError` where they are not."""
-    at = chunk.data_page_offset
-    if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < at:
-        at = chunk.dictionary_page_offset
-    end = at + chunk.total_compressed_size
-    while at < end:
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The bytes [start, end) of a file that hold a column of a row group."""
+
+    start: int
+    end: int
+
+
+def column_chunks(path: Path) -> list[list[Chunk]]:
+    """The columns of each row group as the footer has them, and as Arrow looks for them. (To ask Arrow itself ends the
+    process where a footer is damaged.) Raises `DataError` where the footer cannot be read."""
+    with path.open("rb") as stream:
+        size = stream.seek(0, 2)
+        stream.seek(size - 8)
+        footer = int.from_bytes(stream.read(4), "little")
+        stream.seek(max(0, size - 8 - footer))
+        said = _Struct(stream.read(footer))
+    try:
+        return [[_chunk(column[3]) for column in group[1]] for group in said.fields().get(4, [])]
+    except (IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: its footer cannot be read: {error!r}") from None
+
+
+def _chunk(said: dict[int, Any]) -> Chunk:
+    start, dictionary = said[9], said.get(11, 0)
+    if 0 < dictionary < start:
+        start = dictionary
+    return Chunk(start, start + said[7])
+
+
+def column_pages(path: Path, stream: IO[bytes], chunk: Chunk) -> Iterator[Page]:
+    """The pages of a column chunk. Raises `DataError` where they are not."""
+    at = chunk.start
+    while at < chunk.end:
         try:
             page, num_bytes = _page(stream, at)
-        except (IndexError, KeyError, ValueError) as error:
-            raise DataError(f"{path}: column {chunk.path_in_schema!r} has no page at byte {at:,}: {error}") from None
+        except (IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
+            raise DataError(f"{path}: no page of a column at byte {at:,}: {error!r}") from None
         yield page
         at += num_bytes
 
@@ -75,7 +102,7 @@ def _page(stream: IO[bytes], at: int) -> tuple[Page, int]:
 
 
 class _Struct:
-    """The fields of a struct by their ids: numbers, and structs of numbers. All else is passed over."""
+    """The fields of a struct by their ids: numbers, structs, and lists of them. All else is passed over."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self.at = data, 0
@@ -105,6 +132,10 @@ class _Struct:
                 length = self._varint()
                 self.at += length
                 return None
+            case 9 | 10:
+                head = self._byte()
+                length = head >> 4 if head >> 4 < 15 else self._varint()
+                return [self._byte() if head & 15 <= 2 else self._value(head & 15) for _ in range(length)]
             case 12:
                 return self.fields()
             case _:

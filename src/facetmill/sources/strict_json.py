@@ -8,9 +8,9 @@ without end. All readers of other people's JSON read it here.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import compress
 from typing import Any, NoReturn
 
 import orjson
@@ -20,7 +20,6 @@ from facetmill.sources.base import Reason, RowError
 MAX_DEPTH = 100  # of lists and objects in one another; no format here has more than five
 
 _UNPROVEN = frozenset({dict, list, float})
-_KEY = re.compile(r'"\s*:')  # the end of every key, and what looks like one inside a text
 _FLOATS = 2.0**63  # orjson makes floats, from here on, of whole numbers that 64 bits cannot hold
 _LEAST, _MOST = -(2**63), 2**64 - 1
 _DIGITS = 20  # of `_MOST`, and of `_LEAST` with its sign
@@ -35,10 +34,10 @@ def loads(text: str) -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         with suppress(ValueError, RecursionError):
-            _num_keys(_DECODER.decode(text))  # which know more reasons
+            _num_texts(_DECODER.decode(text))  # which know more reasons
         raise RowError("", text, Reason.BROKEN_JSON) from None
-    if _num_keys(value) != len(_KEY.findall(text)):
-        value = _DECODER.decode(text)  # either a key stands twice, or a text looks like a key
+    if _has_twice(text, value):
+        _DECODER.decode(text)  # names it
     return value
 
 
@@ -46,7 +45,7 @@ def plain_array(text: str) -> list[Any]:
     """The elements of a JSON array; none where `raw_value` may have something to say of one."""
     try:
         elements: list[Any] = orjson.loads(text)
-        return elements if _num_keys(elements) == len(_KEY.findall(text)) else []
+        return [] if _has_twice(text, elements) else elements
     except (orjson.JSONDecodeError, RowError):
         return []
 
@@ -58,30 +57,39 @@ def raw_value(text: str, start: int) -> tuple[Any | RowError, int]:
     """
     try:
         value, end = _DECODER.raw_decode(text, start)
-        _num_keys(value)
+        _num_texts(value)
     except RowError as error:
         return error, _LAX.raw_decode(text, start)[1]
     return value, end
 
 
-def _num_keys(value: Any) -> int:
-    """How many keys the objects in a value have, all together. Raises `RowError` for what only the value shows."""
-    num_keys = depth = 0
+def _has_twice(text: str, value: Any) -> bool:
+    """Whether an object in a text has a key twice: its value lacks one of them, and so two quotation marks."""
+    if "\\" in text:
+        text = text.replace("\\\\", "")
+    return text.count('"') - text.count('\\"') != 2 * _num_texts(value)
+
+
+def _num_texts(value: Any) -> int:
+    """How many texts there are in a value, keys among them. Raises `RowError` for what only the value shows."""
+    num_texts = depth = 0
     level = [value]
-    while level := [each for each in level if type(each) in _UNPROVEN]:
-        if (depth := depth + 1) > MAX_DEPTH:
+    while level:
+        kinds = [*map(type, level)]
+        num_texts += kinds.count(str)
+        unproven = [*compress(level, map(_UNPROVEN.__contains__, kinds))]
+        if unproven and (depth := depth + 1) > MAX_DEPTH:
             raise RowError("", value, Reason.NESTED_TOO_DEEP)
-        inner: list[Any] = []
-        for each in level:
+        level = []
+        for each in unproven:
             if type(each) is dict:
-                num_keys += len(each)
-                inner += each.values()
+                num_texts += len(each)
+                level += each.values()
             elif type(each) is list:
-                inner += each
+                level += each
             elif not -_FLOATS < each < _FLOATS:
                 raise RowError("", each, Reason.NUMBER_OUT_OF_RANGE)
-        level = inner
-    return num_keys
+    return num_texts
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
