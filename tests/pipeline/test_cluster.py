@@ -159,14 +159,16 @@ def test_a_stage_writes_the_same_bytes_here_and_on_a_cluster(cluster: None, tmp_
 def test_ingest_in_pieces_writes_the_same_bytes_here_and_on_a_cluster(cluster: None, tmp_path: Path) -> None:
     data = tmp_path / "shop"
     data.mkdir()
-    text = "x" * 9_000_000  # two products make a piece
+    text = "x" * 900_000  # two files of ten products make a piece
     for number in range(5):
-        row = {"id": f"p{number % 4}", "title": f"Red hat {number}", "text": text, "Color": "red"}
-        (data / f"{number}.jsonl").write_text(json.dumps(row))
+        rows = [
+            {"id": f"p{number % 4}-{n}", "title": f"Red hat {number}", "text": text, "Color": "red"} for n in range(10)
+        ]
+        (data / f"{number}.jsonl").write_text("\n".join(map(json.dumps, rows)))
     there = ingest_stage(tmp_path, data, "there")
     assert there == ingest_stage(tmp_path, data, "here", DASK_SCHEDULER_ADDRESS="")
     assert sorted(there) == ["part-00000.parquet", "part-00001.parquet", "report"]  # all of the third was there before
-    assert json.loads(there["report"])["dropped"] == {"duplicate_id": 1}
+    assert json.loads(there["report"])["dropped"] == {"duplicate_id": 10}
 
 
 def places(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:

@@ -6,8 +6,8 @@ tag the true one: JAVE with title and list, M-JAVE with picture and list, and M-
 listed value whose first word is most surely the beginning of a value of the attribute.
 
 Products are scored in folds, each by a model that has not seen them; intervals are those of the bootstrap over
-products, differences of arms are taken product by product. The peer is the value that the attribute most often has in
-training.
+products, differences of arms are taken product by product. Peers are the value that the attribute most often has in
+training, and logistic regressions on words and on the same frozen pictures (`plain_choice.py`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ import torch
 from facetmill.compute.device import compute_settings
 from facetmill.compute.seeding import seed_everything
 from facetmill.dataset.labels.schema import build_schema
+from facetmill.encoders.cache import FeatureCache, encoder_identity
+from facetmill.encoders.vision import build_image_encoder
 from facetmill.errors import DataError
 from facetmill.metrics.resampling import Rows, percentiles, resample
 from facetmill.models.jave import Jave, JointTagger
@@ -33,6 +35,7 @@ from facetmill.models.parts.tagging import begin
 from facetmill.params import JaveConfig, Params
 from facetmill.records import Facet, Product, Span, to_batch
 from facetmill.studies.folds import FOLDS, folds
+from facetmill.studies.plain_choice import PLAIN_ARMS, choose_plainly, pooled_pictures
 from facetmill.training.fit import fit
 
 RESAMPLES = 2000
@@ -95,7 +98,10 @@ def study_implicit(
         "both": (MJave, sees, True),
     }
     fold_of = folds(chosen)
-    right = {name: np.zeros(len(chosen), np.int64) for name in ("majority", *arms)}
+    right = {name: np.zeros(len(chosen), np.int64) for name in ("majority", *PLAIN_ARMS, *arms)}
+    encoder = build_image_encoder(sees.image_encoder).eval()
+    pooled = pooled_pictures(chosen, encoder, FeatureCache(features_dir, encoder_identity(encoder)))
+    pictures = {product.product_id: row for product, row in zip(chosen, pooled, strict=True)}
     for fold in range(FOLDS):
         held_out = [number for number, product in enumerate(chosen) if fold_of[product.group_id] == fold]
         rest = [product for product in chosen if fold_of[product.group_id] != fold]
@@ -103,12 +109,18 @@ def study_implicit(
         for number in held_out:
             facet = chosen[number].facets[0]
             right["majority"][number] = values.get(facet.attribute, [""])[0] == facet.value
+        plain = choose_plainly(rest, [chosen[number] for number in held_out], pictures)
+        for name, told in plain.items():
+            right[name][held_out] = [
+                value == chosen[number].facets[0].value for number, value in zip(held_out, told, strict=True)
+            ]
+            log(f"fold {fold + 1} of {FOLDS}, {name}: {right[name][held_out].mean():.3f}")
         for name, (kind, config, with_title) in arms.items():
             asked = [_listed(product, values, with_title) for product in rest]
             test = [_listed(chosen[number], values, with_title) for number in held_out]
             right[name][held_out] = _train(params, kind, config, asked, test, values, features_dir)
             log(f"fold {fold + 1} of {FOLDS}, {name}: {right[name][held_out].mean():.3f}")
-    pairs = [("both", "title"), ("both", "picture"), *((name, "majority") for name in arms)]
+    pairs = [("both", "title"), ("both", "picture"), *((name, f"plain {name}") for name in arms)]
     attributes = [product.facets[0].attribute for product in chosen]
     return Implicit(
         num_products=len(chosen),

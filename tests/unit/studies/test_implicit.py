@@ -21,6 +21,7 @@ from facetmill.records import Facet, Product, Span, to_batch
 from facetmill.studies import implicit
 from facetmill.studies.folds import FOLDS, folds
 from facetmill.studies.implicit import study_implicit
+from facetmill.studies.plain_choice import PLAIN_ARMS, choose_plainly
 from facetmill.training.fit import fit
 from tests import small
 
@@ -69,6 +70,26 @@ def test_a_share_has_an_interval_around_it() -> None:
     assert (found.low, found.high) == (pytest.approx(0.3 - margin, abs=0.015), pytest.approx(0.3 + margin, abs=0.015))
 
 
+def test_the_plain_baseline_goes_by_words_by_pictures_and_by_both() -> None:
+    """Titles tell Oval from Round, pictures Red from Blue; an attribute never trained on gets no answer."""
+
+    def made(name: str, attribute: str, value: str, title: str) -> Product:
+        return Product(name, "t", title, facets=(Facet(attribute, value),))
+
+    words = {"Oval": "egg mirror", "Round": "circle mirror"}
+    shape = [made(f"s{n}", "Shape", value, words[value]) for n, value in enumerate(["Oval", "Round"] * 4)]
+    colour = [made(f"c{n}", "Colour", value, "mirror") for n, value in enumerate(["Red", "Blue"] * 4)]
+    only = [made("o", "Theme", "Cat", "mirror")]
+    new = [made("n", "Size", "Big", "mirror")]
+    pictures = {p.product_id: np.zeros(2, dtype=np.float32) for p in [*shape, *only, *new]}
+    pictures |= {p.product_id: np.eye(2, dtype=np.float32)[n % 2] for n, p in enumerate(colour)}
+    test = [shape[0], shape[1], colour[0], colour[1], only[0], new[0]]
+    told = choose_plainly([*shape[2:], *colour[2:], *only], test, pictures)
+    assert told["plain title"][:2] == ["Oval", "Round"]
+    assert told["plain picture"][2:4] == ["Red", "Blue"]
+    assert told["plain both"] == ["Oval", "Round", "Red", "Blue", "Cat", ""]
+
+
 @pytest.mark.timeout(300)
 def test_every_product_is_scored_once_by_each_arm(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(implicit, "_TEXT", {"network": "bilstm", "hidden_size": 8})
@@ -94,10 +115,10 @@ def test_every_product_is_scored_once_by_each_arm(root: Path, tmp_path: Path, mo
         params, [*pictured, explicit, Product("n", "t", "x", facets=(SHAPE,))], tmp_path, lines.append
     )
     assert found.num_products == 24
-    assert [arm.name for arm in found.arms] == ["majority", "title", "picture", "both"]
+    assert [arm.name for arm in found.arms] == ["majority", *PLAIN_ARMS, "title", "picture", "both"]
     assert found.arms[0].value == pytest.approx(0.75)
     assert found.by_attribute["Shape"]["products"] == 24
-    assert len(lines) == 16
+    assert len(lines) == 31
     with pytest.raises(DataError, match="3 products with a picture"):
         study_implicit(params, pictured[:3], tmp_path, lines.append)
 
