@@ -240,8 +240,12 @@ def test_what_it_predicts_is_in_the_schema_and_stands_where_it_says(model: Model
 def test_a_value_far_into_a_long_text_is_found(model: Model, training: Any) -> None:
     if model.answers != "tags":
         pytest.skip(f"it answers with {model.answers}, which may come from anywhere")
-    trained(model, training)
-    (facets,) = predict(model, [labelled(95, "Zed red shirt", "Zed red shirt All cotton " * 60)], 4)
+    values = {"Brand": "Zed", "Colour": "red", "Material": "cotton"}
+    long = [
+        labelled(95 + n, "plain shirt", "plain shirt " * n + "Zed red shirt All cotton", **values) for n in range(1, 20)
+    ]
+    fit(model, [*TRAIN, *long], [*TRAIN[:6], *long[::6]], training)
+    (facets,) = predict(model, [labelled(95, "plain shirt", "plain shirt " * 100 + "Zed red shirt All cotton")], 4)
     assert max(span.start for facet in facets for span in facet.spans) > 1000
 
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -109,9 +110,9 @@ def test_a_flow_outlives_its_prefect_server_which_is_started_again(
     assert "Traceback" not in said
     with get_client(sync_client=True) as client:
         assert {run.state_name for run in client.read_flow_runs()} == {"Completed"}
-    end_left_task_runs()
+    end_left_task_runs(timedelta())
     assert task_states() == {"Completed"}
-    assert end_left_task_runs() == []
+    assert end_left_task_runs(timedelta()) == []
 
 
 def test_where_prefect_stays_away_the_outcome_is_told_all_the_same(

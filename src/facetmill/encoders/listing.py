@@ -13,6 +13,8 @@ import torch
 from torch import nn
 
 from facetmill.compute.device import compute_settings
+from facetmill.encoders.fetch import PUBLISHED
+from facetmill.encoders.here import HOME
 from facetmill.encoders.text import build_text_encoder
 from facetmill.encoders.vision import build_image_encoder
 from facetmill.encoders.windows import read, text_batch
@@ -84,7 +86,10 @@ def _source(kind: str, network: str) -> str:
         return _PACKAGED[kind]
     if network in ("config", "bilstm"):
         return f"{network}: made here, with random weights, and learned from your products"
-    if network.startswith((".", "/", "~")) or Path(network).is_dir():
+    folder = Path(network)
+    if folder.parent == HOME and folder.name in PUBLISHED:
+        return f"{PUBLISHED[folder.name].what}, in the folder {network}"
+    if network.startswith((".", "/", "~")) or folder.is_dir():
         return f"the folder {network}"
     return f"{network}, of the Hugging Face hub or its local cache"
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import Future
 from copy import copy
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any, TypeVar
 from uuid import UUID
@@ -20,6 +21,7 @@ from prefect import Flow, tags
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
+    FlowRunFilterEndTime,
     FlowRunFilterId,
     FlowRunFilterParentFlowRunId,
     FlowRunFilterState,
@@ -41,6 +43,7 @@ TAG = "facetmill.process:"  # host/pid/created follows
 OPEN = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 ENDED = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
 PAGE = 200
+RECORDED_WITHIN = timedelta(minutes=1)  # Prefect's server takes note of a task's end in batches, after that of its flow
 
 R = TypeVar("R")
 
@@ -111,13 +114,16 @@ def crash_lost_flow_runs() -> list[str]:
         raise PlatformError(f"the Prefect server does not show its flow runs: {error}") from error
 
 
-def end_left_task_runs() -> list[str]:
-    """End open task runs of flow runs that have ended, whose own end Prefect missed while it was gone; returns a line
-    for each flow run. A flow run that is Completed went through all of them, so they are, too.
+def end_left_task_runs(ended_before: timedelta = RECORDED_WITHIN) -> list[str]:
+    """End open task runs of flow runs that have ended so long ago, whose own end Prefect missed while it was gone;
+    returns a line for each flow run. A flow run that is Completed went through all of them, so they are, too.
 
     Uses the server of `PREFECT_API_URL`; raises `PlatformError` when that refuses.
     """
-    ended = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ENDED)))
+    ended = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ENDED)),
+        end_time=FlowRunFilterEndTime.model_validate({"before_": datetime.now(UTC) - ended_before}),
+    )
     try:
         with get_client(sync_client=True) as client:
             runs = {task.flow_run_id for task in _open_tasks(client, ended) if task.flow_run_id is not None}

@@ -22,7 +22,7 @@ from facetmill.files import hash_json, read_json, write_json
 from facetmill.models import model_class
 from facetmill.params import to_mapping
 from facetmill.platform.isolated import fork_context
-from facetmill.records import Facet, Product, facet_from_row, to_batch, to_row
+from facetmill.records import AttributeSchema, Facet, Product, facet_from_row, to_batch, to_row
 from facetmill.runs.code_digest import code_digest
 from facetmill.runs.train import Recipe
 from facetmill.studies.folds import FOLDS, folds
@@ -30,7 +30,7 @@ from facetmill.training.evaluate import BATCH
 from facetmill.training.fit import fit
 from facetmill.training.predict import calibrate, predict
 
-VALIDATION_SHARE = 10  # every tenth group of what is not scored chooses the epoch
+VALIDATION_EVERY = 10  # groups of what is not scored, of which one chooses the epoch
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class Part:
     train: tuple[Product, ...]
     validation: tuple[Product, ...]
     test: tuple[Product, ...]
+
+    @cached_property
+    def schema(self) -> AttributeSchema:
+        """What the products that are not scored say of attributes and values."""
+        return build_schema([to_batch([*self.train, *self.validation])])
 
     @cached_property
     def digest(self) -> str:
@@ -91,7 +96,7 @@ def _part(name: str, rest: Sequence[Product], test: tuple[Product, ...]) -> Part
     """Validation products are those of the split that the source published, or else every tenth group."""
     chosen = {product.group_id for product in rest if product.split == "validation"}
     if not chosen:
-        chosen = set(sorted({product.group_id for product in rest})[::VALIDATION_SHARE])
+        chosen = set(sorted({product.group_id for product in rest})[::VALIDATION_EVERY])
     train = tuple(product for product in rest if product.group_id not in chosen)
     return Part(name, train, tuple(product for product in rest if product.group_id in chosen), test)
 
@@ -131,8 +136,7 @@ def _path(kept: Path, recipe: Recipe, part: Part) -> Path:
 def _train(recipe: Recipe, part: Part, features_dir: Path, path: Path) -> None:
     """In a process of its own: one training, written to `path` when it is finished."""
     seed_everything(recipe.training.seed)
-    schema = build_schema([to_batch([*part.train, *part.validation])])
-    model = model_class(recipe.key).fit_vocabulary(recipe.config, schema, part.train)
+    model = model_class(recipe.key).fit_vocabulary(recipe.config, part.schema, part.train)
     started = time.perf_counter()
     result = fit(model, part.train, part.validation, recipe.training, metric=recipe.metric, features_dir=features_dir)
     train_seconds = time.perf_counter() - started

@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from facetmill.dataset.labels.schema import build_schema
 from facetmill.metrics.counted import Metric
 from facetmill.metrics.paired import paired_rows
 from facetmill.metrics.resampling import Rows, f1_of, interval
 from facetmill.metrics.score import Scorer, score
 from facetmill.params import Params, TaggerConfig, TextEncoderParams
-from facetmill.records import Product, to_batch
+from facetmill.records import Product
 from facetmill.runs.train import DICTIONARY, Recipe, recipe_of
 from facetmill.studies.arms import Arm, Part, Trained, parts_of, run_arm
 from facetmill.studies.folds import FOLDS
@@ -170,8 +169,7 @@ def _recalls(trained: Sequence[Sequence[Trained]], parts: Sequence[Part]) -> tup
     found, gold = np.zeros(2), np.zeros(2)
     for answers in trained:
         for part, each in zip(parts, answers, strict=True):
-            schema = build_schema([to_batch([*part.train, *part.validation])])
-            scores = score(part.test, each.answers, seen=seen_values(schema))
+            scores = score(part.test, each.answers, seen=seen_values(part.schema))
             support = np.array([scores.support_seen or 0, scores.support_unseen or 0])
             found += support * np.array([scores.recall_seen or 0.0, scores.recall_unseen or 0.0])
             gold += support

