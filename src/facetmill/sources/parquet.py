@@ -22,9 +22,8 @@ from facetmill.sources.rows import MAX_ROW_BYTES, Row, Rows, bad_row
 from facetmill.sources.tables import MAX_COLUMNS, require_distinct
 
 MAX_BATCH_BYTES = 2**29  # that some rows of a row group may take while they are decoded
-MAX_RATIO = (
-    1000  # of the text in a table to its file; catalogues shrink to a tenth, repeated descriptions to a hundredth
-)
+#: Of the text in a table to its file. Catalogues shrink to a tenth, repeated descriptions to a hundredth.
+MAX_RATIO = 1000
 ALWAYS_FINE = 2**28  # bytes of text whatever the ratio
 ROW_BYTES = 64  # that a row counts at least, and a byte for each of its cells
 
