@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,13 @@ def joined(device: torch.device) -> Iterator[Processes]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    store, rank, world_size = next(rendezvous("env://"))
+    # Each training meets under a key of its own: torch names the group of each alike, so those of a second one
+    # would look for each other at the addresses which the first one has left in the store.
+    training = PrefixStore(f"training {store.add(f'trainings of {rank}', 1)}", store)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    distributed.init_process_group(backend, store=training, rank=rank, world_size=world_size)
     try:
-        yield Processes(device, distributed.get_world_size(), distributed.get_rank())
+        yield Processes(device, world_size, rank)
     finally:
         distributed.destroy_process_group()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+import time
 from pathlib import Path
 
 from facetmill.compute.seeding import seed_everything
@@ -30,6 +31,7 @@ def trained(state_dir: Path | None = None) -> tuple[Jave, FitResult]:
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     trained()  # a study trains one model after the other
+    time.sleep(int(os.environ["RANK"]))  # and no process waits for the others in between
     model, result = trained(folder / "state")
     write_json(folder / f"{os.environ['RANK']}.json", [dataclasses.asdict(epoch) for epoch in result.epochs])
     save_tensors(model.state_dict(), folder / f"{os.environ['RANK']}.safetensors")
