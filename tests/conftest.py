@@ -1,15 +1,23 @@
-"""Fixtures for every test: real data by name, and parts that must be there when FACETMILL_REQUIRE names them."""
+"""Fixtures for every test: real data by name, parts that must be there when FACETMILL_REQUIRE names them, and stores
+that are made once for all."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import sqlite3
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from facetmill.platform.layout import MARKERS
+from facetmill.platform.locks import exclusive
 from tests.fuzzing import load_profile
 
 load_profile()
@@ -38,6 +46,29 @@ def shared_data() -> Path:
 def root() -> Path:
     """The project's root, for tests that read its params.yaml, dvc.yaml or flows."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def empty_stores(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder to copy into a project: the databases of both servers as `facetmill init` leaves them, which takes them
+    twice as long as to start. Made once for all processes of the tests."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / "empty-stores"
+    with exclusive(folder.with_suffix(".lock"), "making the stores"):
+        if not folder.exists():
+            made, wanted = (tmp_path_factory.mktemp(name) for name in ("init", "stores"))
+            for name in MARKERS:
+                shutil.copy(ROOT / name, made)
+            ours = ("MLFLOW_", "PREFECT_", "FACETMILL_")
+            clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+            subprocess.run([sys.executable, "-m", "facetmill", "init"], cwd=made, env=clean, check=True)
+            for name in ("mlruns/mlflow.db", ".facetmill/prefect/prefect.db"):
+                (wanted / name).parent.mkdir(parents=True)
+                with closing(sqlite3.connect(made / name)) as database:
+                    database.execute("VACUUM INTO ?", [str(wanted / name)])  # with what still lies in the log beside it
+            shutil.copy(made / ".facetmill/prefect/memo_store.toml", wanted / ".facetmill/prefect")
+            wanted.rename(folder)
+    return folder
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,9 +61,10 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(tmp_path_factory: pytest.TempPathFactory, empty_stores: Path) -> Iterator[Platform]:
     """Real servers on free ports, connected to this process; afterwards nothing of them is left."""
     layout = make_workspace(tmp_path_factory.mktemp("workspace"))
+    shutil.copytree(empty_stores, layout.root, dirs_exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         for name in (*NOT_OURS, *environment.project_environment(layout)):
             patch.setenv(name, "")  # so that what `apply` and `connect` set is undone at the end
