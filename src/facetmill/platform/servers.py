@@ -6,6 +6,7 @@ proves nothing after a reboot, so the time at which that process was made stands
 
 from __future__ import annotations
 
+import errno
 import http.client
 import os
 import signal
@@ -286,7 +287,7 @@ def _await_health(layout: Layout, kind: Kind, known: Mapping[str, Server]) -> Se
             return server
         if _alive(server):
             time.sleep(0.05)
-        elif port_is_free(server.port):
+        elif not _lost_its_port(layout, kind, server):
             break
         else:
             server = _start(layout, kind, server.port)
@@ -295,9 +296,19 @@ def _await_health(layout: Layout, kind: Kind, known: Mapping[str, Server]) -> Se
     write_state(layout, {name: other for name, other in known.items() if name != kind.name})
     if full := unwritable(layout):
         raise full
+    lines = _log(layout, kind).rstrip("\n").split("\n")[-LOG_LINES:]
+    told = f"the {kind.name} server does not start; the end of {log_path(layout, kind)}:"
+    raise PlatformError("\n  ".join([told, *lines]))
+
+
+def _lost_its_port(layout: Layout, kind: Kind, server: Server) -> bool:
+    """Whether another process has the port of a server that died, or had it when the server wanted it."""
+    return not port_is_free(server.port) or os.strerror(errno.EADDRINUSE).lower() in _log(layout, kind).lower()
+
+
+def _log(layout: Layout, kind: Kind) -> str:
     log = log_path(layout, kind)
-    lines = log.read_text(errors="replace").rstrip("\n").split("\n")[-LOG_LINES:] if log.exists() else []
-    raise PlatformError("\n  ".join([f"the {kind.name} server does not start; the end of {log}:", *lines]))
+    return log.read_text(errors="replace") if log.exists() else ""
 
 
 def answers(server: Server, kind: Kind) -> bool:

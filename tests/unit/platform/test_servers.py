@@ -163,6 +163,25 @@ def test_a_taken_port_gives_the_next_one() -> None:
         assert servers.free_port(taken) > taken
 
 
+def test_a_server_that_came_too_late_for_its_port_is_known_by_its_log(layout: Layout) -> None:
+    """Also when whoever had the port has left it since."""
+    log = servers.log_path(layout, servers.PREFECT)
+    log.parent.mkdir(parents=True)
+    with socket.socket() as holder:
+        holder.bind((servers.HOST, 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        late = f"import uvicorn; uvicorn.run(print, host='{servers.HOST}', port={port}, lifespan='off')"
+        with log.open("w") as stream:
+            died = subprocess.run([sys.executable, "-c", late], stderr=stream, timeout=60, check=False)
+    assert died.returncode != 0
+    assert servers.port_is_free(port)
+    server = servers.Server(2, 1.0, port, f"http://{servers.HOST}:{port}")
+    assert servers._lost_its_port(layout, servers.PREFECT, server)
+    log.write_text("ModuleNotFoundError: no module of that name\n")
+    assert not servers._lost_its_port(layout, servers.PREFECT, server)
+
+
 class _Answers(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(401 if self.path.startswith("/login") else 200)
