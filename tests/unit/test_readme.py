@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from facetmill.cli import app
 from facetmill.serving.request import to_products
 from facetmill.serving.signature import SIGNATURE
 
@@ -35,11 +35,8 @@ def test_every_facetmill_command_of_the_readme_has_its_options(commands: list[st
     assert asked
     for words in asked:
         verb = words[:2] if words[0] in ("dataset", "distant", "study") else words[:1]
-        done = subprocess.run(
-            [sys.executable, "-c", "from facetmill.cli import main; main()", *verb, "--help"],
-            capture_output=True, text=True, check=False, env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"},
-        )  # fmt: skip
-        assert done.returncode == 0, (words, done.stderr)
+        done = CliRunner().invoke(app, [*verb, "--help"], env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
+        assert done.exit_code == 0, (words, done.output)
         for option in (word for word in words if word.startswith("--")):
             assert option in done.stdout, (words, option)
 

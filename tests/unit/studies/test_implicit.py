@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from facetmill.cli import app
 from facetmill.compute.seeding import seed_everything
 from facetmill.dataset.labels.schema import build_schema
 from facetmill.errors import DataError
@@ -123,12 +123,10 @@ def test_every_product_is_scored_once_by_each_arm(root: Path, tmp_path: Path, mo
         study_implicit(params, pictured[:3], tmp_path, lines.append)
 
 
-def test_the_command_says_when_there_are_too_few_products(root: Path, tmp_path: Path) -> None:
-    (tmp_path / "shop.csv").write_text("id,title,Color\na,Cup,Red\nb,Mug,Blue\n")
-    words = [sys.executable, "-m", "facetmill", "study", "implicit", "--data", f"products:{tmp_path / 'shop.csv'}"]
-    done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.splitlines() == [
-        "0 of 2 products have a picture and one implicit value",
-        "facetmill: 0 products with a picture and one implicit value: too few for 5 folds",
-    ]
+def test_too_few_products_are_told(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shop.csv").write_text("id,title,Color\na,Red cup,Red\nb,Blue mug,Blue\n")
+    monkeypatch.chdir(root)
+    done = CliRunner().invoke(app, ["study", "implicit", "--data", f"products:{tmp_path / 'shop.csv'}"])
+    assert isinstance(done.exception, DataError)
+    assert str(done.exception) == "0 products with a picture and one implicit value: too few for 5 folds"
+    assert done.stderr.startswith("0 of 2 products have a picture and one implicit value\n")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from facetmill.cli import app
 from facetmill.errors import DataError
 from facetmill.params import Params, load_params
 from facetmill.records import Facet, Product, Span
@@ -89,9 +89,9 @@ def test_parts_share_no_group_and_keep_a_published_split() -> None:
         parts_of(products[:9])
 
 
-def test_the_command_says_when_there_are_too_few_products(root: Path, tmp_path: Path) -> None:
+def test_too_few_products_are_told(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "shop.csv").write_text("id,title,Color\na,Red cup,Red\nb,Blue mug,Blue\n")
-    words = [sys.executable, "-m", "facetmill", "study", "systems", "--data", f"products:{tmp_path / 'shop.csv'}"]
-    done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr == "facetmill: 2 products: too few for 5 folds\n"
+    monkeypatch.chdir(root)
+    done = CliRunner().invoke(app, ["study", "systems", "--data", f"products:{tmp_path / 'shop.csv'}"])
+    assert isinstance(done.exception, DataError)
+    assert str(done.exception) == "2 products: too few for 5 folds"
