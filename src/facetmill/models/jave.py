@@ -40,7 +40,6 @@ G = 2A + 1 tags, N tokens of all products. Masks: 1 = real.
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -51,26 +50,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facetmill.compute.phase import Losses
-from facetmill.encoders.cache import FeatureCache, encoder_identity
 from facetmill.encoders.main_picture import PictureBatch, image_states
-from facetmill.encoders.text import (
-    TextEncoder,
-    build_text_encoder,
-    is_pretrained,
-    load_text_encoder,
-    save_text_encoder,
-)
-from facetmill.encoders.tokens import Tokenizer
+from facetmill.encoders.text import TextEncoder, is_pretrained
 from facetmill.encoders.vision import ImageEncoder
-from facetmill.encoders.windows import (
-    TextBatch,
-    read,
-    store_states,
-    text_batch,
-    text_states,
-    windows,
-    with_stored_states,
-)
+from facetmill.encoders.windows import TextBatch, text_states
 from facetmill.files import read_json, write_json
 from facetmill.models.base import Answer, Answers, Model, Reads
 from facetmill.models.parts.joint import (
@@ -84,10 +67,17 @@ from facetmill.models.parts.joint import (
     tagged_attributes,
     value_loss,
 )
-from facetmill.models.parts.labels import TaggedBatch, attributes_by_category, labelled
+from facetmill.models.parts.labels import (
+    TaggedBatch,
+    attributes_by_category,
+    attributes_told,
+    facets_told,
+    labelled,
+)
 from facetmill.models.parts.origin import by_origin
 from facetmill.models.parts.sight import Sight
-from facetmill.models.parts.tagging import decode, num_tags, tag_tokens
+from facetmill.models.parts.tagging import num_tags
+from facetmill.models.parts.text_input import TextInput
 from facetmill.models.space import Space, around, suggest_rate, suggest_training
 from facetmill.params import JaveConfig, TrainingParams
 from facetmill.records import AttributeSchema, Facet, Product
@@ -187,21 +177,19 @@ class JointTagger(Model):
         self,
         config: JaveConfig,
         schema: AttributeSchema,
-        encoder: TextEncoder,
-        tokenizer: Tokenizer,
+        text: TextInput,
         counts: Mapping[str, int],
         sight: Sight | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         self.schema = schema
-        self.tokenizer = tokenizer
-        width, size, num_attributes = encoder.width, config.attention_size, len(schema.names)
+        width, size, num_attributes = text.encoder.width, config.attention_size, len(schema.names)
         tagged = config.tasks != "values_given"
         terms = None if sight is None else sight.terms
         untagged_terms = None if terms is None else replace(terms, in_tags=False)  # w10 would learn nothing
         image_encoder = None if sight is None else sight.encoder
-        self.trunk = Trunk(encoder, image_encoder, terms if tagged else untagged_terms, config)
+        self.trunk = Trunk(text.encoder, image_encoder, terms if tagged else untagged_terms, config)
         self.attribute_trunk = self.trunk.apart(untagged_terms, config) if config.tasks == "separate" else None
         self.attribute_head: AttributeHead | None = None
         self.value_head: ValueHead | None = None
@@ -212,46 +200,26 @@ class JointTagger(Model):
         self._numbers = {name: number for number, name in enumerate(schema.names)}
         self._categories = attributes_by_category(schema) if config.category_attributes else {}
         self._counts = dict(counts)
+        self._text = text
         self._sight = sight
-        self._text_cache: FeatureCache | None = None
 
     @classmethod
     def fitted(cls, config: JaveConfig, schema: AttributeSchema, train: Iterable[Product], sight: Sight | None) -> Self:
         """`fit_vocabulary`, for a model with or without pictures."""
         products = list(train)
-        texts = [product.title for product in products] + [product.text for product in products]
-        encoder, tokenizer = build_text_encoder(config.encoder, texts)
-        model = cls(config, schema, encoder, tokenizer, {}, sight)
-        model._counts = dict(model._count(products))
-        return model
-
-    def _count(self, train: Sequence[Product]) -> Counter[str]:
-        replaced = is_pretrained(self.config.encoder) and not self.trunk.encoder.pretrained
-        counts = Counter(encoder_replaced_by_bilstm=int(replaced))
-        for reading, product in zip(read(train, self.tokenizer), train, strict=True):
-            num_windows = len(windows(len(reading.ids), self.config.encoder.window))
-            counts["train_products_in_windows"] += num_windows > 1
-            counts["train_windows"] += num_windows
-            counts.update(tag_tokens(reading.tokens, product.facets, self._numbers)[1])
-        if self._sight is not None:
-            counts.update(self._sight.count(train))
-        return counts
+        text = TextInput.fitted(config.encoder, products, category=False)
+        counts = text.count(products, {name: number for number, name in enumerate(schema.names)})
+        if sight is not None:
+            counts.update(sight.count(products))
+        return cls(config, schema, text, counts, sight)
 
     def prepare(self, products: Sequence[Product], features_dir: Path, dtype: torch.dtype = torch.float32) -> None:
-        encoder = self.trunk.encoder
-        if encoder.frozen:
-            if self._text_cache is None or self._text_cache.dtype != dtype:
-                self._text_cache = FeatureCache(features_dir, encoder_identity(encoder), dtype)
-            readings = read(products, self.tokenizer)
-            store_states(readings, self.tokenizer, self.config.encoder.window, encoder.eval(), self._text_cache)
+        self._text.prepare(products, features_dir, dtype)
         if self._sight is not None:
             self._sight.prepare(products, features_dir, dtype)
 
     def collate(self, products: Sequence[Product]) -> TaggedBatch:
-        readings = read(products, self.tokenizer)
-        text = text_batch(readings, self.tokenizer, self.config.encoder.window)
-        if self._text_cache is not None:
-            text = with_stored_states(text, self._text_cache)
+        text = self._text.batch(products)
         pictures = None if self._sight is None else self._sight.pictures(products, text.products_of_rows)
         return labelled(products, text, pictures, self._numbers, self._categories)
 
@@ -270,7 +238,7 @@ class JointTagger(Model):
         else:
             predicted_BA = attribute_BA.sigmoid()
             tag_BTG = self.value_head(read, predicted_BA if self.attribute_trunk is None else predicted_BA.detach())
-            tag_BTG = tag_BTG.masked_fill(~_possible_tags(batch.possible_BA)[:, None], IMPOSSIBLE)
+            tag_BTG = tag_BTG.masked_fill(~batch.possible_BG[:, None], IMPOSSIBLE)
         return attribute_BA, tag_BTG
 
     def loss(self, batch: TaggedBatch) -> Losses:
@@ -301,29 +269,15 @@ class JointTagger(Model):
     def answer(self, batch: TaggedBatch) -> list[Answer]:
         attribute_BA, tag_BTG = self(batch)
         confidence_BT, tag_BT = tag_BTG.softmax(-1).max(-1)
-        where = (batch.text.row_N, batch.text.column_N)
-        tags, confidences = tag_BT[where].tolist(), confidence_BT[where].tolist()
-        answers, start = [], 0
-        told = self._attributes_of_products(batch, attribute_BA)
-        for product, reading, attributes in zip(batch.products, batch.text.readings, told, strict=True):
-            part = slice(start, start + len(reading.tokens))
-            facets = decode(product, reading.tokens, tags[part], confidences[part], self.schema.names)
-            if self.value_head is None:
-                facets = [facet for facet in facets if facet.attribute in attributes]
-            answers.append(Answer(facets, attributes))
-            start = part.stop
-        return answers
-
-    def _attributes_of_products(self, batch: TaggedBatch, attribute_BA: Tensor) -> list[dict[str, float]]:
-        answers: list[dict[str, float]] = [{} for _ in batch.products]
-        for (number, _), row in zip(batch.text.pieces, attribute_BA.sigmoid().tolist(), strict=True):
-            for name, probability in zip(self.schema.names, row, strict=True):
-                if probability > max(self.config.threshold, answers[number].get(name, 0.0)):
-                    answers[number][name] = probability
-        return answers
+        names = self.schema.names
+        told = attributes_told(batch, attribute_BA.sigmoid(), self.config.threshold, names)
+        found = facets_told(batch, tag_BT, confidence_BT, names)
+        if self.value_head is None:
+            found = [[f for f in facets if f.attribute in own] for facets, own in zip(found, told, strict=True)]
+        return [Answer(facets, attributes) for facets, attributes in zip(found, told, strict=True)]
 
     def save_assets(self, folder: Path) -> None:
-        save_text_encoder(self.trunk.encoder, self.tokenizer, folder)
+        self._text.save(folder)
         write_json(folder / "report.json", self._counts)
         if self._sight is not None:
             self._sight.save(folder)
@@ -331,8 +285,8 @@ class JointTagger(Model):
     @classmethod
     def loaded(cls, config: JaveConfig, schema: AttributeSchema, folder: Path, sight: Sight | None) -> Self:
         """`load_assets`, for a model with or without pictures."""
-        encoder, tokenizer = load_text_encoder(folder, freeze=config.encoder.freeze)
-        return cls(config, schema, encoder, tokenizer, read_json(folder / "report.json"), sight)
+        text = TextInput.loaded(config.encoder, folder, category=False)
+        return cls(config, schema, text, read_json(folder / "report.json"), sight)
 
     @classmethod
     def current_names(cls, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -343,7 +297,7 @@ class JointTagger(Model):
         return {current(name): weight for name, weight in weights.items()}
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
-        return by_origin(self)
+        return by_origin(self, text=TextEncoder, image=ImageEncoder)
 
     def report(self) -> Mapping[str, int]:
         return self._counts
@@ -359,8 +313,3 @@ class Jave(JointTagger):
     @classmethod
     def load_assets(cls, config: JaveConfig, schema: AttributeSchema, folder: Path) -> Self:
         return cls.loaded(config, schema, folder, None)
-
-
-def _possible_tags(possible_BA: Tensor) -> Tensor:
-    """O, and B and I of each possible attribute. [B,G]"""
-    return torch.cat([torch.ones_like(possible_BA[:, :1]), possible_BA.repeat_interleave(2, dim=1)], dim=1)

@@ -42,7 +42,7 @@ from torch.nn import functional as F
 
 from facetmill.compute.phase import Losses, Phase
 from facetmill.encoders.main_picture import image_states
-from facetmill.encoders.text import both_directions
+from facetmill.encoders.text import TextEncoder, both_directions
 from facetmill.encoders.vision import ImageEncoder, ImageStates, build_image_encoder, load_image_encoder
 from facetmill.errors import ParamsError
 from facetmill.files import read_json, write_json
@@ -331,7 +331,7 @@ class UlsDram(Model):
         return [dict(each) for each in told]
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
-        return by_origin(self)
+        return by_origin(self, text=TextEncoder, image=ImageEncoder)
 
     def phases(self, training: TrainingParams) -> Sequence[Phase]:
         """First what the range is, then all of it."""

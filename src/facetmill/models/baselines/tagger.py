@@ -11,39 +11,21 @@ Differs from the paper: all pieces of a word are tagged, not its first alone. Th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
-from facetmill.encoders.text import is_pretrained
 from facetmill.encoders.windows import TextBatch, text_states
 from facetmill.models.parts.text_input import TextInput
 from facetmill.models.parts.token_tagger import TokenTagger, suggest
-from facetmill.models.space import Space, suggest_rate
-from facetmill.params import TaggerConfig, TrainingParams
+from facetmill.models.space import Space
+from facetmill.params import TaggerConfig
 from facetmill.records import AttributeSchema
-
-if TYPE_CHECKING:
-    from optuna.trial import BaseTrial
-
-
-def suggest_tagger(
-    trial: BaseTrial, config: TaggerConfig, training: TrainingParams
-) -> tuple[TaggerConfig, TrainingParams]:
-    """The encoder's rate as well, where a pretrained one learns."""
-    config, training = suggest(trial, config, training)
-    if is_pretrained(config.encoder) and not config.encoder.freeze:
-        rate = suggest_rate(trial, "encoder_learning_rate", training.encoder_learning_rate)
-        training = replace(training, encoder_learning_rate=rate)
-    return config, training
 
 
 class Tagger(TokenTagger):
     key: ClassVar[str] = "tagger"
-    space: ClassVar[Space] = Space(
-        suggest_tagger, ("dropout",), ("batch_size", "learning_rate", "encoder_learning_rate")
-    )
+    space: ClassVar[Space] = Space(suggest, ("dropout",), ("batch_size", "learning_rate", "encoder_learning_rate"))
     config: TaggerConfig
 
     @classmethod

@@ -1,6 +1,7 @@
-"""Products as windows of text with their true tags and attributes, for every model that tags text.
+"""Products as windows of text with their true tags and attributes, and what a model says of windows as answers about
+products, for every model that tags text.
 
-Shapes: B windows, T tokens with specials and padding, A attributes.
+Shapes: B windows, T tokens with specials and padding, A attributes, G = 2A + 1 tags.
 """
 
 from __future__ import annotations
@@ -8,15 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
 
-from facetmill.encoders.main_picture import PictureBatch
 from facetmill.encoders.windows import TextBatch
-from facetmill.models.parts.tagging import OUTSIDE, begin, tag_tokens
-from facetmill.records import AttributeSchema, Product
+from facetmill.models.parts.tagging import OUTSIDE, begin, decode, tag_tokens
+from facetmill.records import AttributeSchema, Facet, Product
+
+if TYPE_CHECKING:
+    from facetmill.encoders.main_picture import PictureBatch  # text alone does not depend on how pictures are read
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,17 @@ class TaggedBatch:
             possible_BA=self.possible_BA.to(device),
             weight_B=self.weight_B.to(device),
         )
+
+    @property
+    def possible_BG(self) -> Tensor:
+        """O, and B and I of each possible attribute, bool."""
+        outside_B1 = self.possible_BA.new_ones(len(self.possible_BA), 1)
+        return torch.cat([outside_B1, self.possible_BA.repeat_interleave(2, dim=1)], dim=1)
+
+    def of_possible(self) -> Self:
+        """The same with labels of possible attributes alone: what cannot be is not to be learned."""
+        tags_BT = self.tags_BT.masked_fill(~self.possible_BG.gather(1, self.tags_BT), OUTSIDE)
+        return replace(self, tags_BT=tags_BT, attributes_BA=self.attributes_BA * self.possible_BA)
 
 
 def labelled(
@@ -93,4 +107,29 @@ def attributes_by_category(schema: AttributeSchema) -> dict[str, Tensor]:
     found = {category: torch.zeros(len(numbers), dtype=torch.bool) for category in schema.by_category}
     for category, attributes in schema.by_category.items():
         found[category][[numbers[attribute.name] for attribute in attributes]] = True
+    return found
+
+
+def facets_told(batch: TaggedBatch, tags_BT: Tensor, confidence_BT: Tensor, names: Sequence[str]) -> list[list[Facet]]:
+    """The facets of each product by the tags of its windows and how sure each is (0..1)."""
+    where = (batch.text.row_N, batch.text.column_N)
+    tags, confidences = tags_BT[where].tolist(), confidence_BT[where].tolist()
+    found, start = [], 0
+    for product, reading in zip(batch.products, batch.text.readings, strict=True):
+        part = slice(start, start + len(reading.tokens))
+        found.append(decode(product, reading.tokens, tags[part], confidences[part], names))
+        start = part.stop
+    return found
+
+
+def attributes_told(
+    batch: TaggedBatch, probability_BA: Tensor, threshold: float, names: Sequence[str]
+) -> list[dict[str, float]]:
+    """The attributes of each product that are likelier than `threshold`, with their probability: the highest of its
+    windows."""
+    found: list[dict[str, float]] = [{} for _ in batch.products]
+    for number, row in zip(batch.text.products_of_rows, probability_BA.tolist(), strict=True):
+        for name, probability in zip(names, row, strict=True):
+            if probability > max(threshold, found[number].get(name, 0.0)):
+                found[number][name] = probability
     return found

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import nn
 
-from facetmill.encoders.text import TextEncoder
-from facetmill.encoders.vision import ImageEncoder
+if TYPE_CHECKING:
+    from facetmill.encoders.text import TextEncoder
+    from facetmill.encoders.vision import ImageEncoder
 
 
-def by_origin(model: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """What can be trained: "text" and "image" of published encoders, all else "fresh"."""
+def by_origin(model: nn.Module, **encoders: type[TextEncoder] | type[ImageEncoder]) -> dict[str, list[nn.Parameter]]:
+    """What can be trained: of published encoders by the name that their kind is given here, all else "fresh"."""
+    groups: dict[str, list[nn.Parameter]] = {name: [] for name in (*encoders, "fresh")}
     published = {
-        id(parameter): "text" if isinstance(encoder, TextEncoder) else "image"
+        id(parameter): name
+        for name, kind in encoders.items()
         for encoder in model.modules()
-        if isinstance(encoder, TextEncoder | ImageEncoder) and encoder.pretrained
+        if isinstance(encoder, kind) and encoder.pretrained
         for parameter in encoder.parameters()
     }
-    groups: dict[str, list[nn.Parameter]] = {"text": [], "image": [], "fresh": []}
     for parameter in model.parameters():
         if parameter.requires_grad:
             groups[published.get(id(parameter), "fresh")].append(parameter)

@@ -12,9 +12,8 @@ Masks: 1 = real.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
@@ -23,13 +22,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facetmill.compute.phase import Losses
+from facetmill.encoders.text import TextEncoder, is_pretrained
 from facetmill.encoders.windows import TextBatch
 from facetmill.files import read_json, write_json
 from facetmill.models.base import Answer, Answers, Model, Reads
 from facetmill.models.parts.crf import CRF
-from facetmill.models.parts.tagging import OUTSIDE, begin, decode, inside, num_tags, tag_tokens
+from facetmill.models.parts.labels import TaggedBatch, attributes_by_category, facets_told, labelled
+from facetmill.models.parts.origin import by_origin
+from facetmill.models.parts.tagging import begin, inside, num_tags
 from facetmill.models.parts.text_input import TextInput
-from facetmill.models.space import suggest_training
+from facetmill.models.space import suggest_rate, suggest_training
 from facetmill.params import TokenTaggerConfig, TrainingParams
 from facetmill.records import AttributeSchema, Facet, Product
 
@@ -39,35 +41,14 @@ if TYPE_CHECKING:
 _C = TypeVar("_C", bound=TokenTaggerConfig)
 
 
-@dataclass(frozen=True)
-class TaggerBatch:
-    """`tags_BT` (int64) is O wherever there is no token. `possible_BG` (bool) is 0 on tags that the product's category
-    cannot have. `weight_B` is the share of each window in its product (sums to products)."""
-
-    products: tuple[Product, ...]
-    text: TextBatch
-    tags_BT: Tensor
-    possible_BG: Tensor
-    weight_B: Tensor
-
-    @property
-    def num_products(self) -> int:
-        return len(self.products)
-
-    def to(self, device: torch.device) -> Self:
-        return replace(
-            self,
-            text=self.text.to(device),
-            tags_BT=self.tags_BT.to(device),
-            possible_BG=self.possible_BG.to(device),
-            weight_B=self.weight_B.to(device),
-        )
-
-
 def suggest(trial: BaseTrial, config: _C, training: TrainingParams) -> tuple[_C, TrainingParams]:
-    """Dropout, batch size and the learning rate of new weights."""
+    """Dropout, batch size and the learning rate of new weights; the encoder's as well, where a published one learns."""
     config = replace(config, dropout=trial.suggest_float("dropout", 0.0, max(0.5, config.dropout)))
-    return config, suggest_training(trial, config, training)[1]
+    _, training = suggest_training(trial, config, training)
+    if is_pretrained(config.encoder) and not config.encoder.freeze:
+        rate = suggest_rate(trial, "encoder_learning_rate", training.encoder_learning_rate)
+        training = replace(training, encoder_learning_rate=rate)
+    return config, training
 
 
 def broken_moves(num_attributes: int) -> Tensor:
@@ -105,6 +86,7 @@ class TokenTagger(Model):
         self._text = text
         self._counts = dict(counts)
         self._numbers = {name: number for number, name in enumerate(schema.names)}
+        self._categories = attributes_by_category(schema) if config.category_attributes else {}
 
     @abstractmethod
     def states(self, text: TextBatch) -> Tensor:
@@ -134,36 +116,16 @@ class TokenTagger(Model):
     def prepare(self, products: Sequence[Product], features_dir: Path, dtype: torch.dtype = torch.float32) -> None:
         self._text.prepare(products, features_dir, dtype)
 
-    def collate(self, products: Sequence[Product]) -> TaggerBatch:
-        text = self._text.batch(products)
-        possible_PG = torch.stack([self._possible(product) for product in products])
-        tags_BT = torch.full(text.ids_BT.shape, OUTSIDE, dtype=torch.int64)
-        product_tags = [
-            tag_tokens(reading.tokens, product.facets, self._numbers)[0]
-            for reading, product in zip(text.readings, products, strict=True)
-        ]
-        for row, (number, cut) in enumerate(text.pieces):
-            tags_BT[row, 1 : 1 + len(cut)] = torch.tensor(product_tags[number][cut.start : cut.stop], dtype=torch.int64)
-        rows = [number for number, _ in text.pieces]
-        possible_BG, num_windows = possible_PG[rows], Counter(rows)
-        # What cannot be is not learned from: a probability of 0 would make the loss infinite.
-        tags_BT = tags_BT.masked_fill(~possible_BG.gather(1, tags_BT), OUTSIDE)
-        weight_B = torch.tensor([1 / num_windows[number] for number in rows])
-        return TaggerBatch(tuple(products), text, tags_BT, possible_BG, weight_B)
+    def collate(self, products: Sequence[Product]) -> TaggedBatch:
+        batch = labelled(products, self._text.batch(products), None, self._numbers, self._categories)
+        return batch.of_possible()  # a probability of 0 would make the loss infinite
 
-    def _possible(self, product: Product) -> Tensor:
-        """O, and B and I of each attribute of the category; of all attributes where train has no such category. [G]"""
-        schema = self.schema
-        possible = schema.of_category(product.category) if self.config.category_attributes else schema.attributes
-        has = {attribute.name for attribute in possible}
-        return torch.tensor([True, *(name in has for name in schema.names for _ in "BI")])
-
-    def forward(self, batch: TaggerBatch) -> Tensor:
+    def forward(self, batch: TaggedBatch) -> Tensor:
         """Tag logits, minus infinity on what cannot be, in float32 whatever the precision of the rest. [B,T,G]"""
         emission_BTG: Tensor = self.emission(self.dropout(self.states(batch.text)))
         return emission_BTG.float().masked_fill(~batch.possible_BG[:, None], -torch.inf)
 
-    def loss(self, batch: TaggerBatch) -> Losses:
+    def loss(self, batch: TaggedBatch) -> Losses:
         emission_BTG, mask_BT = self(batch), batch.text.token_mask_BT
         if self.crf is not None:
             loss_B = self.crf.loss(emission_BTG, batch.tags_BT, mask_BT)
@@ -173,11 +135,11 @@ class TokenTagger(Model):
         total = (loss_B * batch.weight_B).sum() / batch.num_products
         return Losses(total, {"tags": total.detach()})
 
-    def predict(self, batch: TaggerBatch) -> list[list[Facet]]:
+    def predict(self, batch: TaggedBatch) -> list[list[Facet]]:
         return [list(answer.facets) for answer in self.answer(batch)]
 
     @torch.no_grad()
-    def answer(self, batch: TaggerBatch) -> list[Answer]:
+    def answer(self, batch: TaggedBatch) -> list[Answer]:
         emission_BTG, mask_BT = self(batch), batch.text.token_mask_BT
         if self.crf is not None:
             tags_BT = self.crf.decode(emission_BTG, mask_BT)
@@ -185,22 +147,10 @@ class TokenTagger(Model):
         else:
             tags_BT, probability_BTG = emission_BTG.argmax(-1), emission_BTG.softmax(-1)
         confidence_BT = probability_BTG.gather(2, tags_BT[..., None])[..., 0]
-        where = (batch.text.row_N, batch.text.column_N)
-        tags, confidences = tags_BT[where].tolist(), confidence_BT[where].tolist()
-        answers, start = [], 0
-        for product, reading in zip(batch.products, batch.text.readings, strict=True):
-            part = slice(start, start + len(reading.tokens))
-            answers.append(Answer(decode(product, reading.tokens, tags[part], confidences[part], self.schema.names)))
-            start = part.stop
-        return answers
+        return [Answer(facets) for facets in facets_told(batch, tags_BT, confidence_BT, self.schema.names)]
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
-        published = {id(p) for p in self.encoder.parameters()} if self.encoder.pretrained else set()
-        groups: dict[str, list[nn.Parameter]] = {"text": [], "fresh": []}
-        for parameter in self.parameters():
-            if parameter.requires_grad:
-                groups["text" if id(parameter) in published else "fresh"].append(parameter)
-        return groups
+        return by_origin(self, text=TextEncoder)
 
     def report(self) -> Mapping[str, int]:
         return self._counts

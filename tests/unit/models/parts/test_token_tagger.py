@@ -138,7 +138,7 @@ def test_published_weights_learn_at_their_own_rate_and_frozen_ones_are_asked_onc
     assert len(groups["text"]) > 10
     assert len(groups["fresh"]) == 2
     frozen = built(encoder=dataclasses.replace(packaged, freeze=True))
-    assert [len(group) for group in frozen.parameter_groups().values()] == [0, 2]
+    assert {name: len(group) for name, group in frozen.parameter_groups().items() if group} == {"fresh": 2}
     before = frozen(frozen.collate([RED_SHOE]))
     frozen.prepare([RED_SHOE], tmp_path)
     batch = frozen.collate([RED_SHOE])
