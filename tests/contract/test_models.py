@@ -214,6 +214,7 @@ def test_products_without_facets_or_words_are_no_trouble(model: Model, training:
     if model.answers == "tags":
         assert list(predict(model, [ODD[0], ODD[3]], 4)) == [[], []]
     assert list(predict(model, [], 4)) == []
+    assert model.collate([]).num_products == 0
 
 
 def test_what_it_predicts_is_in_the_schema_and_stands_where_it_says(model: Model, training: Any) -> None:
