@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from facetmill.cli.common import AsJson, Changes, Data, command_group, layout, reading, say, show
+from facetmill.studies.papers import PAPER_TABLES, SUBSETS, SYSTEMS, TRANSFER
+
+Models = Annotated[list[str] | None, typer.Option("--model", help="A model key; may be repeated.")]
+Seeds = Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")]
+Folds = Annotated[int, typer.Option(min=1, max=5, help="How many of five folds, where no test split is given.")]
+ScoredBy = Annotated[Literal["pair_f1", "value_f1", "na_f1", "attribute_f1"], typer.Option(help="What is scored by.")]
+Beside = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Also show what others got on this data, such as ae-110k or mepave.")
+]
+Workers = Annotated[int, typer.Option(min=1, help="Trainings at once, each in a process of its own.")]
 
 app = command_group("Experiments that answer with a table.")
 
@@ -74,9 +85,7 @@ def study_saliency(
 @app.command("dictionary")
 def study_dictionary(
     data: Data = None,
-    beside: Annotated[
-        str | None, typer.Option(help="Also show what others got on: ae-110k, oa-mine or mepave.", metavar="NAME")
-    ] = None,
+    beside: Beside = None,
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
@@ -86,42 +95,6 @@ def study_dictionary(
 
     with reading(paths, data, changes) as (params, products):
         found = study_dictionary(params.models.dictionary, products, beside, say)
-    show(found.to_json(), as_json)
-
-
-@app.command("systems")
-def study_systems(
-    data: Data = None,
-    model: Annotated[
-        list[str] | None, typer.Option(help="A model key; may be repeated. Without it all that are trained.")
-    ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 1,
-    folds: Annotated[int, typer.Option(min=1, max=5, help="How many of five folds, where no test split is given.")] = 5,
-    metric: Annotated[
-        Literal["pair_f1", "value_f1", "na_f1", "attribute_f1"], typer.Option(help="What is scored by.")
-    ] = "pair_f1",
-    workers: Annotated[int, typer.Option(min=1, help="Trainings at once, each in a process of its own.")] = 1,
-    changes: Changes = None,
-    as_json: AsJson = False,
-) -> None:
-    """Every system on one data set: its score, its gain over a plain baseline, its speed and its memory."""
-    paths = layout()
-    from facetmill.models import MODELS
-    from facetmill.studies.systems import study_systems
-
-    with reading(paths, data, changes) as (params, products):
-        found = study_systems(
-            params,
-            products,
-            model or list(MODELS),
-            range(seeds),
-            metric=metric,
-            num_folds=folds,
-            workers=workers,
-            kept=paths.state_dir / "study-systems",
-            features_dir=paths.features_dir,
-            log=say,
-        )
     show(found.to_json(), as_json)
 
 
@@ -140,3 +113,89 @@ def study_ocr(
     with reading(paths, data, changes) as (params, products):
         found = study_ocr(params, products, say, categories=category or (), limit=limit)
     show(found.to_json(), as_json)
+
+
+@app.command("systems", help=SYSTEMS)
+def study_systems(
+    data: Data = None,
+    model: Models = None,
+    seeds: Seeds = 1,
+    folds: Folds = 5,
+    metric: ScoredBy = "pair_f1",
+    beside: Beside = None,
+    workers: Workers = 1,
+    changes: Changes = None,
+    as_json: AsJson = False,
+) -> None:
+    how = {"seeds": seeds, "folds": folds, "metric": metric, "beside": beside, "workers": workers}
+    _run("systems", data, changes, as_json, models=model or (), **how)
+
+
+@app.command("subsets", help=SUBSETS)
+def study_subsets(
+    data: Data = None,
+    model: Models = None,
+    seeds: Seeds = 3,
+    folds: Folds = 5,
+    metric: ScoredBy = "value_f1",
+    beside: Beside = None,
+    workers: Workers = 1,
+    changes: Changes = None,
+    as_json: AsJson = False,
+) -> None:
+    how = {"seeds": seeds, "folds": folds, "metric": metric, "beside": beside, "workers": workers}
+    _run("subsets", data, changes, as_json, models=model or (), **how)
+
+
+@app.command("transfer", help=TRANSFER)
+def study_transfer(
+    elsewhere: Annotated[str, typer.Option(help="The other data, as format:path.")],
+    data: Data = None,
+    model: Models = None,
+    seeds: Seeds = 1,
+    folds: Folds = 5,
+    metric: ScoredBy = "value_f1",
+    beside: Beside = None,
+    workers: Workers = 1,
+    changes: Changes = None,
+    as_json: AsJson = False,
+) -> None:
+    how = {"seeds": seeds, "folds": folds, "metric": metric, "beside": beside, "workers": workers}
+    _run("transfer", data, changes, as_json, models=model or (), elsewhere=elsewhere, **how)
+
+
+def _paper_command(name: str) -> Callable[..., None]:
+    """The command of a paper's table."""
+
+    def command(
+        data: Data = None,
+        seeds: Seeds = 1,
+        folds: Folds = 5,
+        metric: ScoredBy = "value_f1",
+        beside: Beside = None,
+        workers: Workers = 1,
+        changes: Changes = None,
+        as_json: AsJson = False,
+    ) -> None:
+        how = {"seeds": seeds, "folds": folds, "metric": metric, "beside": beside, "workers": workers}
+        _run(name, data, changes, as_json, **how)
+
+    return command
+
+
+for _table in PAPER_TABLES:
+    app.command(_table.name, help=_table.asks)(_paper_command(_table.name))
+
+
+def _run(name: str, data: str | None, changes: list[str] | None, as_json: bool, **asked: Any) -> None:
+    """Run one of the studies that make a table, and show it."""
+    paths = layout()
+    from facetmill.project import resolve_params
+    from facetmill.studies.run import run_study
+    from facetmill.studies.words import to_markdown
+
+    table = run_study(paths, resolve_params(paths.root, data, changes=changes), name, log=say, **asked)
+    if as_json:
+        show(table.to_json(), as_json)
+    else:
+        print(to_markdown(table), end="")

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from facetmill.compute.device import compute_settings
 from facetmill.compute.seeding import seed_everything
 from facetmill.dataset.labels.schema import build_schema
+from facetmill.dataset.labels.splitting import subset_of
 from facetmill.errors import DataError
-from facetmill.files import hash_json, read_json, write_json
+from facetmill.files import hash_file, hash_json, read_json, write_json
 from facetmill.models import model_class
 from facetmill.params import to_mapping
 from facetmill.platform.isolated import fork_context
@@ -28,19 +30,23 @@ from facetmill.runs.train import Recipe
 from facetmill.studies.folds import FOLDS, folds
 from facetmill.training.evaluate import BATCH
 from facetmill.training.fit import fit
-from facetmill.training.predict import calibrate, predict
+from facetmill.training.predict import answer_all, calibrate
 
 VALIDATION_EVERY = 10  # groups of what is not scored, of which one chooses the epoch
 
 
 @dataclass(frozen=True)
 class Part:
-    """One way to divide products: by `train` is learned, by `validation` an epoch chosen, and `test` is scored."""
+    """One way to divide products: by `train` is learned, by `validation` an epoch chosen, and `test` is scored.
+
+    `elsewhere` are products of other data, which are asked about and scored too.
+    """
 
     name: str
     train: tuple[Product, ...]
     validation: tuple[Product, ...]
     test: tuple[Product, ...]
+    elsewhere: tuple[Product, ...] = ()
 
     @cached_property
     def schema(self) -> AttributeSchema:
@@ -49,28 +55,55 @@ class Part:
 
     @cached_property
     def digest(self) -> str:
-        return hash_json([[to_row(product) for product in split] for split in (self.train, self.validation, self.test)])
+        """Hash of the products and of the bytes of their pictures, wherever these lie."""
+        splits = (self.train, self.validation, self.test, self.elsewhere)
+        return hash_json([[_content(product) for product in split] for split in splits])
+
+    def with_less(self, share: float, seed: int) -> Part:
+        """The same with `share` (0..1) of the groups in `train`. Those of one seed are nested, see `subset_of`."""
+        if share == 1:
+            return self
+        kept = subset_of((product.group_id for product in self.train), share, seed)
+        return replace(self, train=tuple(product for product in self.train if product.group_id in kept))
+
+
+def _content(product: Product) -> dict[str, Any]:
+    return {**to_row(product), "images": [hash_file(Path(image)) for image in product.images]}
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One system of a study, trained on each of `seeds`; the seed of the recipe itself is not used."""
+    """One system of a study, trained on each of `seeds`; the seed of the recipe itself is not used. Of what there is to
+    learn from it gets `share` (0..1), drawn by the seed."""
 
     name: str
     recipe: Recipe
     seeds: tuple[int, ...]
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What one training answered about the `test` products of its part, in their order; `train_seconds` are those of
-    training with validation, `products_per_second` those of answering, `peak_mib` the most memory its process had."""
+    """What one training answered about the `test` products of its part and those `elsewhere`, in their order.
 
+    `attributes` are those that it predicts as such, by product; None of a model that predicts values alone.
+    `train_seconds` are those of training with validation, `products_per_second` those of answering, `peak_mib` the most
+    memory its process had.
+    """
+
+    part: Part
     answers: tuple[tuple[Facet, ...], ...]
+    attributes: tuple[tuple[str, ...], ...] | None
     best_epoch: int
     train_seconds: float
     products_per_second: float
     peak_mib: float
+
+    def about(self, elsewhere: bool) -> Iterator[tuple[Product, Sequence[Facet], Sequence[str] | None]]:
+        """Each product of the test split, or of those elsewhere, with the facets and attributes told of it."""
+        asked, start = (self.part.elsewhere, len(self.part.test)) if elsewhere else (self.part.test, 0)
+        for place, product in enumerate(asked, start):
+            yield product, self.answers[place], None if self.attributes is None else self.attributes[place]
 
 
 def parts_of(products: Sequence[Product], num_folds: int = FOLDS) -> tuple[str, list[Part]]:
@@ -108,7 +141,7 @@ def run_arm(
 
     `workers` trainings go on at once. A line for each goes to `log`.
     """
-    wanted = [(seed, part) for seed in arm.seeds for part in parts]
+    wanted = [(seed, part.with_less(arm.share, seed)) for seed in arm.seeds for part in parts]
     paths = [_path(kept, _seeded(arm.recipe, seed), part) for seed, part in wanted]
     with ProcessPoolExecutor(workers, fork_context(), max_tasks_per_child=1) as pool:
         trainings = {
@@ -119,7 +152,7 @@ def run_arm(
         for done in as_completed(trainings):
             done.result()
             log(f"{arm.name}, {trainings[done]}: trained")
-    found = [_read(path) for path in paths]
+    found = [_read(path, part) for path, (_, part) in zip(paths, wanted, strict=True)]
     return [found[start : start + len(parts)] for start in range(0, len(found), len(parts))]
 
 
@@ -143,13 +176,16 @@ def _train(recipe: Recipe, part: Part, features_dir: Path, path: Path) -> None:
     with compute_settings(recipe.training.threads):
         if recipe.training.calibrate:
             calibrate(model, part.validation, BATCH)
-        model.prepare(part.test, features_dir)
+        asked = (*part.test, *part.elsewhere)
+        model.prepare(asked, features_dir)
         started = time.perf_counter()
-        answers = list(predict(model, part.test, BATCH))
-        pace = len(part.test) / (time.perf_counter() - started)
-    answered = [replace(p, facets=tuple(facets)) for p, facets in zip(part.test, answers, strict=True)]
+        answers = list(answer_all(model, asked, BATCH))
+        pace = len(asked) / (time.perf_counter() - started)
+    answered = [replace(p, facets=tuple(answer.facets)) for p, answer in zip(asked, answers, strict=True)]
+    told = [answer.attributes for answer in answers]
     trained = {
         "facets": [to_row(product)["facets"] for product in answered],
+        "attributes": None if None in told else [sorted(attributes or ()) for attributes in told],
         "best_epoch": result.best_epoch,
         "train_seconds": round(train_seconds, 2),
         "products_per_second": round(pace, 2),
@@ -159,7 +195,9 @@ def _train(recipe: Recipe, part: Part, features_dir: Path, path: Path) -> None:
     write_json(path, trained)
 
 
-def _read(path: Path) -> Trained:
+def _read(path: Path, part: Part) -> Trained:
     raw = read_json(path)
     answers = tuple(tuple(facet_from_row(row) for row in rows) for rows in raw.pop("facets"))
-    return Trained(answers=answers, **raw)
+    told = raw.pop("attributes")
+    attributes = None if told is None else tuple(map(tuple, told))
+    return Trained(part=part, answers=answers, attributes=attributes, **raw)

@@ -4,8 +4,8 @@ Where the data comes with a test split that its source published, that is what e
 count in, as the figures beside ours were made. Else every product is scored by a dictionary that has not seen it, in
 five folds: four fifths of the products to count in, and other titles to score, so a point or two lower is no news.
 
-`BESIDE` holds what others got by the same rules on the published test split, counting in its whole train split ("large"
-of ExtractGPT). It is no result of ours and of no other data: choose it by name for the data that it belongs to.
+What others got by the same rules is of the published test split, counting in its whole train split ("large" of
+ExtractGPT). It is no result of ours and of no other data: choose it by name for the data that it belongs to.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from facetmill.metrics.score import Scorer, Scores
 from facetmill.models.dictionary import Dictionary
 from facetmill.params import DictionaryConfig
 from facetmill.records import Product, to_batch
+from facetmill.studies.beside import published_beside
 from facetmill.studies.folds import FOLDS, folds
 
 #: What a row of the table changes in `models.dictionary` of params.yaml.
@@ -33,27 +34,6 @@ ROWS: Mapping[str, Mapping[str, Any]] = {
     "WSM": {"min_reliability": 0.0, "places": "claimed", "values": "all"},
 }
 _SAME: Mapping[str, Any] = {"match": "longest", "places": "shared", "values": "one", "ocr": False, "distractors": []}
-
-#: Percent, by data and row. n/a F1 of ExtractGPT's two sets; value and attribute F1 of MEPAVE's published sample.
-BESIDE: Mapping[str, Mapping[str, Mapping[str, float]]] = {
-    "ae-110k": {
-        "longest": {"na_f1": 71.30},
-        "longest, reliability 0.3": {"na_f1": 77.85},
-        "longest, reliability 0.5": {"na_f1": 78.65},
-        "longest, reliability 0.7": {"na_f1": 77.05},
-        "most frequent": {"na_f1": 76.33},
-        "rarest": {"na_f1": 67.62},
-    },
-    "oa-mine": {
-        "longest": {"na_f1": 60.93},
-        "longest, reliability 0.3": {"na_f1": 62.38},
-        "longest, reliability 0.5": {"na_f1": 59.97},
-        "longest, reliability 0.7": {"na_f1": 50.25},
-        "most frequent": {"na_f1": 58.43},
-        "rarest": {"na_f1": 54.85},
-    },
-    "mepave": {"WSM": {"value_f1": 76.36, "attribute_f1": 88.13}},
-}
 
 
 @dataclass(frozen=True)
@@ -88,10 +68,11 @@ def study_dictionary(
 ) -> Table:
     """`config` decides what no row does: which texts count against a value (`negatives`).
 
-    `beside` is a name of `BESIDE`, or None. Raises `DataError` for another name and for too few products.
+    `beside` is the name of data that figures are known of, or None. Raises `DataError` for another name and for too few
+    products.
     """
-    if beside is not None and beside not in BESIDE:
-        raise DataError(f"figures are known beside {', '.join(BESIDE)}, not {beside!r}")
+    others = published_beside(beside, "dictionary", _METRICS) if beside else []
+    known = {row.name: row.scores for row in others}
     given = list(products)
     test = [product for product in given if product.split == "test"]
     rest = [product for product in given if product.split != "test"]
@@ -99,7 +80,6 @@ def study_dictionary(
         scored_on, parts = "the published test split", [(rest, test)]
     else:
         scored_on, parts = f"{FOLDS} folds", _folds(given)
-    known = BESIDE[beside] if beside else {}
     rows = []
     for name, changes in ROWS.items():
         scores = _scores(replace(config, **{**_SAME, **changes}), parts)

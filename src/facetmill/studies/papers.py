@@ -1,0 +1,94 @@
+"""What each study asks, and the papers' tables as plain data: which models, and which of their settings are otherwise.
+
+A row takes all it does not name from params.yaml, so `--set` and the presets of papers work as everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row: a model and what it has otherwise than params.yaml, by the names in its section there."""
+
+    name: str
+    key: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """`name` is the command's, `asks` what it answers, `bar` the row over which the gain of the others is taken."""
+
+    name: str
+    asks: str
+    bar: str
+    variants: tuple[Variant, ...]
+
+
+SYSTEMS = "Every system on one data set: is it worth more than a dictionary and a plain baseline?"
+SUBSETS = "How little can a model learn from, in nested subsets of what there is (table 9 of JAVE's paper)?"
+TRANSFER = "What is left of a model on other data than it was trained on (table 8 of JAVE's paper)?"
+
+PAPER_TABLES: tuple[PaperTable, ...] = (
+    PaperTable(
+        name="relations",
+        asks="What is it worth to JAVE that attributes and values are learned together (table 5 of its paper)?",
+        bar="JAVE",
+        variants=(
+            Variant("JAVE", "jave"),
+            Variant("w/o MTL", "jave", {"tasks": "separate"}),
+            Variant("w/o AttrPred", "jave", {"use_attributes": False}),
+            Variant("w/o KL", "jave", {"kl_weight": 0.0}),
+            Variant("UB attribute", "jave", {"tasks": "values_given"}),
+            Variant("UB value", "jave", {"tasks": "attributes_given"}),
+        ),
+    ),
+    PaperTable(
+        name="vision",
+        asks="What is each way worth in which M-JAVE looks at the picture (table 6 of its paper)?",
+        bar="M-JAVE",
+        variants=(
+            Variant("M-JAVE", "m_jave"),
+            Variant("w/o visual", "m_jave", {"global_attention": False, "regional_attention": False}),
+            Variant("w/o global CrossMAtt", "m_jave", {"global_attention": False}),
+            Variant("w/o regional CrossMAtt", "m_jave", {"regional_attention": False}),
+            Variant("w/o global gate", "m_jave", {"global_gate": False}),
+            Variant("w/o regional gate", "m_jave", {"regional_gate": False}),
+        ),
+    ),
+    PaperTable(
+        name="uls-ladder",
+        asks="What does each step add, from a fine-tuned text encoder to ULS-DRAM (its paper's ablation)?",
+        bar="ULS-VL",
+        variants=(
+            Variant("ULS-L", "uls_dram", {"vision": "none", "range": "none"}),
+            Variant("ULS-VL", "uls_dram", {"vision": "joined", "range": "none"}),
+            Variant("+Self-Attn", "uls_dram", {"vision": "joined", "range": "none", "self_attention": True}),
+            Variant("+PAR", "uls_dram", {"vision": "joined", "range": "proto"}),
+            Variant("+TIR", "uls_dram", {"vision": "tir", "range": "none"}),
+            Variant("+TIR+PAR", "uls_dram", {"vision": "tir", "range": "proto"}),
+            Variant("M-JAVE, fine-tuned", "m_jave", {"encoder": {"freeze": False}, "image_encoder": {"freeze": False}}),
+        ),
+    ),
+    PaperTable(
+        name="uls-range",
+        asks="How should an attribute in ULS-DRAM's range guide its tags (its paper's three policies)?",
+        bar="+TIR",
+        variants=(
+            Variant("+TIR", "uls_dram", {"vision": "tir", "range": "none"}),
+            Variant("+DyN-AR", "uls_dram", {"vision": "tir", "range": "dynet"}),
+            Variant("+BERT-AR", "uls_dram", {"vision": "tir", "range": "bert"}),
+            Variant("+Proto-AR", "uls_dram", {"vision": "tir", "range": "proto"}),
+        ),
+    ),
+    PaperTable(
+        name="uls-threshold",
+        asks="Above which probability should an attribute be in ULS-DRAM's range (figure 8 of its paper)?",
+        bar="0.5",
+        variants=tuple(Variant(str(tau), "uls_dram", {"threshold": tau}) for tau in (0.4, 0.5, 0.6, 0.7)),
+    ),
+)

@@ -1,0 +1,85 @@
+"""A study's table as Markdown, which a terminal and MLflow both show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from facetmill.report.metric_names import title
+from facetmill.studies.beside import PublishedRow
+from facetmill.studies.table import Measure, Table
+from facetmill.terminal import one_line
+
+
+def to_markdown(table: Table) -> str:
+    """What was asked, one table a metric, what each row cost, and what others published, apart from it."""
+    parts = [
+        f"# {table.study}: {table.asks}",
+        f"Data: `{one_line(table.data)}`, scored on {one_line(table.scored_on)}; {_seeds(table.seeds)}. "
+        "Percent; intervals are of 95 %, over products.",
+        *(_measures(table, metric) for metric in table.rows[0].measures),
+    ]
+    by_values = "; ".join(row.name for row in table.rows if not row.predicts_attributes)
+    if by_values:
+        parts.append(f"Of these, which predict no attributes as such, the attributes of the values count: {by_values}.")
+    return "\n\n".join([*parts, _costs(table), *_published(table.published)]) + "\n"
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
+
+
+def _measures(table: Table, metric: str) -> str:
+    rows = []
+    for row in table.rows:
+        measure = row.measures[metric]
+        score = f"{measure.f1:.2f} [{measure.low:.1f}, {measure.high:.1f}]"
+        spread = f" ± {measure.spread:.2f}" if len(table.seeds) > 1 else ""
+        gain = ("", "") if row.bar == row.name else (_gain(measure), row.bar)
+        rows.append((row.name, score + spread, f"{measure.precision:.2f}", f"{measure.recall:.2f}", *gain))
+    return _grid(("", title(metric), "precision", "recall", "gain", "over"), rows)
+
+
+def _gain(measure: Measure) -> str:
+    return f"{measure.gain:+.2f} [{measure.gain_low:+.1f}, {measure.gain_high:+.1f}]"
+
+
+def _costs(table: Table) -> str:
+    rows = [
+        (
+            row.name,
+            f"{row.num_scored}",
+            f"{row.recall_seen:.1f}",
+            f"{row.recall_unseen:.1f}",
+            f"{row.train_seconds:.0f}",
+            f"{row.products_per_second:.0f}",
+            f"{row.peak_mib:.0f}",
+        )
+        for row in table.rows
+    ]
+    return _grid(("", "products", "recall, seen", "unseen", "train, s", "products/s", "MiB"), rows)
+
+
+def _published(rows: Sequence[PublishedRow]) -> Iterable[str]:
+    """A table for each of a paper's, under a heading that says what it is of."""
+    if rows:
+        yield "## Published by others, not measured here"
+    for (paper, table, scored_on), found in groupby(rows, lambda row: (row.paper, row.table, row.scored_on)):
+        group = list(found)
+        names = list(dict.fromkeys(name for row in group for name in row.scores))
+        yield f"{paper}, {table}. Percent, scored on {scored_on}."
+        yield _grid(("", *names), [(row.name, *(_score(row.scores.get(name)) for name in names)) for row in group])
+
+
+def _score(percent: float | None) -> str:
+    return "" if percent is None else f"{percent:.2f}"
+
+
+def _grid(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose columns stand below one another."""
+    widths = [max(len(line[column]) for line in (heading, *rows)) for column in range(len(heading))]
+    lines = [heading, ["-" * max(3, width) for width in widths], *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(max(3, width)) for cell, width in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    )
