@@ -22,7 +22,9 @@ from typing import Any
 from facetmill.errors import PlatformError
 from facetmill.terminal import visible
 
-_PRELOADED = ["facetmill.serving.child"]
+#: What loads a package, and the encoders of texts and pictures: most of the time that loading a model would take is the
+#: import of transformers below these. Nobody else waits for it, since the asking process imports none of it.
+_PRELOADED = ["facetmill.serving.child", "facetmill.encoders.text", "facetmill.encoders.vision"]
 _ERROR_LINES, _ERROR_CHARACTERS = 5, 2000  # of what it said last
 
 

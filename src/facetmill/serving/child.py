@@ -1,6 +1,6 @@
 """Inside an isolated process: load a packaged model as a server does and write down what it answers.
 
-Importing this module imports all that models need; `platform.isolated` does so ahead of time.
+`platform.isolated` imports this module, and the rest that models need, ahead of time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import mlflow.pyfunc
 import pandas as pd
 from mlflow.pyfunc import PyFuncModel
 
-import facetmill.training.predict  # noqa: F401  (what a package's model file imports, torch and transformers below it)
+import facetmill.training.predict  # noqa: F401  (what a package's model file imports, torch below it)
 from facetmill.compute.device import compute_settings
 from facetmill.models.base import PictureMaps
 from facetmill.serving.request import to_products
@@ -40,7 +40,9 @@ def write_answers(model_uri: str, tracking_uri: str, requests: str, answers: str
     rows = pd.DataFrame(_read(requests))
     with compute_settings(THREADS), Path(answers).open("w", encoding="utf-8") as lines:
         started = time.perf_counter()
-        model = mlflow.pyfunc.load_model(model_uri)
+        # Whether other versions are installed than were noted: two thirds of the time that loading takes, for a warning
+        # that nobody would see.
+        model = mlflow.pyfunc.load_model(model_uri, suppress_warnings=True)
         load_seconds = time.perf_counter() - started
         for start in range(0, len(rows), BATCH):
             for answer in model.predict(rows[start : start + BATCH]).to_dict("records"):

@@ -20,6 +20,23 @@ def test_it_runs_elsewhere_and_is_waited_for(tmp_path: Path) -> None:
     assert (tmp_path / "made").is_dir()
 
 
+LOADING = """
+import sys
+from pathlib import Path
+from facetmill.training.checkpoint import load_model
+known = set(sys.modules)
+load_model(Path(folder))
+sys.exit(f"imported {sorted(name for name in set(sys.modules) - known if not name.startswith('facetmill.'))}")
+"""
+
+
+def test_what_a_model_needs_is_there_before_it_is_loaded(root: Path) -> None:
+    """A judgement loads several, each in a process of its own, and each would spend seconds on imports."""
+    folder = root / "tests" / "champions_92b7a0f" / "jave"
+    with pytest.raises(PlatformError, match=r"imported \[\]"):
+        run_isolated(exec, LOADING, {"folder": str(folder)}, what="loading", timeout=60)
+
+
 def test_an_error_is_told_with_the_last_words() -> None:
     with pytest.raises(PlatformError, match=r"(?s)counting: failed \(exit code 1\).*invalid literal for int.*'many'"):
         run_isolated(int, "many", what="counting", timeout=60)
