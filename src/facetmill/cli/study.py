@@ -188,14 +188,17 @@ for _table in PAPER_TABLES:
 
 
 def _run(name: str, data: str | None, changes: list[str] | None, as_json: bool, **asked: Any) -> None:
-    """Run one of the studies that make a table, and show it."""
+    """Run one of the studies that make a table, keep it in MLflow, and show it."""
     paths = layout()
-    from facetmill.project import resolve_params
+    from facetmill.project import Project, resolve_params
     from facetmill.studies.run import run_study
+    from facetmill.studies.tracked import PAGE, log_table
     from facetmill.studies.words import to_markdown
 
-    table = run_study(paths, resolve_params(paths.root, data, changes=changes), name, log=say, **asked)
+    project = Project(paths, resolve_params(paths.root, data, changes=changes))
+    table = run_study(paths, project.params, name, log=say, **asked)
+    run = log_table(project.tracker, table)
     if as_json:
-        show(table.to_json(), as_json)
+        show({**table.to_json(), "run": run}, as_json)
     else:
-        print(to_markdown(table), end="")
+        print(f"{to_markdown(table)}\nMLflow has it as run {run}, drawn in its artifact {PAGE}.")

@@ -1,12 +1,13 @@
 """The tags by which runs, packages and versions are found again in MLflow. Scripts rely on these names too."""
 
-KIND = "facetmill.kind"  # training | trial | sweep | candidate | reproduction
+KIND = "facetmill.kind"  # training | trial | sweep | candidate | reproduction | study | study_row
 MODEL = "facetmill.model"  # model key
 DATASET = "facetmill.dataset"  # its name
 DATASET_VERSION = "facetmill.dataset_version"
 TRAINING = "facetmill.training"  # hash of all that decides a training's result
 METRIC = "facetmill.metric"  # that decides; runs and versions without it are older than there was a choice: value_f1
-STUDY = "facetmill.study"  # name of the sweep that the hyper-parameters come from
+STUDY = "facetmill.study"  # name of the sweep that the hyper-parameters come from; of a study, its own name
+TABLE = "facetmill.table"  # of a study: hash of its table
 REPRODUCTION_OF = "facetmill.reproduction_of"  # run id
 GIT_DIRTY = "facetmill.git_dirty"  # "true" where the working tree differed from the commit
 

@@ -19,6 +19,7 @@ Models that find facets (attribute-value pairs) in product listings.
 
 - A run of kind `training` is one model with one seed, scored on the frozen test split (`test/...`).
 - A run of kind `sweep` is a search; its trials lie below it, and its artifact `sweep.html` shows them all.
+- A run of kind `study` is a table of systems or of settings; its rows lie below it, its artifact `table.html` shows it.
 - `test/pair_f1` is the figure to compare by, unless the tag `facetmill.metric` names another; `test/interval/...` \
 holds its 95 % interval. A difference counts only when a paired comparison shows it: see `review.html` in the \
 artifacts of a registered run.
