@@ -102,7 +102,7 @@ def _gain(measure: Mapping[str, float]) -> str:
 
 
 def _costs(rows: Sequence[Row]) -> str:
-    head = ("", "Products scored", "Best epochs", "Training, s", "Products/s", "Peak, MiB", "Recall seen, %", "Unseen, %")
+    head = ("", "Scored", "Best epochs", "Training, s", "Products/s", "Peak, MiB", "Recall seen, %", "Unseen, %")
     names = ("train_seconds", "products_per_second", "peak_mib")
     cells = [
         (
