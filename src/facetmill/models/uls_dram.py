@@ -240,7 +240,7 @@ class UlsDram(Model):
             tags = (loss_B * batch.weight_B).sum() / batch.num_products
             return Losses(tags, {"tags": tags.detach()})
         attributes = self._range_loss(batch, logit_BA)
-        chosen_BA = logit_BA.sigmoid() > self.config.threshold
+        chosen_BA = logit_BA.sigmoid() > self.config.range_threshold  # (7)
         if self.config.train_range == "predicted_and_true":
             chosen_BA = chosen_BA | (batch.attributes_BA.bool() & batch.possible_BA)
         pairs = Pairs.selected(logit_BA.sigmoid(), chosen_BA, self.config.max_pairs)
@@ -276,7 +276,8 @@ class UlsDram(Model):
         return [list(answer.facets) for answer in self.answer(batch)]
 
     def attributes(self, batch: TaggedBatch) -> list[dict[str, float]] | None:
-        """The range: what is above `threshold`; the probability of a long text is the highest of its windows."""
+        """Those above `threshold`, which need not be the range: that is above `range_threshold`. The probability of a
+        long text is the highest of its windows."""
         if self.range_head is None:
             return None
         return [dict(answer.attributes or {}) for answer in self.answer(batch)]
@@ -290,7 +291,7 @@ class UlsDram(Model):
                 Answer(facets) for facets in self._decoded(batch, *self._tagged(emission_BTG, batch.text.token_mask_BT))
             ]
         probability_BA = logit_BA.sigmoid()
-        chosen_BA = probability_BA > self.config.threshold
+        chosen_BA = probability_BA > self.config.range_threshold
         tags = batch.tags_BT.new_full((len(self.schema.names), *batch.tags_BT.shape), OUTSIDE)
         confidences = probability_BA.new_zeros(tags.shape)
         every = Pairs.selected(probability_BA, chosen_BA, int(chosen_BA.sum()))

@@ -14,6 +14,9 @@ _ADDED: Mapping[str, Mapping[str, Any]] = {
     "jave": {"category_attributes": False, "kl_tags": "both", "kl_form": "printed", "tasks": "joint"},
 }
 
+#: By model, a field that did the work of another one too, until that got a field of its own.
+_SPLIT: Mapping[str, Mapping[str, str]] = {"uls_dram": {"range_threshold": "threshold"}}
+
 #: Encoders were told by keys of the model itself, until they got descriptions of their own.
 _TEXT = {
     "encoder": "network",
@@ -36,6 +39,9 @@ _IMAGE = {
 def migrated(key: str, saved: Mapping[str, Any]) -> dict[str, Any]:
     """The saved config of a model key in today's form; one that has it is returned as it is."""
     config = {**_ADDED.get(key, {}), **saved}
+    for name, former in _SPLIT.get(key, {}).items():
+        if name not in config and former in config:
+            config[name] = config[former]
     for name, fields in (("encoder", _TEXT), ("image_encoder", _IMAGE)):
         if isinstance(config.get(name), str):
             config[name] = {new: config.pop(old) for old, new in fields.items() if old in config}

@@ -62,6 +62,7 @@ class UlsDramConfig:
     category_attributes: bool
     decoder_size: Count
     dropout: Share
+    range_threshold: Share
     threshold: Share
 
 

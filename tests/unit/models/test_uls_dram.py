@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -133,11 +134,38 @@ def test_a_bilstm_cannot_read_regions_as_tokens(config: UlsDramConfig) -> None:
 
 
 def test_without_any_attribute_in_the_range_nothing_is_tagged(config: UlsDramConfig) -> None:
-    model = UlsDram.fit_vocabulary(replace(config, threshold=1.0, train_range="predicted"), SCHEMA, TRAIN)
+    wanting = replace(config, range_threshold=1.0, train_range="predicted")
+    model = UlsDram.fit_vocabulary(wanting, SCHEMA, TRAIN)
     losses = model.loss(model.collate(TRAIN))
     assert losses.parts["tags"] == 0
     losses.total.backward()
     assert list(predict(model, TRAIN[:2], 2)) == [[], []]
+
+
+@pytest.mark.parametrize(("in_range", "told"), [(True, False), (False, True)])
+def test_the_range_and_what_is_told_have_thresholds_of_their_own(
+    in_range: bool, told: bool, config: UlsDramConfig
+) -> None:
+    """An attribute of probability 0.45, with thresholds of 0.4 and 0.5."""
+    thresholds = {True: 0.4, False: 0.5}
+    ours = replace(
+        config, range_threshold=thresholds[in_range], threshold=thresholds[told], train_range="predicted", warm_epochs=0
+    )
+    model = UlsDram.fit_vocabulary(ours, SCHEMA, TRAIN).eval()
+    assert model.range_head is not None
+    last = model.range_head.layers[-1]
+    assert isinstance(last, torch.nn.Linear)
+    torch.nn.init.zeros_(last.weight)
+    torch.nn.init.constant_(last.bias, math.log(0.45 / 0.55))
+    torch.nn.init.zeros_(model.decoder.tags.weight)
+    model.decoder.tags.bias.data = torch.tensor([0.0, 9.0, 0.0])  # B wherever there is a token
+    batch = model.collate(UNSEEN)
+    losses = model.loss(batch)
+    assert (losses.parts["tags"].item() > 0) is in_range
+    assert losses.parts["attribute"].item() == pytest.approx(-(math.log(0.45) + math.log(0.55)) / 2)
+    for answer in model.answer(batch):
+        assert {facet.attribute for facet in answer.facets} == (set(SCHEMA.names) if in_range else set())
+        assert set(answer.attributes or ()) == (set(SCHEMA.names) if told else set())
 
 
 def test_it_learns_from_the_context_which_attribute_a_word_is_of(config: UlsDramConfig) -> None:

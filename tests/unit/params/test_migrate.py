@@ -83,7 +83,14 @@ def test_a_jave_saved_before_some_of_its_fields_is_what_it_was(root: Path) -> No
     assert (config.kl_form, config.tasks) == ("printed", "joint")
 
 
-@pytest.mark.parametrize("key", ["dictionary", "jave", "m_jave"])
+def test_the_one_threshold_of_a_saved_uls_dram_was_that_of_its_range_too(root: Path) -> None:
+    saved = to_mapping(model_config(load_params(root / "params.yaml"), "uls_dram")) | {"threshold": 0.4}
+    del saved["range_threshold"]
+    config = read("uls_dram", saved)
+    assert (config.range_threshold, config.threshold) == (0.4, 0.4)
+
+
+@pytest.mark.parametrize("key", ["dictionary", "jave", "m_jave", "uls_dram"])
 def test_a_config_of_today_stays_as_it_is(root: Path, key: str) -> None:
     today = to_mapping(model_config(load_params(root / "params.yaml"), key))
     assert migrated(key, today) == today
