@@ -81,8 +81,8 @@ class TextEncoder(nn.Module, ABC):
 class TransformerEncoder(TextEncoder):
     """Any encoder of transformers that works with `AutoModel`; the text state is that of [CLS].
 
-    The embeddings of a pretrained encoder are never trained: they are half of a small encoder's weights, and a shop's
-    titles would move only the words that they hold, away from those met later.
+    The embeddings of a pretrained encoder rest unless a training asks otherwise: they are half of a small encoder's
+    weights, and a shop's titles would move only the words that they hold, away from those met later.
     """
 
     def __init__(self, network: PreTrainedModel, *, pretrained: bool, frozen: bool) -> None:

@@ -138,7 +138,8 @@ class Model(nn.Module, ABC):
         return dict(weights)
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
-        """Trainable parameters by learning rate: "fresh", and any names for published weights: "text", "image"."""
+        """Trainable parameters by learning rate: "fresh", any names for published weights ("text", "image"), and
+        `RESTING` ones."""
         return {"fresh": [p for p in self.parameters() if p.requires_grad]}
 
     def phases(self, training: TrainingParams) -> Sequence[Phase]:
@@ -165,9 +166,14 @@ class Model(nn.Module, ABC):
         return {}
 
 
+#: The group of parameters that rest unless `training.learning_rates` names it.
+RESTING = "embeddings"
+
+
 def optimizer_of(groups: Mapping[str, Sequence[nn.Parameter]], training: TrainingParams) -> Optimizer:
     """The optimizer that `training` asks for. A group has the rate that `learning_rates` gives its name, else `fresh`
-    has `learning_rate`, and any other, for it holds published weights, `encoder_learning_rate`.
+    has `learning_rate`, and any other, for it holds published weights, `encoder_learning_rate`. `RESTING` rests unless
+    it is named.
 
     Raises `ParamsError` where `learning_rates` names a group that there is not.
     """
@@ -176,8 +182,10 @@ def optimizer_of(groups: Mapping[str, Sequence[nn.Parameter]], training: Trainin
         raise ParamsError(f"training.learning_rates: {unknown[0]!r} is not a group of this model: {', '.join(groups)}")
     rates = dict.fromkeys(groups, training.encoder_learning_rate) | {"fresh": training.learning_rate}
     rates |= training.learning_rates
+    resting = {RESTING} - training.learning_rates.keys()
+    learning = {name: list(found) for name, found in groups.items() if found and name not in resting}
     return Optimizer(
-        groups=[Group(name, list(parameters), rates[name]) for name, parameters in groups.items() if parameters],
+        groups=[Group(name, parameters, rates[name]) for name, parameters in learning.items()],
         kind=training.optimizer,
         schedule=Schedule(
             kind=training.schedule,

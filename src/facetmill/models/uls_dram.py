@@ -23,7 +23,8 @@ Differs from the paper:
     alone, from which an untrained network learns nothing. Of a batch the `max_pairs` likeliest are learned from.
  6. The decoder of an attribute is `decoder_size` wide each way; the paper's as wide as the text encoder.
  7. An attribute whose value the text does not hold is a positive of the range, and all O in the tags.
- 8. Words of a published encoder keep their embeddings; the paper trains those too.
+ 8. Words of a published encoder keep their embeddings, unless `learning_rates` has one for `embeddings`, as in the
+    paper, which trains those too.
 
 Shapes: B windows, T tokens with specials and padding, K regions, E width of the text encoder, I of its embeddings, V of
 the image encoder, D of TIR, A attributes, G tags, M pairs of a window and an attribute. Masks: 1 = real.
@@ -31,7 +32,6 @@ the image encoder, D of TIR, A attributes, G tags, M pairs of a window and an at
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
@@ -50,7 +50,13 @@ from facetmill.models.base import Answer, Answers, Model, Reads, optimizer_of
 from facetmill.models.parts.attribute_range import Guidance, Pairs, RangeHead
 from facetmill.models.parts.crf import CRF
 from facetmill.models.parts.joint import Attention
-from facetmill.models.parts.labels import TaggedBatch, attributes_by_category, labelled
+from facetmill.models.parts.labels import (
+    TaggedBatch,
+    attributes_by_category,
+    attributes_told,
+    facets_told,
+    labelled,
+)
 from facetmill.models.parts.origin import by_origin
 from facetmill.models.parts.sight import Sight
 from facetmill.models.parts.tagging import OUTSIDE, begin, decode, num_tags
@@ -263,14 +269,17 @@ class UlsDram(Model):
         )
         return emission_MTG
 
-    def _names(self) -> Tensor:
-        """The encoder's text state of each attribute's name. [A,E]"""
-        text = self._text.batch([Product(name, "", name) for name in self.schema.names])
-        device = next(self.parameters()).device
-        _, text_BE = self.encoder(text.ids_BT.to(device), text.mask_BT.to(device), text.segment_BT.to(device))
-        first = [text.products_of_rows.index(number) for number in range(len(self.schema.names))]
-        named_AE: Tensor = text_BE[first]
-        return named_AE
+    def _names(self, attribute_M: Tensor) -> Tensor:
+        """The encoder's text state of the name of each attribute, which is read once. [M,E]"""
+        if not len(attribute_M):
+            return torch.zeros(0, self.encoder.width, device=attribute_M.device)
+        numbers, place_M = attribute_M.unique(return_inverse=True)
+        names = [self.schema.names[number] for number in numbers.tolist()]
+        text = self._text.batch([Product(name, "", name) for name in names]).to(attribute_M.device)
+        _, text_BE = self.encoder(text.ids_BT, text.mask_BT, text.segment_BT)
+        first = [text.products_of_rows.index(number) for number in range(len(names))]
+        named_ME: Tensor = text_BE[first][place_M]
+        return named_ME
 
     def predict(self, batch: TaggedBatch) -> list[list[Facet]]:
         return [list(answer.facets) for answer in self.answer(batch)]
@@ -287,49 +296,50 @@ class UlsDram(Model):
         states_BTE, logit_BA = self(batch)
         if logit_BA is None:
             emission_BTG = self.decoder(states_BTE, batch.text.mask_BT)
-            return [
-                Answer(facets) for facets in self._decoded(batch, *self._tagged(emission_BTG, batch.text.token_mask_BT))
-            ]
+            tags_BT, confidence_BT = self._tagged(emission_BTG, batch.text.token_mask_BT)
+            return [Answer(facets) for facets in facets_told(batch, tags_BT, confidence_BT, self.schema.names)]
         probability_BA = logit_BA.sigmoid()
         chosen_BA = probability_BA > self.config.range_threshold
-        tags = batch.tags_BT.new_full((len(self.schema.names), *batch.tags_BT.shape), OUTSIDE)
-        confidences = probability_BA.new_zeros(tags.shape)
         every = Pairs.selected(probability_BA, chosen_BA, int(chosen_BA.sum()))
-        for start in range(0, len(every.row_M), self.config.max_pairs):
-            part = slice(start, start + self.config.max_pairs)
-            pairs = Pairs(every.row_M[part], every.attribute_M[part], 0)
-            emission_MTG = self._emissions(batch, states_BTE, pairs)
-            tags_MT, confidence_MT = self._tagged(emission_MTG, batch.text.token_mask_BT[pairs.row_M])
-            own_MT = torch.where(tags_MT == OUTSIDE, OUTSIDE, tags_MT + 2 * pairs.attribute_M[:, None])
-            tags[pairs.attribute_M, pairs.row_M], confidences[pairs.attribute_M, pairs.row_M] = own_MT, confidence_MT
-        facets: list[list[Facet]] = [[] for _ in batch.products]
-        for attribute in every.attribute_M.unique().tolist():
-            for own, found in zip(facets, self._decoded(batch, tags[attribute], confidences[attribute]), strict=True):
-                own += found
-        return [Answer(own, told) for own, told in zip(facets, self._told(batch, probability_BA), strict=True)]
+        tagged = [
+            self._tagged(self._emissions(batch, states_BTE, pairs), batch.text.token_mask_BT[pairs.row_M])
+            for pairs in every.parts(self.config.max_pairs)
+        ]
+        facets = self._facets_of(batch, every, tagged) if tagged else [[] for _ in batch.products]
+        told = attributes_told(batch, probability_BA, self.config.threshold, self.schema.names)
+        return [Answer(own, attributes) for own, attributes in zip(facets, told, strict=True)]
 
     def _tagged(self, emission_MTG: Tensor, mask_MT: Tensor) -> tuple[Tensor, Tensor]:
         """The best tags, and how sure each is: its marginal. [M,T] both"""
         tags_MT = self.crf.decode(emission_MTG, mask_MT)
         return tags_MT, self.crf.marginals(emission_MTG, mask_MT).gather(2, tags_MT[..., None])[..., 0]
 
-    def _decoded(self, batch: TaggedBatch, tags_BT: Tensor, confidence_BT: Tensor) -> list[list[Facet]]:
-        where = (batch.text.row_N, batch.text.column_N)
-        tags, confidences = tags_BT[where].tolist(), confidence_BT[where].tolist()
-        found, start = [], 0
-        for product, reading in zip(batch.products, batch.text.readings, strict=True):
+    def _facets_of(
+        self, batch: TaggedBatch, pairs: Pairs, tagged: Sequence[tuple[Tensor, Tensor]]
+    ) -> list[list[Facet]]:
+        """Each product's facets, attribute by attribute; where a window is not in an attribute's range all is O."""
+        tags_MT, confidence_MT = (torch.cat(parts).cpu() for parts in zip(*tagged, strict=True))
+        row_N, column_N = batch.text.row_N.cpu(), batch.text.column_N.cpu()
+        row_M, attribute_M = pairs.row_M.cpu(), pairs.attribute_M.cpu()
+        pair_BA = torch.full((len(batch.text.pieces), len(self.schema.names)), -1)
+        pair_BA[row_M, attribute_M] = torch.arange(len(pairs))
+        product_of = batch.text.products_of_rows
+        chosen: list[set[int]] = [set() for _ in batch.products]
+        for row, attribute in zip(row_M.tolist(), attribute_M.tolist(), strict=True):
+            chosen[product_of[row]].add(attribute)
+        facets, start = [], 0
+        for product, reading, attributes in zip(batch.products, batch.text.readings, chosen, strict=True):
             part = slice(start, start + len(reading.tokens))
-            found.append(decode(product, reading.tokens, tags[part], confidences[part], self.schema.names))
+            own: list[Facet] = []
+            for attribute in sorted(attributes):
+                pair_n = pair_BA[row_N[part], attribute]
+                where = (pair_n.clamp(min=0), column_N[part])
+                tags = tags_MT[where].masked_fill(pair_n < 0, OUTSIDE).tolist()
+                sure, name = confidence_MT[where].tolist(), self.schema.names[attribute]
+                own += decode(product, reading.tokens, tags, sure, [name])
+            facets.append(own)
             start = part.stop
-        return found
-
-    def _told(self, batch: TaggedBatch, probability_BA: Tensor) -> list[dict[str, float]]:
-        told: list[dict[str, float]] = [defaultdict(float) for _ in batch.products]
-        for number, row in zip(batch.text.products_of_rows, probability_BA.tolist(), strict=True):
-            for name, probability in zip(self.schema.names, row, strict=True):
-                if probability > self.config.threshold:
-                    told[number][name] = max(told[number][name], probability)
-        return [dict(each) for each in told]
+        return facets
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
         return by_origin(self, text=TextEncoder, image=ImageEncoder)

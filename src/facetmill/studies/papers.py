@@ -89,6 +89,6 @@ PAPER_TABLES: tuple[PaperTable, ...] = (
         name="uls-threshold",
         asks="Above which probability should an attribute be in ULS-DRAM's range (figure 8 of its paper)?",
         bar="0.5",
-        variants=tuple(Variant(str(tau), "uls_dram", {"threshold": tau}) for tau in (0.4, 0.5, 0.6, 0.7)),
+        variants=tuple(Variant(str(tau), "uls_dram", {"range_threshold": tau}) for tau in (0.4, 0.5, 0.6, 0.7)),
     ),
 )

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModel, ResNetConfig
 
 from facetmill.compute.device import compute_settings
 from facetmill.encoders.pictures import data_uri
@@ -20,18 +19,15 @@ from facetmill.models.m_jave import MJave
 from facetmill.params import MJaveConfig
 from facetmill.training.fit import FitResult, fit
 from facetmill.training.state import EpochResult
-from tests import small
+from tests import published, small
 from tests.unit.models.test_m_jave import SHOWN, TRAINING, ambiguous, built, clear, picture
 
 
 @pytest.fixture
 def frozen(tmp_path: Path) -> MJaveConfig:
     """Settings with published encoders of random weights for text and pictures, both frozen."""
-    torch.manual_seed(0)
-    shape = ResNetConfig(embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], layer_type="basic")
-    AutoModel.from_config(shape).save_pretrained(tmp_path / "resnet")
     settings = small.with_text(small.M_JAVE, network="packaged", keep_layers=1, freeze=True)
-    return small.with_image(settings, network=str(tmp_path / "resnet"), freeze=True)
+    return small.with_image(settings, network=published.image_encoder(tmp_path / "resnet"), freeze=True)
 
 
 class Calls:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from facetmill.compute.seeding import seed_everything
 from facetmill.encoders.pictures import data_uri
 from facetmill.encoders.vision import ImageStates
 from facetmill.errors import ParamsError
+from facetmill.models import model_class
 from facetmill.models.dictionary import Dictionary
 from facetmill.models.parts.attribute_range import Guidance, Pairs
 from facetmill.models.uls_dram import Gathered, TextGuided, UlsDram, _own_tags
@@ -24,7 +26,8 @@ from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
 from facetmill.training.checkpoint import load_model, save_model
 from facetmill.training.fit import fit
 from facetmill.training.predict import predict
-from tests import drawn, small
+from tests import drawn, published, small
+from tests.conftest import ROOT
 
 SCHEMA = AttributeSchema((Attribute("Colour", {}), Attribute("Flavour", {})))
 
@@ -103,28 +106,82 @@ def test_a_prototype_weighs_each_token_by_its_cosine_8() -> None:
     torch.testing.assert_close(found[0], torch.tensor([[3.0, 0, 3, 0], [0, 2, 0, 0], [-1, 1, half, -half]]))
 
 
-ROWS: list[dict[str, Any]] = [
-    {"vision": "none", "range": "none"},
-    {"vision": "joined", "range": "none"},
-    {"vision": "joined", "range": "none", "self_attention": True},
-    {"vision": "tir", "range": "none"},
-    {"vision": "tir", "range": "proto", "tir_softmax": True},
-    {"vision": "tir", "range": "dynet"},
-    {"vision": "none", "range": "bert", "train_range": "predicted"},
-]
+def rows() -> dict[str, tuple[str, dict[str, Any]]]:
+    """Model and settings of each row of the table in models/README.md."""
+    text = (ROOT / "src" / "facetmill" / "models" / "README.md").read_text(encoding="utf-8")
+    lines = text.partition("| row | model | settings |\n")[2].partition("\n\n")[0].split("\n")[1:]
+    cells = [[cell.strip("`") for cell in line.strip("| ").split(" | ")] for line in lines]
+    return {row: (key, yaml.safe_load(f"{{{settings}}}")) for row, key, settings in cells}
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(map(str, row.values())))
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Published encoders of text and pictures, in local folders."""
+    folder = tmp_path_factory.mktemp("published")
+    characters = "".join(product.title for product in TRAIN)
+    return {
+        "encoder": published.text_encoder(folder / "bert", characters),
+        "image_encoder": published.image_encoder(folder / "resnet"),
+    }
+
+
+def with_networks(config: Any, networks: dict[str, str], settings: dict[str, Any]) -> Any:
+    encoders = {name: {"network": network, **settings.get(name, {})} for name, network in networks.items()}
+    own = {name: replace(getattr(config, name), **changes) for name, changes in encoders.items()}
+    return replace(config, **{**settings, **own})
+
+
+def weights(encoder: torch.nn.Module | None) -> dict[str, Tensor]:
+    return {} if encoder is None else {name: tensor.clone() for name, tensor in encoder.named_parameters()}
+
+
+def moved(encoder: torch.nn.Module | None, before: dict[str, Tensor]) -> set[str]:
+    """Parts of an encoder that have learned: its words, and the rest."""
+    changed = {name for name, tensor in weights(encoder).items() if not torch.equal(tensor, before[name])}
+    return {"embeddings" if "word_embeddings" in name else "layers" for name in changed}
+
+
+@pytest.mark.parametrize("row", rows())
 def test_every_row_of_the_tables_is_trained_saved_and_loaded(
-    row: dict[str, Any], config: UlsDramConfig, tmp_path: Path
+    row: str, config: UlsDramConfig, networks: dict[str, str], tmp_path: Path
 ) -> None:
+    """With published encoders, which learn on, words and all, unless they are frozen."""
+    key, settings = rows()[row]
     seed_everything(0)
-    model = UlsDram.fit_vocabulary(replace(config, **row), SCHEMA, TRAIN)
-    assert ("images" in model.reads) is (row["vision"] != "none")
-    fit(model, TRAIN, TRAIN[:4], replace(small.TRAINING, epochs=2))
+    model: Any = model_class(key).fit_vocabulary(
+        with_networks(config if key == "uls_dram" else small.M_JAVE, networks, settings), SCHEMA, TRAIN
+    )
+    looks = settings.get("vision") != "none"
+    assert ("images" in model.reads) is looks
+    frozen = settings.get("encoder", {}).get("freeze", False)
+    encoders = model if key == "uls_dram" else model.trunk
+    before = weights(encoders.encoder), weights(encoders.image_encoder)
+    fit(model, TRAIN, TRAIN[:4], replace(small.TRAINING, epochs=1, learning_rates={"embeddings": 0.001}))
+    assert moved(encoders.encoder, before[0]) == (set() if frozen else {"embeddings", "layers"})
+    assert moved(encoders.image_encoder, before[1]) == ({"layers"} if looks and not frozen else set())
     expected = list(predict(model, UNSEEN, 4))
     save_model(model, tmp_path / "saved")
     assert list(predict(load_model(tmp_path / "saved"), UNSEEN, 4)) == expected
+
+
+@pytest.mark.parametrize("switches", [{"tir_softmax": True}, {"range": "bert", "train_range": "predicted"}])
+def test_what_is_no_row_is_trained_too(switches: dict[str, Any], config: UlsDramConfig) -> None:
+    seed_everything(0)
+    model = UlsDram.fit_vocabulary(replace(config, **switches), SCHEMA, TRAIN)
+    assert fit(model, TRAIN, TRAIN[:4], replace(small.TRAINING, epochs=1)).epochs
+
+
+def test_text_pictures_words_and_what_is_new_learn_at_rates_of_their_own(
+    config: UlsDramConfig, networks: dict[str, str]
+) -> None:
+    seed_everything(0)
+    rates = {"text": 0.001, "embeddings": 0.002, "image": 0.003, "fresh": 0.004}
+    training = replace(small.TRAINING, epochs=1, schedule="constant", warmup_share=0.0, learning_rates=rates)
+    model = UlsDram.fit_vocabulary(with_networks(config, networks, {"warm_epochs": 1}), SCHEMA, TRAIN)
+    for phase in model.phases(training):
+        assert {group.name: group.learning_rate for group in phase.groups} == rates
+    without = model.phases(replace(training, learning_rates={}))
+    assert [sorted(group.name for group in phase.groups) for phase in without] == [["fresh", "image", "text"]] * 2
 
 
 def test_a_bilstm_cannot_read_regions_as_tokens(config: UlsDramConfig) -> None:
@@ -179,16 +236,29 @@ def test_it_learns_from_the_context_which_attribute_a_word_is_of(config: UlsDram
     assert {len(facets) for facets in predict(dictionary, TRAIN, 8)} != {1}
 
 
-def test_memory_grows_with_the_attributes_of_the_range_and_not_with_all(config: UlsDramConfig) -> None:
-    """What is decoded for 2,000 attributes is as large as for 2, where as many are chosen."""
-    sizes = {}
-    for num_attributes in (2, 2000):
+@pytest.mark.parametrize("policy", ["proto", "bert"])
+def test_what_is_decoded_and_read_grows_with_the_range_and_not_with_all_attributes(
+    policy: Any, config: UlsDramConfig
+) -> None:
+    """Two attributes of 26, 200 and 2,000 are in the range of every text: as many rows go through the decoder, and as
+    many names through the encoder."""
+    counted = []
+    for num_attributes in (26, 200, 2000):
         schema = AttributeSchema((*SCHEMA.attributes, *(Attribute(f"a{n}", {}) for n in range(num_attributes - 2))))
-        model = UlsDram.fit_vocabulary(replace(config, vision="none"), schema, TRAIN)
-        decoded: list[Tensor] = []
-        model.decoder.register_forward_hook(lambda module, given, out, into=decoded: into.append(out))
-        model.range_head.layers[-1].bias.data.fill_(-20)  # type: ignore[union-attr, index]
-        model.loss(model.collate(TRAIN))
-        sizes[num_attributes] = decoded[0].shape
-    assert sizes[2] == sizes[2000]
-    assert sizes[2][0] == len(TRAIN)
+        seed_everything(0)
+        model = UlsDram.fit_vocabulary(replace(config, vision="none", range=policy), schema, TRAIN).eval()
+        assert model.range_head is not None
+        last = model.range_head.layers[-1]
+        assert isinstance(last, torch.nn.Linear)
+        torch.nn.init.zeros_(last.weight)
+        last.bias.data = torch.tensor([20.0, 20.0] + [-20.0] * (num_attributes - 2))
+        shapes: list[torch.Size] = []
+        model.decoder.register_forward_hook(lambda module, given, out, into=shapes: into.append(out.shape))
+        model.encoder.register_forward_hook(lambda module, given, out, into=shapes: into.append(out[1].shape))
+        batch = model.collate(TRAIN)
+        model.loss(batch)
+        model.answer(batch)
+        counted.append(shapes)
+    decoded = (2 * len(TRAIN), *batch.text.ids_BT.shape[1:], 3)
+    names = [(2, model.encoder.width)] if policy == "bert" else []
+    assert counted == [[*names, decoded] * 2] * 3

@@ -13,7 +13,7 @@ thought to have. So time and memory of all that follows grow with M, however man
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import sqrt
 from typing import Literal
@@ -32,6 +32,15 @@ class Pairs:
     row_M: Tensor
     attribute_M: Tensor
     num_dropped: int
+
+    def __len__(self) -> int:
+        return len(self.row_M)
+
+    def parts(self, size: int) -> Iterator[Pairs]:
+        """The same pairs in their order, `size` at a time."""
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield Pairs(self.row_M[part], self.attribute_M[part], 0)
 
     @classmethod
     def selected(cls, probability_BA: Tensor, chosen_BA: Tensor, at_most: int) -> Pairs:
@@ -71,12 +80,12 @@ class Guidance(nn.Module):
             self.matrix = nn.Embedding(num_attributes, width * width)
             nn.init.normal_(self.matrix.weight, std=1 / sqrt(width))
 
-    def forward(self, states_BTE: Tensor, pairs: Pairs, names: Callable[[], Tensor]) -> Tensor:
-        """[M,T,2E]. `names` gives the states of all attributes' names [A,E], for the policy that wants them."""
+    def forward(self, states_BTE: Tensor, pairs: Pairs, names: Callable[[Tensor], Tensor]) -> Tensor:
+        """[M,T,2E]. `names` gives the states of the names of some attributes [M,E], for the policy that wants them."""
         states_MTE = states_BTE[pairs.row_M]
         if self.matrix is not None:
             matrix_MEE = self.matrix(pairs.attribute_M).unflatten(1, (states_MTE.shape[2], -1))
             return torch.cat([states_MTE, states_MTE @ matrix_MEE], dim=-1)
-        every_AE = self.prototype.weight if self.prototype is not None else names()
-        cosine_MT = F.cosine_similarity(states_MTE, every_AE[pairs.attribute_M][:, None], dim=-1)
+        guide_ME = names(pairs.attribute_M) if self.prototype is None else self.prototype(pairs.attribute_M)
+        cosine_MT = F.cosine_similarity(states_MTE, guide_ME[:, None], dim=-1)
         return torch.cat([states_MTE, cosine_MT[..., None] * states_MTE], dim=-1)

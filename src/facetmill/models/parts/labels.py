@@ -128,8 +128,9 @@ def attributes_told(
     """The attributes of each product that are likelier than `threshold`, with their probability: the highest of its
     windows."""
     found: list[dict[str, float]] = [{} for _ in batch.products]
-    for number, row in zip(batch.text.products_of_rows, probability_BA.tolist(), strict=True):
-        for name, probability in zip(names, row, strict=True):
-            if probability > max(threshold, found[number].get(name, 0.0)):
-                found[number][name] = probability
+    product_of, above_BA = batch.text.products_of_rows, probability_BA > threshold
+    sure = zip(above_BA.nonzero().tolist(), probability_BA[above_BA].tolist(), strict=True)
+    for (row, attribute), probability in sure:  # few of many attributes
+        own, name = found[product_of[row]], names[attribute]
+        own[name] = max(own.get(name, 0.0), probability)
     return found

@@ -6,22 +6,26 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from facetmill.models.base import RESTING
+
 if TYPE_CHECKING:
     from facetmill.encoders.text import TextEncoder
     from facetmill.encoders.vision import ImageEncoder
 
 
 def by_origin(model: nn.Module, **encoders: type[TextEncoder] | type[ImageEncoder]) -> dict[str, list[nn.Parameter]]:
-    """What can be trained: of published encoders by the name that their kind is given here, all else "fresh"."""
-    groups: dict[str, list[nn.Parameter]] = {name: [] for name in (*encoders, "fresh")}
+    """What can be trained: of published encoders by the name that their kind is given here, all else "fresh"; and as
+    `RESTING` what an encoder that learns keeps at rest, the words of its text."""
+    groups: dict[str, list[nn.Parameter]] = {name: [] for name in (*encoders, "fresh", RESTING)}
     published = {
-        id(parameter): name
+        id(parameter): name if parameter.requires_grad else RESTING
         for name, kind in encoders.items()
         for encoder in model.modules()
-        if isinstance(encoder, kind) and encoder.pretrained
+        if isinstance(encoder, kind) and encoder.pretrained and not encoder.frozen
         for parameter in encoder.parameters()
     }
     for parameter in model.parameters():
-        if parameter.requires_grad:
-            groups[published.get(id(parameter), "fresh")].append(parameter)
+        name = published.get(id(parameter), "fresh")
+        if parameter.requires_grad or name == RESTING:
+            groups[name].append(parameter)
     return groups
