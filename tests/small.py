@@ -72,7 +72,13 @@ M_JAVE = MJaveConfig(
 TAGGER = TaggerConfig(encoder=TEXT, category_input=False, category_attributes=True, dropout=0.0, decoder="softmax")
 
 BILSTM_CRF = BiLstmCrfConfig(
-    encoder=TEXT, category_input=False, category_attributes=True, dropout=0.0, hidden_size=16, attention_size=None
+    encoder=TEXT,
+    category_input=False,
+    category_attributes=True,
+    dropout=0.0,
+    hidden_size=16,
+    attention_size=None,
+    attention_form="beside",
 )
 
 TRAINING = TrainingParams(

@@ -12,6 +12,7 @@ from typing import Any
 _ADDED: Mapping[str, Mapping[str, Any]] = {
     "dictionary": {"negatives": "all", "places": "shared", "values": "one", "ocr": False, "distractors": []},
     "jave": {"category_attributes": False, "kl_tags": "both", "kl_form": "printed", "tasks": "joint"},
+    "bilstm_crf": {"attention_form": "printed"},
 }
 
 #: By model, a field that did the work of another one too, until that got a field of its own.

@@ -83,6 +83,7 @@ class TaggerConfig(TokenTaggerConfig):
 class BiLstmCrfConfig(TokenTaggerConfig):
     hidden_size: Count
     attention_size: Count | None
+    attention_form: Literal["printed", "beside"]
 
 
 ModelConfig: TypeAlias = DictionaryConfig | JaveConfig | MJaveConfig | UlsDramConfig | TokenTaggerConfig

@@ -90,7 +90,13 @@ def test_the_one_threshold_of_a_saved_uls_dram_was_that_of_its_range_too(root: P
     assert (config.range_threshold, config.threshold) == (0.4, 0.4)
 
 
-@pytest.mark.parametrize("key", ["dictionary", "jave", "m_jave", "uls_dram"])
+def test_an_opentag_saved_before_it_kept_a_tokens_own_state_is_what_it_was(root: Path) -> None:
+    saved = to_mapping(model_config(load_params(root / "params.yaml"), "bilstm_crf")) | {"attention_size": 8}
+    del saved["attention_form"]
+    assert read("bilstm_crf", saved).attention_form == "printed"
+
+
+@pytest.mark.parametrize("key", ["dictionary", "jave", "m_jave", "uls_dram", "bilstm_crf"])
 def test_a_config_of_today_stays_as_it_is(root: Path, key: str) -> None:
     today = to_mapping(model_config(load_params(root / "params.yaml"), key))
     assert migrated(key, today) == today

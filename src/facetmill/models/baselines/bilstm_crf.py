@@ -3,11 +3,19 @@
 Sources: Huang, Xu, Yu. "Bidirectional LSTM-CRF Models for Sequence Tagging." 2015. Zheng, Mukherjee, Dong, Li.
 "OpenTag: Open Attribute Value Extraction from Product Profiles." KDD 2018, sections 3.1 to 3.3.
 
-    BiLSTM-CRF    attention_size: null
-    OpenTag       attention_size: any; with one attribute in the schema as in the paper, else its tags of several
+    BiLSTM-CRF           attention_size: null
+    OpenTag              attention_size: any; with one attribute in the schema as in the paper, else its tags of several
+    OpenTag as printed   the same, attention_form: printed
 
-Differs from the papers: tags are BIO, OpenTag's BIOE. Words are learned from nothing, or come from the encoder that is
-named: one that has no BiLSTM is given one. Active learning is left out.
+Differs from the papers:
+ 1. A token's own state stands beside what it attends to, and weights are a softmax. The paper tells tags from what is
+    attended to alone, a sum over all places with a sigmoid for each: tokens look alike in it, and it hardly learns. Its
+    code is not public; public reimplementations have the softmax. A token's own state is kept as by its successor (Xu
+    et al. 2019). Pair F1 on a fold of OA-Mine's titles, 10 epochs, one seed: BiLSTM-CRF 60.9, so 61.3, as printed 28.7,
+    with a softmax alone 25.0, as printed beside the own state 57.1.
+ 2. Tags are BIO, OpenTag's BIOE.
+ 3. Words are learned from nothing, or come from the encoder that is named: one that has no BiLSTM is given one.
+ 4. Active learning is left out.
 
 Shapes: as in `parts/token_tagger.py`; S places that a token attends to (S = T), D attention size.
 """
@@ -15,7 +23,7 @@ Shapes: as in `parts/token_tagger.py`; S places that a token attends to (S = T),
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -42,17 +50,19 @@ class BiLstm(nn.Module):
 
 
 class AdditiveAttention(nn.Module):
-    """OpenTag's: each token becomes a sum of all states, each by its own sigmoid, so weights need not sum to 1."""
+    """OpenTag's: each token gathers a sum of all states. Their weights sum to 1 (`softmax`) or need not (`sigmoid`)."""
 
-    def __init__(self, width: int, size: int) -> None:
+    def __init__(self, width: int, size: int, norm: Literal["softmax", "sigmoid"]) -> None:
         super().__init__()
         self.token = nn.Linear(width, size)  # Wg, bg
         self.place = nn.Linear(width, size, bias=False)  # Wg'
-        self.weight = nn.Linear(size, 1)  # Wa, ba
+        self.weight = nn.Linear(size, 1, bias=norm == "sigmoid")  # Wa, ba; a softmax is the same with any ba
+        self._norm = norm
 
     def forward(self, states_BTH: Tensor, mask_BT: Tensor) -> Tensor:
         both_BTSD = (self.token(states_BTH)[:, :, None] + self.place(states_BTH)[:, None]).tanh()
-        weight_BTS = self.weight(both_BTSD)[..., 0].sigmoid().masked_fill(~mask_BT[:, None], 0)
+        score_BTS = self.weight(both_BTSD)[..., 0].masked_fill(~mask_BT[:, None], -torch.inf)
+        weight_BTS = score_BTS.softmax(-1) if self._norm == "softmax" else score_BTS.sigmoid()
         states_BTH = states_BTH.masked_fill(~mask_BT[..., None], 0)  # what stands under padding is undefined
         return torch.bmm(weight_BTS, states_BTH)
 
@@ -67,10 +77,10 @@ class BiLstmCrf(TokenTagger):
     ) -> None:
         has_bilstm = isinstance(text.encoder, BiLstmEncoder)
         width = text.encoder.width if has_bilstm else 2 * (config.hidden_size // 2)
-        super().__init__(config, schema, text, counts, width=width, crf=True)
+        size, beside = config.attention_size, config.attention_form == "beside"
+        super().__init__(config, schema, text, counts, width=2 * width if size and beside else width, crf=True)
         self.bilstm = None if has_bilstm else BiLstm(text.encoder.width, config.hidden_size)
-        size = config.attention_size
-        self.attention = None if size is None else AdditiveAttention(width, size)
+        self.attention = AdditiveAttention(width, size, "softmax" if beside else "sigmoid") if size else None
 
     @classmethod
     def of(cls, config: Any, schema: AttributeSchema, text: TextInput, counts: Mapping[str, int]) -> Self:
@@ -81,5 +91,7 @@ class BiLstmCrf(TokenTagger):
         if self.bilstm is not None:
             states_BTH = self.bilstm(states_BTH, text.mask_BT)
         if self.attention is not None:
-            states_BTH = self.attention(states_BTH, text.mask_BT)
+            attended_BTH = self.attention(states_BTH, text.mask_BT)
+            beside = self.config.attention_form == "beside"
+            states_BTH = torch.cat([states_BTH, attended_BTH], -1) if beside else attended_BTH
         return states_BTH

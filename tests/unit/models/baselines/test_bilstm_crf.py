@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, Literal
 
+import pytest
 import torch
 
 from facetmill.compute.seeding import seed_everything
@@ -27,15 +28,22 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
-def test_attention_by_hand() -> None:
+@pytest.mark.parametrize("norm", ["softmax", "sigmoid"])
+def test_attention_by_hand(norm: Literal["softmax", "sigmoid"]) -> None:
     """States 1 and 2, and padding that is no number. Wg = 1, bg = 0.5, Wg' = -1, Wa = 2, ba = 0.1."""
-    attention = AdditiveAttention(1, 1)
+    attention = AdditiveAttention(1, 1, norm)
     values = {"token.weight": [[1.0]], "token.bias": [0.5], "place.weight": [[-1.0]], "weight.weight": [[2.0]]}
-    attention.load_state_dict({name: torch.tensor(v) for name, v in (values | {"weight.bias": [0.1]}).items()})
+    bias = {"weight.bias": [0.1]} if norm == "sigmoid" else {}
+    attention.load_state_dict({name: torch.tensor(v) for name, v in (values | bias).items()})
     states, mask = torch.tensor([[[1.0], [2.0], [torch.nan]]]), torch.tensor([[True, True, False]])
-    expected = [
-        sum(place * sigmoid(2 * math.tanh(token + 0.5 - place) + 0.1) for place in (1.0, 2.0)) for token in (1.0, 2.0)
-    ]
+    expected = []
+    for token in (1.0, 2.0):
+        scores = [2 * math.tanh(token + 0.5 - place) for place in (1.0, 2.0)]
+        if norm == "sigmoid":
+            weights = [sigmoid(score + 0.1) for score in scores]
+        else:
+            weights = [math.exp(score) / sum(map(math.exp, scores)) for score in scores]
+        expected.append(weights[0] * 1 + weights[1] * 2)
     torch.testing.assert_close(attention(states, mask)[0, :2, 0], torch.tensor(expected))
 
 
@@ -51,3 +59,14 @@ def test_an_encoder_without_a_bilstm_is_given_one_that_padding_does_not_reach() 
 def test_attention_is_all_that_opentag_adds() -> None:
     added = built(attention_size=4).state_dict().keys() - built().state_dict().keys()
     assert {name.partition(".")[0] for name in added} == {"attention"}
+
+
+def test_a_token_stands_beside_what_it_attends_to_and_as_printed_it_does_not() -> None:
+    plain, beside, printed = built(), built(attention_size=4), built(attention_size=4, attention_form="printed")
+    beside.encoder.load_state_dict(plain.encoder.state_dict())
+    batch = plain.collate(PRODUCTS)
+    real = batch.text.mask_BT
+    states = beside.states(batch.text)[real]
+    torch.testing.assert_close(states[:, : plain.emission.in_features], plain.states(batch.text)[real])
+    assert states.shape[1] == beside.emission.in_features == 2 * plain.emission.in_features
+    assert printed.states(batch.text).shape[2] == printed.emission.in_features == plain.emission.in_features

@@ -146,14 +146,14 @@ def test_published_weights_learn_at_their_own_rate_and_frozen_ones_are_asked_onc
     torch.testing.assert_close(frozen(batch), before)
 
 
-@pytest.mark.parametrize("name", ["softmax", "crf", "bilstm_crf"])
+@pytest.mark.parametrize("name", ["softmax", "crf", "bilstm_crf", "opentag"])
 def test_it_learns_from_context_what_a_dictionary_cannot(name: str) -> None:
     train, validation = in_context(160, 1, "a"), in_context(40, 2, "b")
     wide = dataclasses.replace(small.TEXT, hidden_size=32, window=32)
     seed_everything(0)
     model: TokenTagger
-    if name == "bilstm_crf":
-        config = dataclasses.replace(small.BILSTM_CRF, encoder=wide)
+    if name in ("bilstm_crf", "opentag"):
+        config = dataclasses.replace(small.BILSTM_CRF, encoder=wide, attention_size=16 if name == "opentag" else None)
         model = BiLstmCrf.fit_vocabulary(config, TWO, train)
     else:
         model = Tagger.fit_vocabulary(dataclasses.replace(small.TAGGER, encoder=wide, decoder=name), TWO, train)
