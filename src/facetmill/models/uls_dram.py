@@ -47,7 +47,7 @@ from facetmill.encoders.vision import ImageEncoder, ImageStates, build_image_enc
 from facetmill.errors import ParamsError
 from facetmill.files import read_json, write_json
 from facetmill.models.base import Answer, Answers, Model, Reads, optimizer_of
-from facetmill.models.parts.attribute_range import Guidance, Pairs, RangeHead
+from facetmill.models.parts.attribute_range import Guidance, RangeHead
 from facetmill.models.parts.crf import CRF
 from facetmill.models.parts.joint import Attention
 from facetmill.models.parts.labels import (
@@ -58,8 +58,9 @@ from facetmill.models.parts.labels import (
     labelled,
 )
 from facetmill.models.parts.origin import by_origin
+from facetmill.models.parts.pairs import Pairs, facets_of_pairs, named
 from facetmill.models.parts.sight import Sight
-from facetmill.models.parts.tagging import OUTSIDE, begin, decode, num_tags
+from facetmill.models.parts.tagging import OUTSIDE, begin, num_tags
 from facetmill.models.parts.text_input import TextInput
 from facetmill.params import TrainingParams, UlsDramConfig
 from facetmill.records import AttributeSchema, Facet, Product
@@ -185,7 +186,8 @@ class UlsDram(Model):
     @classmethod
     def fit_vocabulary(cls, config: UlsDramConfig, schema: AttributeSchema, train: Iterable[Product]) -> Self:
         products = list(train)
-        text = TextInput.fitted(config.encoder, products, category=False)
+        names = schema.names if config.range == "bert" else ()
+        text = TextInput.fitted(config.encoder, products, category=False, names=names)
         _require_layers(config, text)
         image_encoder = build_image_encoder(config.image_encoder) if config.vision != "none" else None
         counts = text.count(products, {name: number for number, name in enumerate(schema.names)})
@@ -273,12 +275,9 @@ class UlsDram(Model):
         """The encoder's text state of the name of each attribute, which is read once. [M,E]"""
         if not len(attribute_M):
             return torch.zeros(0, self.encoder.width, device=attribute_M.device)
-        numbers, place_M = attribute_M.unique(return_inverse=True)
-        names = [self.schema.names[number] for number in numbers.tolist()]
-        text = self._text.batch([Product(name, "", name) for name in names]).to(attribute_M.device)
+        text, row_M = named(self._text, self.schema.names, attribute_M)
         _, text_BE = self.encoder(text.ids_BT, text.mask_BT, text.segment_BT)
-        first = [text.products_of_rows.index(number) for number in range(len(names))]
-        named_ME: Tensor = text_BE[first][place_M]
+        named_ME: Tensor = text_BE[row_M]
         return named_ME
 
     def predict(self, batch: TaggedBatch) -> list[list[Facet]]:
@@ -305,7 +304,10 @@ class UlsDram(Model):
             self._tagged(self._emissions(batch, states_BTE, pairs), batch.text.token_mask_BT[pairs.row_M])
             for pairs in every.parts(self.config.max_pairs)
         ]
-        facets = self._facets_of(batch, every, tagged) if tagged else [[] for _ in batch.products]
+        facets: list[list[Facet]] = [[] for _ in batch.products]
+        if tagged:
+            tags_MT, confidence_MT = (torch.cat(parts) for parts in zip(*tagged, strict=True))
+            facets = facets_of_pairs(batch.products, batch.text, every, tags_MT, confidence_MT, self.schema.names)
         told = attributes_told(batch, probability_BA, self.config.threshold, self.schema.names)
         return [Answer(own, attributes) for own, attributes in zip(facets, told, strict=True)]
 
@@ -313,33 +315,6 @@ class UlsDram(Model):
         """The best tags, and how sure each is: its marginal. [M,T] both"""
         tags_MT = self.crf.decode(emission_MTG, mask_MT)
         return tags_MT, self.crf.marginals(emission_MTG, mask_MT).gather(2, tags_MT[..., None])[..., 0]
-
-    def _facets_of(
-        self, batch: TaggedBatch, pairs: Pairs, tagged: Sequence[tuple[Tensor, Tensor]]
-    ) -> list[list[Facet]]:
-        """Each product's facets, attribute by attribute; where a window is not in an attribute's range all is O."""
-        tags_MT, confidence_MT = (torch.cat(parts).cpu() for parts in zip(*tagged, strict=True))
-        row_N, column_N = batch.text.row_N.cpu(), batch.text.column_N.cpu()
-        row_M, attribute_M = pairs.row_M.cpu(), pairs.attribute_M.cpu()
-        pair_BA = torch.full((len(batch.text.pieces), len(self.schema.names)), -1)
-        pair_BA[row_M, attribute_M] = torch.arange(len(pairs))
-        product_of = batch.text.products_of_rows
-        chosen: list[set[int]] = [set() for _ in batch.products]
-        for row, attribute in zip(row_M.tolist(), attribute_M.tolist(), strict=True):
-            chosen[product_of[row]].add(attribute)
-        facets, start = [], 0
-        for product, reading, attributes in zip(batch.products, batch.text.readings, chosen, strict=True):
-            part = slice(start, start + len(reading.tokens))
-            own: list[Facet] = []
-            for attribute in sorted(attributes):
-                pair_n = pair_BA[row_N[part], attribute]
-                where = (pair_n.clamp(min=0), column_N[part])
-                tags = tags_MT[where].masked_fill(pair_n < 0, OUTSIDE).tolist()
-                sure, name = confidence_MT[where].tolist(), self.schema.names[attribute]
-                own += decode(product, reading.tokens, tags, sure, [name])
-            facets.append(own)
-            start = part.stop
-        return facets
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
         return by_origin(self, text=TextEncoder, image=ImageEncoder)

@@ -19,7 +19,8 @@ from facetmill.encoders.vision import ImageStates
 from facetmill.errors import ParamsError
 from facetmill.models import model_class
 from facetmill.models.dictionary import Dictionary
-from facetmill.models.parts.attribute_range import Guidance, Pairs
+from facetmill.models.parts.attribute_range import Guidance
+from facetmill.models.parts.pairs import Pairs
 from facetmill.models.uls_dram import Gathered, TextGuided, UlsDram, _own_tags
 from facetmill.params import UlsDramConfig, load_params
 from facetmill.records import Attribute, AttributeSchema, Facet, Product, Span
@@ -80,14 +81,6 @@ def test_a_product_without_a_picture_gathers_from_its_text_alone() -> None:
     with_pictures, without = guided(embedded, mask, shown), guided(embedded, mask, None)
     torch.testing.assert_close(with_pictures[1], without[1])
     assert not torch.allclose(with_pictures[0], without[0])
-
-
-def test_where_pairs_are_too_many_the_likeliest_stay_and_the_rest_are_counted() -> None:
-    probability = torch.tensor([[0.9, 0.6, 0.1], [0.7, 0.2, 0.8]])
-    pairs = Pairs.selected(probability, probability > 0.5, at_most=3)
-    assert list(zip(pairs.row_M.tolist(), pairs.attribute_M.tolist(), strict=True)) == [(0, 0), (1, 0), (1, 2)]
-    assert pairs.num_dropped == 1
-    assert Pairs.selected(probability, probability > 0.5, at_most=9).num_dropped == 0
 
 
 def test_an_attribute_sees_its_own_tags_alone() -> None:

@@ -13,8 +13,7 @@ thought to have. So time and memory of all that follows grow with M, however man
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from math import sqrt
 from typing import Literal
 
@@ -22,35 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facetmill.models.parts.pairs import Pairs
+
 Policy = Literal["proto", "dynet", "bert"]
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Window `row_M` is thought to have attribute `attribute_M` (int64, both); `num_dropped` others were too many."""
-
-    row_M: Tensor
-    attribute_M: Tensor
-    num_dropped: int
-
-    def __len__(self) -> int:
-        return len(self.row_M)
-
-    def parts(self, size: int) -> Iterator[Pairs]:
-        """The same pairs in their order, `size` at a time."""
-        for start in range(0, len(self), size):
-            part = slice(start, start + size)
-            yield Pairs(self.row_M[part], self.attribute_M[part], 0)
-
-    @classmethod
-    def selected(cls, probability_BA: Tensor, chosen_BA: Tensor, at_most: int) -> Pairs:
-        """(7): the chosen pairs; where they are more than `at_most`, the likeliest."""
-        row_M, attribute_M = chosen_BA.nonzero(as_tuple=True)
-        num_dropped = max(0, len(row_M) - at_most)
-        if num_dropped:
-            likeliest = probability_BA[row_M, attribute_M].topk(at_most).indices.sort().values
-            row_M, attribute_M = row_M[likeliest], attribute_M[likeliest]
-        return cls(row_M, attribute_M, num_dropped)
 
 
 class RangeHead(nn.Module):
@@ -87,5 +60,10 @@ class Guidance(nn.Module):
             matrix_MEE = self.matrix(pairs.attribute_M).unflatten(1, (states_MTE.shape[2], -1))
             return torch.cat([states_MTE, states_MTE @ matrix_MEE], dim=-1)
         guide_ME = names(pairs.attribute_M) if self.prototype is None else self.prototype(pairs.attribute_M)
-        cosine_MT = F.cosine_similarity(states_MTE, guide_ME[:, None], dim=-1)
-        return torch.cat([states_MTE, cosine_MT[..., None] * states_MTE], dim=-1)
+        return beside_weighed(states_MTE, guide_ME)
+
+
+def beside_weighed(states_MTE: Tensor, guide_ME: Tensor) -> Tensor:
+    """Each token beside itself, weighed by its cosine to what guides it. [M,T,2E]"""
+    cosine_MT = F.cosine_similarity(states_MTE, guide_ME[:, None], dim=-1)
+    return torch.cat([states_MTE, cosine_MT[..., None] * states_MTE], dim=-1)

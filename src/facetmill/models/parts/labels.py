@@ -91,9 +91,7 @@ def labelled(
         attributes_BA[row, sorted(here | (true - anywhere))] = 1
         agree_BA[row, sorted(true - anywhere)] = 0
     weight_B = torch.tensor([1 / num_windows[number] for number in text.products_of_rows])
-    everything = torch.ones(len(numbers), dtype=torch.bool)
-    possible = [categories.get(products[number].category or "", everything) for number in text.products_of_rows]
-    possible_BA = torch.stack(possible) if possible else torch.ones_like(attributes_BA, dtype=torch.bool)
+    possible_BA = possible_attributes(products, text, categories, len(numbers))
     return TaggedBatch(tuple(products), text, pictures, tags_BT, attributes_BA, agree_BA, possible_BA, weight_B)
 
 
@@ -108,6 +106,15 @@ def attributes_by_category(schema: AttributeSchema) -> dict[str, Tensor]:
     for category, attributes in schema.by_category.items():
         found[category][[numbers[attribute.name] for attribute in attributes]] = True
     return found
+
+
+def possible_attributes(
+    products: Sequence[Product], text: TextBatch, categories: Mapping[str, Tensor], num_attributes: int
+) -> Tensor:
+    """Which attributes each window's product may have: those of its category, or all. bool [B,A]"""
+    everything = torch.ones(num_attributes, dtype=torch.bool)
+    possible = [categories.get(products[number].category or "", everything) for number in text.products_of_rows]
+    return torch.stack(possible) if possible else everything.new_ones(0, num_attributes)
 
 
 def facets_told(batch: TaggedBatch, tags_BT: Tensor, confidence_BT: Tensor, names: Sequence[str]) -> list[list[Facet]]:

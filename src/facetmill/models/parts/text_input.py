@@ -35,49 +35,59 @@ from facetmill.records import Product
 
 class TextInput:
     """The network owns the encoder's weights; what is here reads products for it. With `category`, a product's category
-    stands before its title, as tokens that are no part of it."""
+    stands before its title, as tokens that are no part of it. `room` is how many tokens of a window are kept free for
+    what a model puts there itself."""
 
     def __init__(
-        self, encoder: TextEncoder, tokenizer: Tokenizer, params: TextEncoderParams, *, category: bool
+        self, encoder: TextEncoder, tokenizer: Tokenizer, params: TextEncoderParams, *, category: bool, room: int = 0
     ) -> None:
         self.encoder = encoder
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self._params = params
         self._category = category
+        self._window = params.window - room
         self._cache: FeatureCache | None = None
 
     @classmethod
-    def fitted(cls, params: TextEncoderParams, train: Sequence[Product], *, category: bool) -> Self:
-        """A new encoder with the vocabulary of a train split."""
+    def fitted(
+        cls,
+        params: TextEncoderParams,
+        train: Sequence[Product],
+        *,
+        category: bool,
+        room: int = 0,
+        names: Sequence[str] = (),
+    ) -> Self:
+        """A new encoder with the vocabulary of a train split, and of names that are read, too."""
         texts = [product.title for product in train] + [product.text for product in train]
+        texts += [*names] * 2  # a word that stands once is too rare for a vocabulary
         if category:
             texts += [product.category or "" for product in train]
-        return cls(*build_text_encoder(params, texts), params, category=category)
+        return cls(*build_text_encoder(params, texts), params, category=category, room=room)
 
     @classmethod
-    def loaded(cls, params: TextEncoderParams, folder: Path, *, category: bool) -> Self:
+    def loaded(cls, params: TextEncoderParams, folder: Path, *, category: bool, room: int = 0) -> Self:
         """As it was saved, but for the weights."""
-        return cls(*load_text_encoder(folder, freeze=params.freeze), params, category=category)
+        return cls(*load_text_encoder(folder, freeze=params.freeze), params, category=category, room=room)
 
     def save(self, folder: Path) -> None:
-        save_text_encoder(self.encoder, self._tokenizer, folder)
+        save_text_encoder(self.encoder, self.tokenizer, folder)
 
     def prepare(self, products: Sequence[Product], features_dir: Path, dtype: torch.dtype) -> None:
         """Keep what a frozen encoder gives for products below `features_dir`, as `dtype`."""
         if self.encoder.frozen:
             if self._cache is None or self._cache.dtype != dtype:
                 self._cache = FeatureCache(features_dir, encoder_identity(self.encoder), dtype)
-            readings, window = self.read(products), self._params.window
-            store_states(readings, self._tokenizer, window, self.encoder.eval(), self._cache)
+            store_states(self.read(products), self.tokenizer, self._window, self.encoder.eval(), self._cache)
 
     def read(self, products: Sequence[Product]) -> list[Reading]:
-        readings = read(products, self._tokenizer)
+        readings = read(products, self.tokenizer)
         if not self._category:
             return readings
-        names = self._tokenizer.encode([product.category or "" for product in products])
+        names = self.tokenizer.encode([product.category or "" for product in products])
         return [
             Reading(
-                [*name.ids, self._tokenizer.sep_id, *reading.ids], [*repeat(None, len(name.ids) + 1), *reading.tokens]
+                [*name.ids, self.tokenizer.sep_id, *reading.ids], [*repeat(None, len(name.ids) + 1), *reading.tokens]
             )
             if name.ids
             else reading
@@ -85,7 +95,7 @@ class TextInput:
         ]
 
     def batch(self, products: Sequence[Product]) -> TextBatch:
-        text = text_batch(self.read(products), self._tokenizer, self._params.window)
+        text = text_batch(self.read(products), self.tokenizer, self._window)
         return text if self._cache is None else with_stored_states(text, self._cache)
 
     def count(self, train: Sequence[Product], attributes: Mapping[str, int]) -> Counter[str]:
@@ -93,7 +103,7 @@ class TextInput:
         replaced = is_pretrained(self._params) and not self.encoder.pretrained
         counts = Counter(encoder_replaced_by_bilstm=int(replaced))
         for reading, product in zip(self.read(train), train, strict=True):
-            num_windows = len(windows(len(reading.ids), self._params.window))
+            num_windows = len(windows(len(reading.ids), self._window))
             counts["train_products_in_windows"] += num_windows > 1
             counts["train_windows"] += num_windows
             counts.update(tag_tokens(reading.tokens, product.facets, attributes)[1])
