@@ -34,6 +34,19 @@ def test_the_command_line_imports_nothing_heavy(tmp_path: Path) -> None:
     assert json.loads(python(f"import facetmill.cli; {SHOW_HEAVY}", tmp_path)) == []
 
 
+def test_a_sweep_waits_for_no_library_that_its_trials_may_not_need(tmp_path: Path) -> None:
+    """Each of its workers would: transformers is for published encoders, scikit-learn for the importances at the end,
+    Great Expectations for the gate alone and not for those that read its shards."""
+    code = (
+        "import sys; from importlib import import_module\n"
+        "from facetmill.models import MODELS, module_of\n"
+        "for module in map(module_of, MODELS): import_module(module)\n"
+        "import facetmill.runs.sweep, facetmill.stages.check\n"
+        "print([name for name in ('transformers', 'sklearn', 'great_expectations') if name in sys.modules])"
+    )
+    assert python(code, tmp_path) == "[]\n"
+
+
 def test_help_imports_nothing_to_draw_with_and_cuts_no_sentence_off(tmp_path: Path) -> None:
     code = (
         "import sys; from facetmill.cli import main\n"

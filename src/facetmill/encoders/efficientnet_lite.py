@@ -22,7 +22,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers.modeling_outputs import BaseModelOutput
 
 from facetmill.errors import ParamsError, PlatformError
 
@@ -74,6 +73,13 @@ _PUBLISHED = (
 )
 
 
+@dataclass(frozen=True)
+class FeatureMap:
+    """What the network gives, under the name that transformers' networks have for it."""
+
+    last_hidden_state: Tensor
+
+
 class EfficientNetLite(nn.Module):
     """The network up to its last feature map. Raises `ParamsError` for a variant that is none of lite0 to lite4."""
 
@@ -95,12 +101,12 @@ class EfficientNetLite(nn.Module):
                 width = wide
         self.head = _convolution(width, HEAD_WIDTH, kernel=1)
 
-    def forward(self, pixel_values: Tensor) -> BaseModelOutput:
-        """`last_hidden_state` [P,1280,H,H] of scaled pictures [P,3,S,S], as transformers' networks give it."""
+    def forward(self, pixel_values: Tensor) -> FeatureMap:
+        """`last_hidden_state` [P,1280,H,H] of scaled pictures [P,3,S,S]."""
         states = self.stem(pixel_values)
         for block in self.blocks:
             states = block(states)
-        return BaseModelOutput(last_hidden_state=self.head(states))
+        return FeatureMap(last_hidden_state=self.head(states))
 
     def save_pretrained(self, folder: Path) -> None:
         """Write what `load_folder` reads, under the name that transformers' networks have for it."""

@@ -21,12 +21,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, PreTrainedModel
-from transformers.utils import logging as transformers_logging
 
 from facetmill.encoders.here import require_here
 from facetmill.encoders.tokens import (
@@ -41,6 +39,9 @@ from facetmill.encoders.tokens import (
 from facetmill.errors import DataError, ParamsError, PlatformError
 from facetmill.files import read_json, write_json
 from facetmill.params import TextEncoderParams
+
+if TYPE_CHECKING:  # transformers takes longer to import than torch, so only functions that build a network of it do
+    from transformers import BertConfig, PreTrainedModel
 
 Change = Callable[[Tensor], Tensor]
 
@@ -205,6 +206,8 @@ def build_text_encoder(config: TextEncoderParams, texts: Sequence[str]) -> tuple
     own = VocabularyTokenizer.fit("characters" if characters else "words", texts)
     if config.network != "config":
         return BiLstmEncoder(own.size, config.hidden_size), own
+    from transformers import AutoModel
+
     network = AutoModel.from_config(_small_bert(config, own.size))
     return TransformerEncoder(network, pretrained=False, frozen=False), own
 
@@ -228,6 +231,8 @@ def load_text_encoder(folder: Path, *, freeze: bool) -> tuple[TextEncoder, Token
         case "bilstm":
             return BiLstmEncoder(raw["num_tokens"], raw["hidden_size"]), tokenizer
         case "transformer":
+            from transformers import AutoConfig, AutoModel
+
             network = AutoModel.from_config(AutoConfig.for_model(**raw["config"]))
             return TransformerEncoder(network, pretrained=raw["pretrained"], frozen=freeze), tokenizer
         case other:
@@ -243,6 +248,8 @@ def _packaged_dir() -> Path:
 
 
 def _load_pretrained_tokenizer(source: str) -> PretrainedTokenizer:
+    from transformers import AutoTokenizer
+
     try:
         return PretrainedTokenizer.of(AutoTokenizer.from_pretrained(source, trust_remote_code=False))
     except (OSError, ValueError) as error:
@@ -250,6 +257,8 @@ def _load_pretrained_tokenizer(source: str) -> PretrainedTokenizer:
 
 
 def _load_network(source: str, config: TextEncoderParams, tokenizer: PretrainedTokenizer) -> TransformerEncoder:
+    from transformers import AutoModel
+
     kept = {} if config.keep_layers is None else {"num_hidden_layers": config.keep_layers}
     try:
         with without_bars():
@@ -268,6 +277,8 @@ def _load_network(source: str, config: TextEncoderParams, tokenizer: PretrainedT
 @contextmanager
 def without_bars() -> Iterator[None]:
     """Loading takes a second; the library's bars and its list of the unused pooler's weights would only alarm."""
+    from transformers.utils import logging as transformers_logging
+
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -285,6 +296,8 @@ def _character_view(tokenizer: PretrainedTokenizer, unknown_id: int) -> Vocabula
 
 
 def _small_bert(config: TextEncoderParams, num_tokens: int) -> BertConfig:
+    from transformers import BertConfig
+
     wanted = max(1, config.hidden_size // 64)
     num_heads = next(heads for heads in range(wanted, 0, -1) if config.hidden_size % heads == 0)
     return BertConfig(

@@ -12,14 +12,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import tokenizers
-from transformers import PreTrainedTokenizerBase
 
 from facetmill.encoders.scripts import UNSPACED
 from facetmill.errors import DataError
 from facetmill.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 

@@ -20,13 +20,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from transformers import AutoConfig, AutoModel, PreTrainedModel, ResNetConfig
-from transformers.image_processing_base import ImageProcessingMixin
 
 from facetmill.encoders import efficientnet_lite
 from facetmill.encoders.efficientnet_lite import EfficientNetLite
@@ -35,6 +33,9 @@ from facetmill.encoders.text import without_bars
 from facetmill.errors import DataError, ParamsError
 from facetmill.files import read_json, write_json
 from facetmill.params import ImageEncoderParams
+
+if TYPE_CHECKING:  # imported only where a network of it is built, as in `encoders.text`
+    from transformers import PreTrainedModel
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # where an encoder does not say its own
 _SETTING = "image_encoder.network"  # as errors call it
@@ -127,6 +128,8 @@ def build_image_encoder(config: ImageEncoderParams) -> ImageEncoder:
     """A new encoder. Raises `ParamsError` for one that cannot be found or does not take pictures of `size`."""
     if is_pretrained_image(config):
         return _load_pretrained(config)
+    from transformers import AutoModel, ResNetConfig
+
     num_stages, width = config.num_stages, config.hidden_size
     widths = [max(1, width >> (num_stages - 1 - stage)) for stage in range(num_stages)]
     shape = ResNetConfig(embedding_size=widths[0], hidden_sizes=widths, depths=[1] * num_stages, layer_type="basic")
@@ -145,6 +148,8 @@ def load_image_encoder(folder: Path, *, freeze: bool) -> ImageEncoder:
     network: PreTrainedModel | EfficientNetLite
     match raw.get("kind"):
         case "transformers":
+            from transformers import AutoConfig, AutoModel
+
             network = AutoModel.from_config(AutoConfig.for_model(**raw["config"]))
         case "efficientnet_lite":
             network = EfficientNetLite(raw["variant"])
@@ -180,6 +185,8 @@ def _published(source: str) -> tuple[PreTrainedModel | EfficientNetLite, tuple[S
     folder = Path(source)
     if (folder / efficientnet_lite.WEIGHTS_FILE).is_file() and not (folder / "config.json").exists():
         return efficientnet_lite.load_folder(folder), (efficientnet_lite.MEAN, efficientnet_lite.STD)
+    from transformers import AutoModel
+
     try:
         with without_bars():
             network = AutoModel.from_pretrained(
@@ -194,6 +201,8 @@ def published_scale(source: str, setting: str) -> tuple[Sequence[float], Sequenc
     """Mean and standard deviation of the channels (0..1) that a network was trained with; `setting` named it.
 
     Raises `ParamsError` where they are not those of RGB pictures."""
+    from transformers.image_processing_base import ImageProcessingMixin
+
     try:
         described, _ = ImageProcessingMixin.get_image_processor_dict(source)
     except (OSError, ValueError):

@@ -22,7 +22,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from scipy import stats
 from scipy.special import betaln, gammaln, hyp2f1, logsumexp
 
 from facetmill.metrics.counted import Metric, corpus_f1
@@ -128,6 +127,8 @@ def log_p_greater(differences: Values, test: Test = "wilcoxon") -> float:
     Wilcoxon's test drops zeros. It is exact for up to 50 differences (13 where some are equal); above that it is the
     normal approximation with correction for ties, whose logarithm does not underflow.
     """
+    from scipy import stats  # half a second, which who only reads a comparison need not wait for
+
     changed = differences[differences != 0]
     if not len(changed):
         return 0.0
@@ -157,6 +158,8 @@ def _log_p_t(differences: Values) -> float:
     error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
     t = float(differences.mean()) / error if error else math.copysign(math.inf, float(differences.mean()))
     if t <= 1 or math.isinf(t):
+        from scipy import stats
+
         return float(stats.t.logsf(t, degrees))
     x = degrees / (degrees + t * t)
     a, b = degrees / 2, 0.5

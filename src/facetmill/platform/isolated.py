@@ -22,9 +22,13 @@ from typing import Any
 from facetmill.errors import PlatformError
 from facetmill.terminal import visible
 
-#: What loads a package, and the encoders of texts and pictures: most of the time that loading a model would take is the
-#: import of transformers below these. Nobody else waits for it, since the asking process imports none of it.
-_PRELOADED = ["facetmill.serving.child", "facetmill.encoders.text", "facetmill.encoders.vision"]
+#: What loads a package, the encoders of texts and pictures, and that of transformers on which published ones are built:
+#: its import is most of the time that loading such a model would take. Nobody else waits for it, since the asking
+#: process imports none of it.
+_PRELOADED = [
+    *("facetmill.serving.child", "facetmill.encoders.text", "facetmill.encoders.vision"),
+    *("transformers.modeling_utils", "transformers.models.auto"),
+]
 _ERROR_LINES, _ERROR_CHARACTERS = 5, 2000  # of what it said last
 
 

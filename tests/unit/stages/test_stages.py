@@ -20,6 +20,7 @@ LATE = {
     "distant": ("facetmill.dataset.distant.annotate", "facetmill.compute.device"),
     "saliency": ("facetmill.dataset.saliency.ascribe",),
     "visual_tokens": ("facetmill.dataset.pictures.tokenizing",),
+    "check": ("facetmill.gates.data",),
 }
 
 

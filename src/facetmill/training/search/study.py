@@ -22,7 +22,6 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from facetmill.errors import FacetmillError
@@ -153,6 +152,8 @@ class Study:
         """
         if len(self._trials(TrialState.COMPLETE)) < MIN_COMPLETE_FOR_IMPORTANCES:
             return None
+        from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances  # which import scikit-learn
+
         evaluator = PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Optuna warns of what is None here
