@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from facetmill.cli.common import AsJson, Changes, Data, command_group, layout, reading, say, show
+from facetmill.platform.layout import Layout
 from facetmill.studies.papers import PAPER_TABLES, SUBSETS, SYSTEMS, TRANSFER
 
 Models = Annotated[list[str] | None, typer.Option("--model", help="A model key; may be repeated.")]
@@ -19,6 +20,7 @@ Beside = Annotated[
     str | None, typer.Option(metavar="NAME", help="Also show what others got on this data, such as ae-110k or mepave.")
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Trainings at once, each in a process of its own.")]
+Pool = Annotated[str | None, typer.Option(metavar="NAME", help="A Prefect work pool to train in, see infra/README.md.")]
 
 app = command_group("Experiments that answer with a table.")
 
@@ -124,11 +126,23 @@ def study_systems(
     metric: ScoredBy = "pair_f1",
     beside: Beside = None,
     workers: Workers = 1,
+    pool: Pool = None,
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
-    how = {"seeds": seeds, "folds": folds, "metric": metric, "beside": beside, "workers": workers}
-    _run("systems", data, changes, as_json, models=model or (), **how)
+    _run(
+        "systems",
+        data,
+        pool,
+        changes,
+        as_json,
+        models=model or (),
+        seeds=seeds,
+        folds=folds,
+        metric=metric,
+        beside=beside,
+        workers=workers,
+    )
 
 
 @app.command("subsets", help=SUBSETS)
@@ -140,11 +154,23 @@ def study_subsets(
     metric: ScoredBy = "value_f1",
     beside: Beside = None,
     workers: Workers = 1,
+    pool: Pool = None,
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
-    how = {"seeds": seeds, "folds": folds, "metric": metric, "beside": beside, "workers": workers}
-    _run("subsets", data, changes, as_json, models=model or (), **how)
+    _run(
+        "subsets",
+        data,
+        pool,
+        changes,
+        as_json,
+        models=model or (),
+        seeds=seeds,
+        folds=folds,
+        metric=metric,
+        beside=beside,
+        workers=workers,
+    )
 
 
 @app.command("transfer", help=TRANSFER)
@@ -157,11 +183,24 @@ def study_transfer(
     metric: ScoredBy = "value_f1",
     beside: Beside = None,
     workers: Workers = 1,
+    pool: Pool = None,
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
-    how = {"seeds": seeds, "folds": folds, "metric": metric, "beside": beside, "workers": workers}
-    _run("transfer", data, changes, as_json, models=model or (), elsewhere=elsewhere, **how)
+    _run(
+        "transfer",
+        data,
+        pool,
+        changes,
+        as_json,
+        models=model or (),
+        elsewhere=elsewhere,
+        seeds=seeds,
+        folds=folds,
+        metric=metric,
+        beside=beside,
+        workers=workers,
+    )
 
 
 def _paper_command(name: str) -> Callable[..., None]:
@@ -174,11 +213,13 @@ def _paper_command(name: str) -> Callable[..., None]:
         metric: ScoredBy = "value_f1",
         beside: Beside = None,
         workers: Workers = 1,
+        pool: Pool = None,
         changes: Changes = None,
         as_json: AsJson = False,
     ) -> None:
-        how = {"seeds": seeds, "folds": folds, "metric": metric, "beside": beside, "workers": workers}
-        _run(name, data, changes, as_json, **how)
+        _run(
+            name, data, pool, changes, as_json, seeds=seeds, folds=folds, metric=metric, beside=beside, workers=workers
+        )
 
     return command
 
@@ -187,18 +228,47 @@ for _table in PAPER_TABLES:
     app.command(_table.name, help=_table.asks)(_paper_command(_table.name))
 
 
-def _run(name: str, data: str | None, changes: list[str] | None, as_json: bool, **asked: Any) -> None:
+def _run(
+    name: str,
+    data: str | None,
+    pool: str | None,
+    changes: list[str] | None,
+    as_json: bool,
+    *,
+    elsewhere: str | None = None,
+    **asked: Any,
+) -> None:
     """Run one of the studies that make a table, keep it in MLflow, and show it."""
     paths = layout()
+    from facetmill.dataset.store.workspace import resolve
     from facetmill.project import Project, resolve_params
-    from facetmill.studies.run import run_study
+    from facetmill.studies.run import address, run_study
     from facetmill.studies.tracked import PAGE, log_table
     from facetmill.studies.words import to_markdown
 
     project = Project(paths, resolve_params(paths.root, data, changes=changes))
+    if elsewhere is not None:
+        asked["elsewhere"] = address(resolve(paths.root, project.params, elsewhere))
+    if pool is not None:
+        parameters = {"name": name, "data": address(project.params), "changes": changes, "asked": asked}
+        _train_in_pool(paths, pool, parameters)  # what it has trained is found here then
     table = run_study(paths, project.params, name, log=say, **asked)
     run = log_table(project.tracker, table)
     if as_json:
         show({**table.to_json(), "run": run}, as_json)
     else:
         print(f"{to_markdown(table)}\nMLflow has it as run {run}, drawn in its artifact {PAGE}.")
+
+
+def _train_in_pool(paths: Layout, pool: str, parameters: Mapping[str, Any]) -> None:
+    """Have a Prefect worker run `flows/study.py`, and wait for it."""
+    from facetmill.platform import servers
+
+    servers.connect(servers.up(paths))
+    from facetmill.platform.keeping import kept_up
+    from facetmill.platform.pools import run_in_pool
+    from facetmill.platform.steps import connect_prefect
+
+    connect_prefect()
+    with kept_up(paths):
+        run_in_pool(paths, "study", pool, 1, parameters, on_death=lambda: None)

@@ -49,10 +49,15 @@ def run_study(
         raise DataError("the study transfer, and no other, needs other data to ask about")
     others = published_beside(beside, study, (metric, "attribute_f1")) if beside else []
     with _divided(layout.root, params, folds, elsewhere) as (scored_on, parts):
-        data = f"{params.dataset.format}:{params.dataset.path}"
-        table = Table(study, asks, data, scored_on, metric, tuple(range(seeds)), published=tuple(others))
+        table = Table(study, asks, address(params), scored_on, metric, tuple(range(seeds)), published=tuple(others))
         kept, features_dir = layout.state_dir / "studies", layout.features_dir
         return with_rows(table, lines, parts, workers=workers, kept=kept, features_dir=features_dir, log=log)
+
+
+def address(params: Params) -> str:
+    """The data of resolved `params` as "format:path", wherever it is read from."""
+    dataset = params.dataset
+    return f"{dataset.format}:" + (dataset.path if dataset.format != "demo" else "")
 
 
 def _asked(params: Params, study: str, models: Sequence[str]) -> tuple[str, list[Line]]:
@@ -79,12 +84,13 @@ def _divided(root: Path, params: Params, folds: int, elsewhere: str | None) -> I
         products = list(read)
         scored_on, parts = parts_of(products, folds)
         if elsewhere is not None:
-            there, _ = stack.enter_context(reading_data(resolve(root, params, elsewhere)))
+            other = resolve(root, params, elsewhere)
+            there, _ = stack.enter_context(reading_data(other))
             words = {(product.title, product.text) for product in products}
             found = list(there)
             asked = tuple(product for product in found if (product.title, product.text) not in words)
             if not asked:
                 raise DataError(f"{elsewhere}: no product that is not in the first data too")
-            scored_on += f"; elsewhere: {elsewhere}, without {len(found) - len(asked)} that are in both"
+            scored_on += f"; elsewhere: {address(other)}, without {len(found) - len(asked)} that are in both"
             parts = [replace(part, elsewhere=asked) for part in parts]
         yield scored_on, parts

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from facetmill.cli import app
+from facetmill.cli import app, study
 from facetmill.errors import DataError
 from facetmill.params import Params, load_params, to_mapping
+from facetmill.platform.layout import Layout
+from facetmill.platform.steps import load_flow
 from facetmill.studies.beside import published_beside
 from facetmill.studies.lines import paper_lines, share_lines, transfer_lines
 from facetmill.studies.papers import PAPER_TABLES, PaperTable
+from facetmill.studies.run import run_study
 from facetmill.tracking.tracker import flatten
 
 
@@ -58,7 +63,29 @@ def test_shares_are_held_against_all_there_is_and_other_data_against_ones_own(pa
 def test_too_few_products_are_told(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "shop.csv").write_text("id,title,Color\na,Red cup,Red\nb,Blue mug,Blue\n")
     monkeypatch.chdir(root)
-    for study in ("systems", "relations"):
-        done = CliRunner().invoke(app, ["study", study, "--data", f"products:{tmp_path / 'shop.csv'}"])
+    for name in ("systems", "relations"):
+        done = CliRunner().invoke(app, ["study", name, "--data", f"products:{tmp_path / 'shop.csv'}"])
         assert isinstance(done.exception, DataError)
         assert str(done.exception) == "2 products: too few for 5 folds"
+
+
+def test_what_goes_to_a_work_pool_is_what_the_flow_and_the_study_take(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class HandedOut(Exception):
+        """Instead of a Prefect worker, for which tests would wait."""
+
+    def hand_out(paths: Layout, pool: str, parameters: Mapping[str, Any]) -> None:
+        raise HandedOut(pool, parameters)
+
+    monkeypatch.setattr(study, "_train_in_pool", hand_out)
+    monkeypatch.chdir(root / "tests")
+    words = ["transfer", "--data", "demo:", "--elsewhere", "products:small.py", "--pool", "gpu", "--folds", "2"]
+    done = CliRunner().invoke(app, ["study", *words])
+    assert isinstance(done.exception, HandedOut)
+    pool, parameters = done.exception.args
+    assert pool == "gpu"
+    assert parameters["data"] == "demo:"
+    assert parameters["asked"]["elsewhere"] == f"products:{root}/tests/small.py", "a worker starts in another folder"
+    taken = load_flow(root, "study").validate_parameters(parameters)
+    signature(run_study).bind("layout", "params", taken["name"], **taken["asked"], log=print)
