@@ -64,7 +64,7 @@ def _measures(rows: Sequence[Row], metric: str) -> str:
         sides = (f"{measure['precision']:.2f}", f"{measure['recall']:.2f}")
         cells.append((text(row["name"]), _whisker(measure, bounds, line), score, *sides, gain))
     over = f", over {text(next(iter(bars)))}" if len(bars) == 1 else ""
-    head = ("", _axis(bounds), "F1, %", "Precision", "Recall", f"Gain{over}")
+    head = ("Row", f"Drawn{_axis(bounds)}", "F1, %", "Precision", "Recall", f"Gain{over}")
     said = MEANINGS[metric]
     if metric == "attribute_f1":
         said += " Predicted as such, or where a model predicts none, those of its values."
@@ -102,7 +102,7 @@ def _gain(measure: Mapping[str, float]) -> str:
 
 
 def _costs(rows: Sequence[Row]) -> str:
-    head = ("", "Scored", "Best epochs", "Training, s", "Products/s", "Peak, MiB", "Recall seen, %", "Unseen, %")
+    head = ("Row", "Scored", "Best epochs", "Training, s", "Products/s", "Peak, MiB", "Recall seen, %", "Unseen, %")
     names = ("train_seconds", "products_per_second", "peak_mib")
     cells = [
         (
@@ -126,7 +126,7 @@ def _slices(rows: Sequence[Row], kind: str, metric: str) -> str:
         supports = tuple((name, each["support"]) for name, each in row[kind].items() if each["support"])
         groups.setdefault(supports, []).append(row)
     for supports, group in groups.items():
-        head = ("", "Support", *(text(row["name"]) for row in group))
+        head = (kind.removeprefix("by_").capitalize(), "Support", *(text(row["name"]) for row in group))
         cells = [
             (text(name), f"{number:,}", *(f"{row[kind][name]['f1']:.1f}" for row in group))
             for name, number in sorted(supports, key=lambda item: (-item[1], item[0]))
@@ -142,7 +142,7 @@ def _published(rows: Sequence[Row]) -> str:
         names = list(dict.fromkeys(name for row in group for name in row["scores"]))
         cells = [(text(row["name"]), *(_percent(row["scores"].get(name)) for name in names)) for row in group]
         drawn.append(f"<p>{text(paper)}, {text(where)}. Percent, scored on {text(scored_on)}.</p>")
-        drawn.append(scrolling(table(("", *map(text, names)), cells), f"{paper}, {where}"))
+        drawn.append(scrolling(table(("Row", *map(text, names)), cells), f"{paper}, {where}"))
     return "".join(drawn)
 
 

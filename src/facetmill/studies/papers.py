@@ -33,6 +33,11 @@ SYSTEMS = "Every system on one data set: is it worth more than a dictionary and 
 SUBSETS = "How little can a model learn from, in nested subsets of what there is (table 9 of JAVE's paper)?"
 TRANSFER = "What is left of a model on other data than it was trained on (table 8 of JAVE's paper)?"
 
+
+def _encoders(*, freeze: bool) -> dict[str, Any]:
+    return {"encoder": {"freeze": freeze}, "image_encoder": {"freeze": freeze}}
+
+
 PAPER_TABLES: tuple[PaperTable, ...] = (
     PaperTable(
         name="relations",
@@ -66,12 +71,14 @@ PAPER_TABLES: tuple[PaperTable, ...] = (
         bar="ULS-VL",
         variants=(
             Variant("ULS-L", "uls_dram", {"vision": "none", "range": "none"}),
+            Variant("ULS-L+PAR", "uls_dram", {"vision": "none", "range": "proto"}),
             Variant("ULS-VL", "uls_dram", {"vision": "joined", "range": "none"}),
             Variant("+Self-Attn", "uls_dram", {"vision": "joined", "range": "none", "self_attention": True}),
             Variant("+PAR", "uls_dram", {"vision": "joined", "range": "proto"}),
             Variant("+TIR", "uls_dram", {"vision": "tir", "range": "none"}),
             Variant("+TIR+PAR", "uls_dram", {"vision": "tir", "range": "proto"}),
-            Variant("M-JAVE, fine-tuned", "m_jave", {"encoder": {"freeze": False}, "image_encoder": {"freeze": False}}),
+            Variant("M-JAVE", "m_jave", _encoders(freeze=True)),
+            Variant("M-JAVE under ULS", "m_jave", _encoders(freeze=False)),
         ),
     ),
     PaperTable(

@@ -91,6 +91,6 @@ def _divided(root: Path, params: Params, folds: int, elsewhere: str | None) -> I
             asked = tuple(product for product in found if (product.title, product.text) not in words)
             if not asked:
                 raise DataError(f"{elsewhere}: no product that is not in the first data too")
-            scored_on += f"; elsewhere: {address(other)}, without {len(found) - len(asked)} that are in both"
+            scored_on += f"; elsewhere: {address(other)}, {len(found) - len(asked)} products left out that are in both"
             parts = [replace(part, elsewhere=asked) for part in parts]
         yield scored_on, parts
