@@ -275,6 +275,7 @@ def test_parse_data_names_the_known_formats() -> None:
         ("mepave", "mepave/jdai.jave.fashion.train", None, 200, 223, 0),
         ("mepave", "mepave/jdai.jave.fashion.valid", None, 200, 229, 0),
         ("mepave", "mepave_official/data/jdai.jave.fashion.train.sample", None, 50, 60, 0),
+        ("mepave", "mepave_official/data", None, 90, 109, 0),
         ("implicitave", "implicitave/labelled", None, 1143, 1143, 1143),
     ],
 )

@@ -14,11 +14,12 @@ from torch import nn
 
 from facetmill.compute.device import compute_settings
 from facetmill.encoders.fetch import PUBLISHED
+from facetmill.encoders.given import Vectors, given_folder
 from facetmill.encoders.here import HOME
 from facetmill.encoders.text import build_text_encoder
 from facetmill.encoders.vision import build_image_encoder
 from facetmill.encoders.windows import read, text_batch
-from facetmill.errors import ParamsError, PlatformError
+from facetmill.errors import DataError, ParamsError, PlatformError
 from facetmill.params import EncodersParams, ImageEncoderParams, TextEncoderParams
 from facetmill.records import Product
 
@@ -35,7 +36,8 @@ _TITLE = "Ladies' V-neck jumper, soft merino wool, long sleeves, navy blue, size
 @dataclass(frozen=True)
 class ListedEncoder:
     """`weights` is their number, `width` that of a token or region, `per_second` how many titles or pictures one core
-    encodes. Where the encoder cannot be had they are None, and `missing` says why."""
+    encodes. Where the encoder cannot be had they are None, and `missing` says why; of vectors that were given there is
+    a width alone."""
 
     source: str
     weights: int | None = None
@@ -61,8 +63,10 @@ def list_encoders(encoders: EncodersParams) -> dict[str, dict[str, ListedEncoder
 def _text(params: TextEncoderParams) -> ListedEncoder:
     source = _source("text", params.network)
     try:
+        if (folder := given_folder(params.network)) is not None:
+            return ListedEncoder(source, width=Vectors(folder, "text").width)
         encoder, tokenizer = build_text_encoder(params, [_TITLE] * 2)
-    except (ParamsError, PlatformError) as error:
+    except (ParamsError, PlatformError, DataError) as error:
         return ListedEncoder(source, missing=str(error))
     products = [Product(str(number), "", _TITLE) for number in range(TITLES)]
     batch = text_batch(read(products, tokenizer), tokenizer, params.window)
@@ -73,8 +77,10 @@ def _text(params: TextEncoderParams) -> ListedEncoder:
 def _image(params: ImageEncoderParams) -> ListedEncoder:
     source = _source("image", params.network)
     try:
+        if (folder := given_folder(params.network)) is not None:
+            return ListedEncoder(source, width=Vectors(folder, "image").width)
         encoder = build_image_encoder(params)
-    except (ParamsError, PlatformError) as error:
+    except (ParamsError, PlatformError, DataError) as error:
         return ListedEncoder(source, missing=str(error))
     pixels = torch.zeros(PICTURES, 3, params.size, params.size, dtype=torch.uint8)
     pace = _pace(encoder, lambda: encoder(pixels), PICTURES)
@@ -86,6 +92,9 @@ def _source(kind: str, network: str) -> str:
         return _PACKAGED[kind]
     if network in ("config", "bilstm"):
         return f"{network}: made here, with random weights, and learned from your products"
+    given = given_folder(network)
+    if given is not None:
+        return f"vectors that were given, in the folder {given}"
     folder = Path(network)
     if folder.parent == HOME and folder.name in PUBLISHED:
         return f"{PUBLISHED[folder.name].what}, in the folder {network}"

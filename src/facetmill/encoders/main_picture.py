@@ -1,4 +1,5 @@
-"""The main picture of each product of a batch, as pixels or, where a frozen encoder's cache has them all, as regions.
+"""The main picture of each product of a batch, as pixels or, where a frozen encoder's cache has them all or they were
+given, as regions.
 
 Shapes: P pictures that could be read, S pixels a side, K regions, E width of the image encoder, B rows of a batch.
 """
@@ -9,16 +10,20 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Self
+from math import isqrt
+from pathlib import Path, PurePath
+from typing import Self, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from facetmill.encoders.cache import FeatureCache, digest_of, in_working_precision
-from facetmill.encoders.pictures import Fault, decode_picture, picture_bytes
+from facetmill.encoders.given import Vectors
+from facetmill.encoders.pictures import DATA_URI, Fault, decode_picture, picture_bytes
 from facetmill.encoders.vision import ImageEncoder, ImageStates
+from facetmill.errors import DataError
 from facetmill.records import Product
 
 
@@ -39,6 +44,43 @@ class PictureBatch:
         )
 
 
+class GivenRegions(nn.Module):
+    """Stands for an encoder where vectors of pictures were given: of regions, or one of each picture, its one region.
+
+    They are found by the name of a product's main picture without its ending, by its `group_id` or by its id. `width`
+    is E, and there are `grid` rows of `grid` regions.
+    """
+
+    pretrained = frozen = True
+
+    def __init__(self, folder: Path) -> None:
+        """Raises `ParamsError` for a folder without them, and `DataError` for files that are damaged or disagree."""
+        super().__init__()
+        self._vectors = Vectors(folder, "image")
+        self.width = self._vectors.width
+        num_regions = self._vectors.num_parts or 1
+        self.grid = isqrt(num_regions)
+        if self.grid**2 != num_regions:
+            raise DataError(f"{folder}: pictures have {num_regions} regions, which make no square")
+
+    def row_of(self, product: Product) -> int:
+        """Raises `DataError` for a product whose picture has no vectors."""
+        shown = product.images[0] if product.images else ""
+        names = [] if not shown or shown.startswith(DATA_URI) else [PurePath(shown).stem]
+        return self._vectors.row_of(product.product_id, *names, product.group_id, product.product_id)
+
+    def batch(self, products: Sequence[Product], rows: Sequence[int]) -> PictureBatch | None:
+        """The pictures of the products that stand in some rows, by their places."""
+        if not products:
+            return None
+        region_PKE = torch.stack([self._vectors.parts(self.row_of(product)) for product in products])
+        return PictureBatch(None, region_PKE, torch.tensor(rows, dtype=torch.int64))
+
+
+#: What gives the regions of a main picture.
+RegionSource: TypeAlias = ImageEncoder | GivenRegions
+
+
 def picture_batch(
     products: Sequence[Product], rows: Sequence[int], size: int, cache: FeatureCache | None
 ) -> PictureBatch | None:
@@ -57,7 +99,7 @@ def picture_batch(
     return PictureBatch(pictures, None, picture_B)
 
 
-def image_states(pictures: PictureBatch, encoder: ImageEncoder) -> ImageStates:
+def image_states(pictures: PictureBatch, encoder: RegionSource) -> ImageStates:
     """The regions of each row's picture."""
     if pictures.region_PKE is not None:
         region_PKE = in_working_precision(pictures.region_PKE)

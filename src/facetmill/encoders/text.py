@@ -7,6 +7,7 @@ Where the weights come from is one setting, `network`:
     a hub name      the same from the Hugging Face hub or its local cache (HF_HUB_OFFLINE=1 keeps to the cache)
     config          a small BERT with random weights, from hidden_size and num_layers
     bilstm          word or character embeddings of 300 and a BiLSTM (the LSTM variant of JAVE)
+    given:FOLDER    no encoder: vectors that were made elsewhere, by product (`given.py`)
 
 Published weights are read from safetensors only, and no code of theirs is run. A saved model holds the tokenizer and
 the shape of its encoder as JSON and the weights in its own state_dict, so it needs neither the hub nor the wheel.
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
+from facetmill.encoders.given import PREFIX, Vectors, given_folder
 from facetmill.encoders.here import require_here
 from facetmill.encoders.tokens import (
     PretrainedTokenizer,
@@ -163,6 +165,38 @@ class BiLstmEncoder(TextEncoder):
         return {"kind": "bilstm", "num_tokens": self._num_tokens, "hidden_size": self.width}
 
 
+class GivenTextEncoder(TextEncoder):
+    """Stands for vectors that were given of each text, which reach a batch by its products (`windows.py`). Where these
+    are of whole texts alone, tokens are read by a BiLSTM as wide."""
+
+    def __init__(self, vectors: Vectors, num_tokens: int) -> None:
+        super().__init__()
+        self.vectors = vectors
+        self.width = vectors.width
+        self.embedding_width = EMBEDDING_SIZE
+        self._num_tokens = num_tokens
+        self.tokens = BiLstmEncoder(num_tokens, self.width) if vectors.num_parts is None else None
+        if self.tokens is not None and self.tokens.width != self.width:
+            raise DataError(f"{vectors.folder}: a BiLSTM cannot be as wide as vectors of the odd width {self.width}")
+
+    def forward(self, ids_BT: Tensor, mask_BT: Tensor, segment_BT: Tensor) -> tuple[Tensor, Tensor]:
+        states_BTE, text_BE = self._reader()(ids_BT, mask_BT, segment_BT)
+        return states_BTE, text_BE
+
+    def layers(
+        self, ids_BT: Tensor, mask_BT: Tensor, segment_BT: Tensor, change: Change
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return self._reader().layers(ids_BT, mask_BT, segment_BT, change)
+
+    def _reader(self) -> BiLstmEncoder:
+        if self.tokens is None:
+            raise ParamsError(f"encoder.network = '{PREFIX}{self.vectors.folder}': vectors of tokens have no layers")
+        return self.tokens
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": "given", "folder": str(self.vectors.folder), "num_tokens": self._num_tokens}
+
+
 def both_directions(
     forwards: nn.LSTM, backwards: nn.LSTM, inputs_BTI: Tensor, mask_BT: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -204,6 +238,9 @@ def build_text_encoder(config: TextEncoderParams, texts: Sequence[str]) -> tuple
         if tokenizer.unknown_id is not None and coverage(tokenizer.characters(), texts) >= MIN_COVERAGE:
             return _load_network(str(source), config, tokenizer), _character_view(tokenizer, tokenizer.unknown_id)
     own = VocabularyTokenizer.fit("characters" if characters else "words", texts)
+    folder = given_folder(config.network)
+    if folder is not None:
+        return GivenTextEncoder(Vectors(folder, "text"), own.size), own
     if config.network != "config":
         return BiLstmEncoder(own.size, config.hidden_size), own
     from transformers import AutoModel
@@ -214,7 +251,7 @@ def build_text_encoder(config: TextEncoderParams, texts: Sequence[str]) -> tuple
 
 def is_pretrained(config: TextEncoderParams) -> bool:
     """Whether the setting names published weights (which Chinese text may yet rule out)."""
-    return config.network not in ("config", "bilstm")
+    return config.network not in ("config", "bilstm") and given_folder(config.network) is None
 
 
 def save_text_encoder(encoder: TextEncoder, tokenizer: Tokenizer, folder: Path) -> None:
@@ -230,6 +267,8 @@ def load_text_encoder(folder: Path, *, freeze: bool) -> tuple[TextEncoder, Token
     match raw.get("kind"):
         case "bilstm":
             return BiLstmEncoder(raw["num_tokens"], raw["hidden_size"]), tokenizer
+        case "given":
+            return GivenTextEncoder(Vectors(Path(raw["folder"]), "text"), raw["num_tokens"]), tokenizer
         case "transformer":
             from transformers import AutoConfig, AutoModel
 

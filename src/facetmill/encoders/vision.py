@@ -28,6 +28,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from facetmill.encoders import efficientnet_lite
 from facetmill.encoders.efficientnet_lite import EfficientNetLite
+from facetmill.encoders.given import given_folder
 from facetmill.encoders.here import require_here
 from facetmill.encoders.text import without_bars
 from facetmill.errors import DataError, ParamsError
@@ -121,11 +122,14 @@ class ImageEncoder(nn.Module):
 
 def is_pretrained_image(config: ImageEncoderParams) -> bool:
     """Whether the setting names published weights."""
-    return config.network != "config"
+    return config.network != "config" and given_folder(config.network) is None
 
 
 def build_image_encoder(config: ImageEncoderParams) -> ImageEncoder:
-    """A new encoder. Raises `ParamsError` for one that cannot be found or does not take pictures of `size`."""
+    """A new encoder. Raises `ParamsError` for one that cannot be found or does not take pictures of `size`, and for
+    vectors that were given (`main_picture.py` has those), which are of no use to whoever has pixels."""
+    if given_folder(config.network) is not None:
+        raise ParamsError(f"{_SETTING} = {config.network!r} is no encoder: it knows the pictures of one data set")
     if is_pretrained_image(config):
         return _load_pretrained(config)
     from transformers import AutoModel, ResNetConfig

@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facetmill.encoders.cache import FeatureCache, digest_of, in_working_precision
+from facetmill.encoders.given import Vectors
 from facetmill.encoders.text import TextEncoder
 from facetmill.encoders.tokens import Tokenizer
+from facetmill.errors import DataError
 from facetmill.records import Product, Span
 
 
@@ -42,7 +44,7 @@ class TextBatch:
     `token_mask_BT` (bool) is 1 on tokens of the products, 0 on specials and padding. `pieces` says which product each
     window is of, and which part of its sequence it holds: token i of that range stands in column 1 + i. The prediction
     of the n-th token of all products, one after the other, stands in row `row_N`, column `column_N`. `states_BTE` and
-    `text_BE` are what the encoder gives, where a frozen encoder's cache had all of it.
+    `text_BE` are what the encoder gives, where a frozen encoder's cache had all of it or it was given.
     """
 
     readings: tuple[Reading, ...]
@@ -154,11 +156,35 @@ def text_batch(readings: Sequence[Reading], tokenizer: Tokenizer, window: int) -
 
 
 def text_states(text: TextBatch, encoder: TextEncoder) -> tuple[Tensor, Tensor]:
-    """What the encoder gives for a batch, or what a cache kept of it: token states [B,T,E] and text states [B,E]."""
+    """What the encoder gives for a batch, or what a cache kept of it: token states [B,T,E] and text states [B,E]. Of
+    texts that were given one vector alone, the encoder reads the tokens."""
     if text.states_BTE is not None and text.text_BE is not None:
         return in_working_precision(text.states_BTE), in_working_precision(text.text_BE)
     states_BTE, text_BE = encoder(text.ids_BT, text.mask_BT, text.segment_BT)
-    return states_BTE, text_BE
+    return states_BTE, text_BE if text.text_BE is None else text.text_BE
+
+
+def with_given_states(text: TextBatch, products: Sequence[Product], vectors: Vectors) -> TextBatch:
+    """The batch with the vectors that were given of its products, whose ids name them: of whole texts, and of tokens
+    where there are such.
+
+    Raises `DataError` for a product without vectors, and where those of tokens are not of its title and nothing else.
+    """
+    rows = [vectors.row_of(product.product_id, product.product_id) for product in products]
+    text_BE = torch.zeros(len(text.pieces), vectors.width)
+    for window, (number, _) in enumerate(text.pieces):
+        text_BE[window] = vectors.whole(rows[number])
+    if vectors.num_parts is None:
+        return replace(text, text_BE=text_BE)
+    states_BTE = torch.zeros(*text.ids_BT.shape, vectors.width)
+    for window, (number, cut) in enumerate(text.pieces):
+        if None in text.readings[number].tokens or cut.stop > vectors.num_parts:
+            raise DataError(
+                f"{vectors.folder}: vectors of at most {vectors.num_parts} tokens, all of the title, but product "
+                f"{products[number].product_id!r} is read as {len(text.readings[number].ids)} tokens of title and text"
+            )
+        states_BTE[window, 1 : 1 + len(cut)] = vectors.parts(rows[number])[cut.start : cut.stop]
+    return replace(text, states_BTE=states_BTE, text_BE=text_BE)
 
 
 def with_stored_states(text: TextBatch, cache: FeatureCache) -> TextBatch:

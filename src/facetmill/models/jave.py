@@ -50,7 +50,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facetmill.compute.phase import Losses
-from facetmill.encoders.main_picture import PictureBatch, image_states
+from facetmill.encoders.main_picture import PictureBatch, RegionSource, image_states
 from facetmill.encoders.text import TextEncoder, is_pretrained
 from facetmill.encoders.vision import ImageEncoder
 from facetmill.encoders.windows import TextBatch, text_states
@@ -107,7 +107,7 @@ class Trunk(nn.Module):
     """The encoders, and what each token gathers from their states."""
 
     def __init__(
-        self, encoder: TextEncoder, image_encoder: ImageEncoder | None, terms: ImageTerms | None, config: JaveConfig
+        self, encoder: TextEncoder, image_encoder: RegionSource | None, terms: ImageTerms | None, config: JaveConfig
     ) -> None:
         super().__init__()
         self.encoder = encoder

@@ -33,12 +33,13 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 
-from facetmill.encoders.vision import ImageEncoder, build_image_encoder, is_pretrained_image, load_image_encoder
+from facetmill.encoders.main_picture import RegionSource
+from facetmill.encoders.vision import is_pretrained_image
 from facetmill.models.base import PictureMaps, Reads
 from facetmill.models.jave import JointTagger, suggest, text_encoder_learns
 from facetmill.models.parts.joint import ImageTerms
 from facetmill.models.parts.labels import TaggedBatch
-from facetmill.models.parts.sight import Sight
+from facetmill.models.parts.sight import Sight, build_regions, load_regions
 from facetmill.models.space import Space
 from facetmill.params import MJaveConfig, TrainingParams
 from facetmill.records import AttributeSchema, Product
@@ -52,7 +53,7 @@ def looks(config: MJaveConfig) -> bool:
     return config.global_attention or config.regional_attention
 
 
-def sight(config: MJaveConfig, encoder: ImageEncoder) -> Sight:
+def sight(config: MJaveConfig, encoder: RegionSource) -> Sight:
     """An image encoder with the image terms of a config."""
     terms = ImageTerms(
         encoder.width,
@@ -82,14 +83,13 @@ class MJave(JointTagger):
     def fit_vocabulary(cls, config: MJaveConfig, schema: AttributeSchema, train: Iterable[Product]) -> Self:
         if not looks(config):
             return cls.fitted(config, schema, train, None)
-        return cls.fitted(config, schema, train, sight(config, build_image_encoder(config.image_encoder)))
+        return cls.fitted(config, schema, train, sight(config, build_regions(config.image_encoder)))
 
     @classmethod
     def load_assets(cls, config: MJaveConfig, schema: AttributeSchema, folder: Path) -> Self:
         if not looks(config):
             return cls.loaded(config, schema, folder, None)
-        encoder = load_image_encoder(folder, freeze=config.image_encoder.freeze)
-        return cls.loaded(config, schema, folder, sight(config, encoder))
+        return cls.loaded(config, schema, folder, sight(config, load_regions(config.image_encoder, folder)))
 
     @torch.no_grad()
     def picture_maps(self, product: Product) -> PictureMaps | None:

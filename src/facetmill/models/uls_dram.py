@@ -41,9 +41,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facetmill.compute.phase import Losses, Phase
-from facetmill.encoders.main_picture import image_states
-from facetmill.encoders.text import TextEncoder, both_directions
-from facetmill.encoders.vision import ImageEncoder, ImageStates, build_image_encoder, load_image_encoder
+from facetmill.encoders.main_picture import RegionSource, image_states
+from facetmill.encoders.text import GivenTextEncoder, TextEncoder, TransformerEncoder, both_directions
+from facetmill.encoders.vision import ImageEncoder, ImageStates
 from facetmill.errors import ParamsError
 from facetmill.files import read_json, write_json
 from facetmill.models.base import Answer, Answers, Model, Reads, optimizer_of
@@ -59,7 +59,7 @@ from facetmill.models.parts.labels import (
 )
 from facetmill.models.parts.origin import by_origin
 from facetmill.models.parts.pairs import Pairs, facets_of_pairs, named
-from facetmill.models.parts.sight import Sight
+from facetmill.models.parts.sight import Sight, build_regions, load_regions
 from facetmill.models.parts.tagging import OUTSIDE, begin, num_tags
 from facetmill.models.parts.text_input import TextInput
 from facetmill.params import TrainingParams, UlsDramConfig
@@ -150,7 +150,7 @@ class UlsDram(Model):
         config: UlsDramConfig,
         schema: AttributeSchema,
         text: TextInput,
-        image_encoder: ImageEncoder | None,
+        image_encoder: RegionSource | None,
         counts: Mapping[str, int],
     ) -> None:
         super().__init__()
@@ -189,7 +189,7 @@ class UlsDram(Model):
         names = schema.names if config.range == "bert" else ()
         text = TextInput.fitted(config.encoder, products, category=False, names=names)
         _require_layers(config, text)
-        image_encoder = build_image_encoder(config.image_encoder) if config.vision != "none" else None
+        image_encoder = build_regions(config.image_encoder) if config.vision != "none" else None
         counts = text.count(products, {name: number for number, name in enumerate(schema.names)})
         model = cls(config, schema, text, image_encoder, counts)
         if model._sight is not None:
@@ -199,9 +199,7 @@ class UlsDram(Model):
     @classmethod
     def load_assets(cls, config: UlsDramConfig, schema: AttributeSchema, folder: Path) -> Self:
         text = TextInput.loaded(config.encoder, folder, category=False)
-        image_encoder = None
-        if config.vision != "none":
-            image_encoder = load_image_encoder(folder, freeze=config.image_encoder.freeze)
+        image_encoder = load_regions(config.image_encoder, folder) if config.vision != "none" else None
         return cls(config, schema, text, image_encoder, read_json(folder / "report.json"))
 
     def save_assets(self, folder: Path) -> None:
@@ -235,6 +233,7 @@ class UlsDram(Model):
 
         states_BTE, last_BE, before_BE = self.encoder.layers(text.ids_BT, mask_BT, text.segment_BT, change)
         states_BTE = states_BTE[:, : text.ids_BT.shape[1]]
+        last_BE = last_BE if text.text_BE is None else text.text_BE
         if self.range_head is None:
             return states_BTE, None
         logit_BA = self.range_head(torch.cat([last_BE, before_BE], dim=-1)).float()  # (6)
@@ -352,7 +351,11 @@ def _own_tags(tags_BT: Tensor, pairs: Pairs) -> Tensor:
 
 
 def _require_layers(config: UlsDramConfig, text: TextInput) -> None:
-    if config.vision == "joined" and config.encoder.network == "bilstm":
+    if config.vision == "joined" and not isinstance(text.encoder, TransformerEncoder):
         raise ParamsError(
             "models.uls_dram: vision: joined needs a transformer to read text and picture; encoder is a bilstm"
+        )
+    if isinstance(text.encoder, GivenTextEncoder) and text.encoder.tokens is None:
+        raise ParamsError(
+            "models.uls_dram: encoder: it changes a text before its layers, which vectors of its tokens are beyond"
         )

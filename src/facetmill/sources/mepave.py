@@ -7,7 +7,8 @@ out by its owner on request.
 Licence: research use, as its owner says.
 
 `cid` is the product, `sid` the sentence: several sentences describe one product, so `cid` is the group. A folder of the
-published files `*.train`, `*.valid` and `*.test` is read as one, and each sentence comes with its file's split.
+published files `*.train`, `*.valid` and `*.test`, or `*.train.sample` and the like, is read as one, and each sentence
+comes with its file's split.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from facetmill.sources.rows import (
     title,
 )
 
-_SUFFIXES = (".train", ".valid", ".test")
+_SAMPLE = ".sample"  # behind the split in the authors' own release
+_SUFFIXES = (".train", ".valid", ".test", _SAMPLE)
 _COLUMNS = ("cid", "sid", "text", "tagged")
 _MARKED = re.compile(r"<(?P<attribute>[^<>/][^<>]*)>(?P<value>[^<>]*)</(?P=attribute)>")
 _TAG = re.compile(r"</?[^<>]+>")
@@ -62,7 +64,7 @@ def _read_file(file: Path, images: ImageFolder | None, only: Stretch | None) -> 
             group_id=cid,
             images=images.paths("cid", [f"{cid}.jpg"]) if images else (),
             facets=_facets(text, tagged),
-            split=named_split(file.suffix.removeprefix(".")),
+            split=named_split(Path(file.name.removesuffix(_SAMPLE)).suffix.removeprefix(".")),
         )
 
     yield from build_each(file, _rows(file, only), build)

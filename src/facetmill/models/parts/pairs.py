@@ -73,7 +73,7 @@ def named(text: TextInput, names: Sequence[str], attribute_M: Tensor) -> tuple[T
     """The names of the attributes of some pairs as texts, each once, and the row of each pair's (int64 [M]); of a name
     that is several windows the first."""
     numbers, place_M = attribute_M.unique(return_inverse=True)
-    batch = text.batch([Product(names[number], "", names[number]) for number in numbers.tolist()])
+    batch = text.windows([Product(names[number], "", names[number]) for number in numbers.tolist()])
     first = {number: row for row, number in reversed([*enumerate(batch.products_of_rows)])}
     row_A = torch.tensor([first[number] for number in range(len(numbers))], device=attribute_M.device)
     return batch.to(attribute_M.device), row_A[place_M]

@@ -12,6 +12,7 @@ import torch
 
 from facetmill.encoders.cache import FeatureCache, encoder_identity
 from facetmill.encoders.text import (
+    GivenTextEncoder,
     TextEncoder,
     build_text_encoder,
     is_pretrained,
@@ -26,6 +27,7 @@ from facetmill.encoders.windows import (
     store_states,
     text_batch,
     windows,
+    with_given_states,
     with_stored_states,
 )
 from facetmill.models.parts.tagging import tag_tokens
@@ -95,8 +97,14 @@ class TextInput:
         ]
 
     def batch(self, products: Sequence[Product]) -> TextBatch:
-        text = text_batch(self.read(products), self.tokenizer, self._window)
+        text = self.windows(products)
+        if isinstance(self.encoder, GivenTextEncoder):
+            return with_given_states(text, products, self.encoder.vectors)
         return text if self._cache is None else with_stored_states(text, self._cache)
+
+    def windows(self, products: Sequence[Product]) -> TextBatch:
+        """The batch of products of which nothing is known beforehand."""
+        return text_batch(self.read(products), self.tokenizer, self._window)
 
     def count(self, train: Sequence[Product], attributes: Mapping[str, int]) -> Counter[str]:
         """What a user must know of how the train split is read, and what its spans lose as tags."""
