@@ -11,9 +11,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import chdir
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
+from types import ModuleType
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -36,29 +39,12 @@ from facetmill.files import hash_files, write_json
 from facetmill.gates.data import check_dataset
 from facetmill.params import load_params
 from facetmill.records import PRODUCT_SCHEMA, Facet, Product, shards, to_batch
+from facetmill.stages import ingest, match
 from tests import small
+from tests.pipeline.cluster_work import Piece, double, kill_own_process, note_process
 from tests.pipeline.conftest import ROOT, free_port
 
 pytestmark = pytest.mark.pipeline
-
-
-@dataclass(frozen=True)
-class Piece:
-    number: int
-    target: Path
-
-
-def note_process(piece: Piece) -> int:
-    """Say in a file which process is at work, take a while, write the target."""
-    piece.target.with_name(f"process-{os.getpid()}").touch()
-    time.sleep(0.3)
-    piece.target.write_text(str(piece.number))
-    return piece.number
-
-
-def kill_own_process(piece: Piece) -> int:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return piece.number
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +52,11 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a cluster of two workers of one thread each; a nanny starts a new worker for one that dies."""
     folder = tmp_path_factory.mktemp("dask")
     address = f"tcp://127.0.0.1:{free_port()}"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
+        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",  # workers that a piece may lose, of usually three
+    }
     dask = [sys.executable, "-m", "dask"]
     scheduler = [*dask, "scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--no-dashboard"]
     worker = [*dask, "worker", address, "--nworkers", "2", "--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1"]
@@ -113,50 +103,32 @@ def write_products(folder: Path) -> None:
                 )
 
 
-def ingest_stage(workspace: Path, data: Path, out: str, **environment: str) -> dict[str, bytes]:
-    """Run the stage as dvc.yaml does; its outputs by name."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["dataset"] |= {"format": "products", "path": str(data), "max_bad_share": 0.2}
-    (workspace / "params.yaml").write_text(yaml.safe_dump(params))
-    subprocess.run(
-        [sys.executable, "-m", "facetmill.stages.ingest", "--out", out, "--report", "ingest.json"],
-        cwd=workspace,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), **environment},
-        check=True,
-        timeout=120,
-    )
+def outputs_of(stage: ModuleType, workspace: Path, out: str, report: str, *words: str) -> dict[str, bytes]:
+    """Run a stage with the words that dvc.yaml gives it; its outputs by name."""
+    with chdir(workspace), patch.object(sys, "argv", [stage.__name__, *words, "--out", out, "--report", report]):
+        stage.main()
     outputs = {path.name: path.read_bytes() for path in (workspace / out).iterdir()}
-    return outputs | {"report": (workspace / "ingest.json").read_bytes()}
+    return outputs | {"report": (workspace / report).read_bytes()}
 
 
-def match_stage(workspace: Path, **environment: str) -> dict[str, bytes]:
-    """Run the stage as dvc.yaml does; its outputs by name."""
-    command = [sys.executable, "-m", "facetmill.stages.match", "--source", "ingested", "--out", "matched"]
-    subprocess.run(
-        [*command, "--report", "match.json"],
-        cwd=workspace,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), **environment},
-        check=True,
-        timeout=120,
-    )
-    outputs = {path.name: path.read_bytes() for path in (workspace / "matched").iterdir()}
-    return outputs | {"report": (workspace / "match.json").read_bytes()}
-
-
-def test_a_stage_writes_the_same_bytes_here_and_on_a_cluster(cluster: None, tmp_path: Path) -> None:
+def test_a_stage_writes_the_same_bytes_here_and_on_a_cluster(
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     workspace = tmp_path / "workspace"
     workspace.mkdir()
     shutil.copy(ROOT / "params.yaml", workspace)
     write_products(workspace / "ingested")
-    there = match_stage(workspace)
-    here = match_stage(workspace, DASK_SCHEDULER_ADDRESS="")
-    assert there == here
+    there = outputs_of(match, workspace, "matched", "match.json", "--source", "ingested")
+    monkeypatch.delenv("DASK_SCHEDULER_ADDRESS")
+    assert there == outputs_of(match, workspace, "matched", "match.json", "--source", "ingested")
     assert len(shards(workspace / "matched")) == 6
     left = sorted(path.name for path in workspace.iterdir())
     assert left == ["ingested", "match.json", "matched", "params.yaml", "pictures"]
 
 
-def test_ingest_in_pieces_writes_the_same_bytes_here_and_on_a_cluster(cluster: None, tmp_path: Path) -> None:
+def test_ingest_in_pieces_writes_the_same_bytes_here_and_on_a_cluster(
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = tmp_path / "shop"
     data.mkdir()
     text = "x" * 900_000  # two files of ten products make a piece
@@ -165,8 +137,12 @@ def test_ingest_in_pieces_writes_the_same_bytes_here_and_on_a_cluster(cluster: N
             {"id": f"p{number % 4}-{n}", "title": f"Red hat {number}", "text": text, "Color": "red"} for n in range(10)
         ]
         (data / f"{number}.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    there = ingest_stage(tmp_path, data, "there")
-    assert there == ingest_stage(tmp_path, data, "here", DASK_SCHEDULER_ADDRESS="")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["dataset"] |= {"format": "products", "path": str(data), "max_bad_share": 0.2}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    there = outputs_of(ingest, tmp_path, "there", "there.json")
+    monkeypatch.delenv("DASK_SCHEDULER_ADDRESS")
+    assert there == outputs_of(ingest, tmp_path, "here", "here.json")
     assert sorted(there) == ["part-00000.parquet", "part-00001.parquet", "report"]  # all of the third was there before
     assert json.loads(there["report"])["dropped"] == {"duplicate_id": 10}
 
@@ -181,10 +157,10 @@ def places(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[st
 def test_distant_writes_the_same_bytes_here_and_on_a_cluster(
     scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a labeller that has learned nothing."""
+    """With a labeller that has learned nothing about its pictures."""
     write_products(tmp_path / "matched")
     torch.manual_seed(0)
-    network = PictureClassifier(build_image_encoder(small.LABELLER.image_encoder), [2])
+    network = PictureClassifier(build_image_encoder(replace(small.IMAGE, network="packaged")), [2])
     (tmp_path / "labeller").mkdir()
     Labeller([network], [LearnedAttribute("Bar", ("Lying", "Standing"), None, 0, 0, 1.0)]).save(tmp_path / "labeller")
     reports, files = [], []
@@ -275,10 +251,6 @@ def test_a_killed_workers_pieces_are_done_by_others(cluster: None, tmp_path: Pat
 def test_a_piece_that_kills_every_worker_is_an_error_not_a_wait(cluster: None, tmp_path: Path) -> None:
     with pytest.raises(PlatformError, match=r"tcp://127\.0\.0\.1:\d+: "):
         map_pieces(kill_own_process, [Piece(0, tmp_path / "0.txt")], workers=1)
-
-
-def double(number: int) -> int:
-    return number * 2
 
 
 def test_calls_without_files_keep_their_order_on_a_cluster(cluster: None) -> None:
