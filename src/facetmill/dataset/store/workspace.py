@@ -161,13 +161,8 @@ def furnish(root: Path, folder: Path, files: Mapping[str, str]) -> None:
     # Compiled files come and go beside the sources, which are dependencies.
     _write(folder / ".dvcignore", "__pycache__/\n*.pyc\n")
     _write(folder / ".dvc" / "config", dvc.config(root))
-    secrets = folder / ".dvc" / "config.local"
-    if not secrets.is_symlink():
-        secrets.symlink_to(root / ".dvc" / "config.local")  # of remotes; there may be none
-    link = folder / "src"
-    if not link.is_symlink() or link.readlink() != root / "src":
-        link.unlink(missing_ok=True)
-        link.symlink_to(root / "src")
+    _link(folder / ".dvc" / "config.local", root / ".dvc" / "config.local")  # secrets of remotes; there may be none
+    _link(folder / "src", root / "src")
 
 
 def build(root: Path, params: Params, *, log: Callable[[str], None]) -> BuildResult:
@@ -259,6 +254,13 @@ def _own_network(named: str | None) -> str | None:
 def _write(path: Path, text: str) -> None:
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)
+
+
+def _link(path: Path, target: Path) -> None:
+    """Where the project was moved, a link is to where it was."""
+    if not path.is_symlink() or path.readlink() != target:
+        path.unlink(missing_ok=True)
+        path.symlink_to(target)
 
 
 @contextmanager

@@ -11,17 +11,31 @@ import pytest
 from facetmill.dataset.store import dvc, storage
 from facetmill.dataset.store.checkout import checkout
 from facetmill.dataset.store.version import Dataset
-from facetmill.dataset.store.workspace import DVC_FILES, build, prepare
+from facetmill.dataset.store.workspace import DVC_FILES, build, prepare, workspace_dir
 from facetmill.errors import DataError
 from facetmill.params import Params
 
-from .small_demo import REMOTE, make_project, quiet, small_demo
+from .small_demo import REMOTE, leave_out_the_gate, make_project, quiet, small_demo
+
+
+@pytest.fixture(scope="module")
+def built(root: Path, tmp_path_factory: pytest.TempPathFactory, built_before: Path) -> Path:
+    project = make_project(root, tmp_path_factory.mktemp("built") / "project")
+    leave_out_the_gate(project)
+    shutil.copytree(built_before, dvc.cache_dir(project))
+    build(project, small_demo(project), log=quiet)
+    return project
 
 
 @pytest.fixture
-def project(root: Path, tmp_path: Path, built_before: Path) -> Path:
-    project = make_project(root, tmp_path / "project")
-    shutil.copytree(built_before, dvc.cache_dir(project))
+def project(built: Path, tmp_path: Path) -> Path:
+    """A project in which the small demo is built, as if it had been built there."""
+    project = tmp_path / "project"
+    shutil.copytree(built, project, symlinks=True)
+    params = small_demo(project)
+    [folder] = (project / "data").iterdir()
+    folder.rename(workspace_dir(project, params))  # the name has the project's path in it
+    prepare(project, params)
     return project
 
 
@@ -30,8 +44,13 @@ def params(project: Path) -> Params:
     return small_demo(project)
 
 
+@pytest.fixture
+def dataset(project: Path, params: Params) -> Dataset:
+    return Dataset.open(workspace_dir(project, params))
+
+
 def another(params: Params, seed: int) -> Params:
-    """Other data that only the last two stages must be run for."""
+    """Other data that only the last stage must be run for."""
     return replace(params, split=replace(params.split, seed=seed))
 
 
@@ -48,8 +67,7 @@ def shard_bytes(dataset: Dataset) -> bytes:
     return (dataset.dir / "dataset" / "train" / "part-00000.parquet").read_bytes()
 
 
-def test_a_pushed_dataset_survives_the_loss_of_this_machines_copies(project: Path, params: Params) -> None:
-    dataset = build(project, params, log=quiet).dataset
+def test_a_pushed_dataset_survives_the_loss_of_this_machines_copies(project: Path, dataset: Dataset) -> None:
     kept, content = texts(dataset), shard_bytes(dataset)
     storage.push(project, dataset, quiet)
     assert any((project / "remote").rglob("*.dir"))
@@ -60,9 +78,8 @@ def test_a_pushed_dataset_survives_the_loss_of_this_machines_copies(project: Pat
     assert shard_bytes(back) == content
 
 
-def test_without_a_remote_that_is_said_and_nothing_fails(project: Path, params: Params) -> None:
+def test_without_a_remote_that_is_said_and_nothing_fails(project: Path, dataset: Dataset) -> None:
     (project / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
-    dataset = build(project, params, log=quiet).dataset
     lines: list[str] = []
     storage.push(project, dataset, lines.append)
     assert lines == [
@@ -70,9 +87,8 @@ def test_without_a_remote_that_is_said_and_nothing_fails(project: Path, params: 
     ]
 
 
-def test_a_remote_that_cannot_be_written_is_named(project: Path, params: Params) -> None:
+def test_a_remote_that_cannot_be_written_is_named(project: Path, dataset: Dataset) -> None:
     (project / "remote").write_text("a file, no folder")
-    dataset = build(project, params, log=quiet).dataset
     with pytest.raises(DataError, match="remote"):
         storage.push(project, dataset, quiet)
 
@@ -91,15 +107,15 @@ def test_paths_of_remotes_become_absolute_and_urls_stay(project: Path) -> None:
     assert dvc.remote_name(project) == "store"
 
 
-def test_only_what_nothing_registered_needs_is_forgotten(project: Path, params: Params) -> None:
+def test_only_what_nothing_registered_needs_is_forgotten(project: Path, params: Params, dataset: Dataset) -> None:
     """Three datasets: one lies in data/, a registered model was trained on the second, nobody knows the third."""
-    here = build(project, params, log=quiet).dataset
+    here = dataset
     registered = build(project, another(params, 8), log=quiet).dataset
     forgotten = build(project, another(params, 9), log=quiet).dataset
     kept, lost = texts(registered), texts(forgotten)
     content = shard_bytes(registered)
-    for dataset in (registered, forgotten):
-        shutil.rmtree(dataset.dir)
+    for gone in (registered, forgotten):
+        shutil.rmtree(gone.dir)
 
     would = storage.collect(project, {registered.version: kept}, quiet, dry_run=True)
     done = storage.collect(project, {registered.version: kept}, quiet)
@@ -113,16 +129,14 @@ def test_only_what_nothing_registered_needs_is_forgotten(project: Path, params: 
     assert build(project, params, log=quiet).stages_run == []
 
 
-def test_a_dataset_comes_back_whatever_stages_there_are_today(project: Path, params: Params) -> None:
-    dataset = build(project, params, log=quiet).dataset
+def test_a_dataset_comes_back_whatever_stages_there_are_today(project: Path, dataset: Dataset) -> None:
     kept = texts(dataset)
     shutil.rmtree(dataset.dir)
     (project / "dvc.yaml").write_text("stages: {}\n")
     assert bring_back(project, dataset.version, kept).version == dataset.version
 
 
-def test_the_remote_is_only_cleared_when_asked(project: Path, params: Params) -> None:
-    dataset = build(project, params, log=quiet).dataset
+def test_the_remote_is_only_cleared_when_asked(project: Path, dataset: Dataset) -> None:
     storage.push(project, dataset, quiet)
     kept = texts(dataset)
     shutil.rmtree(dataset.dir)
