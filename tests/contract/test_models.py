@@ -76,34 +76,45 @@ ODD = [
 ]
 
 
-@pytest.fixture(params=sorted(MODELS))
+@pytest.fixture(scope="module", params=sorted(MODELS))
 def key(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def config(key: str, root: Path) -> Any:
     settings: Any = model_config(load_params(root / "params.yaml"), key)
     known = {field.name for field in dataclasses.fields(settings)}
     return dataclasses.replace(settings, **{name: value for name, value in SMALL.items() if name in known})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def training(root: Path) -> Any:
     params = load_params(root / "params.yaml").training
     changes = {"epochs": 14, "batch_size": 6, "learning_rate": 0.02, "threads": 1, "device": "cpu", "patience": 14}
     return dataclasses.replace(params, **changes)
 
 
-@pytest.fixture
-def model(key: str, config: Any) -> Model:
+def untrained(key: str, config: Any) -> Model:
     seed_everything(0)
     return model_class(key).fit_vocabulary(config, SCHEMA, iter(TRAIN))
 
 
-def trained(model: Model, training: Any) -> Model:
-    fit(model, TRAIN, TRAIN[:6], training)
-    return model
+@pytest.fixture
+def model(key: str, config: Any) -> Model:
+    return untrained(key, config)
+
+
+@pytest.fixture(scope="module")
+def fitted(key: str, config: Any, training: Any) -> tuple[Model, float]:
+    """Trained once for all tests that only ask it, with its best score."""
+    model = untrained(key, config)
+    return model, fit(model, TRAIN, TRAIN[:6], training).score
+
+
+@pytest.fixture(scope="module")
+def trained(fitted: tuple[Model, float]) -> Model:
+    return fitted[0]
 
 
 def said(facets: list[Facet]) -> list[Facet]:
@@ -135,8 +146,7 @@ def test_it_says_how_it_answers_and_what_it_reads(key: str) -> None:
     assert kind.reads <= set(get_args(Reads))
 
 
-def test_what_it_does_not_read_changes_nothing(model: Model, training: Any) -> None:
-    trained(model, training)
+def test_what_it_does_not_read_changes_nothing(trained: Model) -> None:
     without: dict[Reads, dict[str, Any]] = {
         "text": {"text": ""},
         "category": {"category": None},
@@ -144,21 +154,20 @@ def test_what_it_does_not_read_changes_nothing(model: Model, training: Any) -> N
         "ocr": {"ocr": (OcrToken("Acme"), OcrToken("red"))},
         "regions": {"regions": (Box(0, 0, 0.5, 0.5),)},
     }
-    expected = list(predict(model, TRAIN, 4))
-    for name in without.keys() - model.reads:
+    expected = list(predict(trained, TRAIN, 4))
+    for name in without.keys() - trained.reads:
         asked = [dataclasses.replace(product, **without[name]) for product in TRAIN]
-        found = list(predict(model, asked, 4))
-        if model.answers == "tags":
+        found = list(predict(trained, asked, 4))
+        if trained.answers == "tags":
             assert found == expected, name
         else:
             assert list(map(said, found)) == list(map(said, expected)), name
 
 
-def test_attributes_that_it_predicts_are_of_the_schema_and_part_of_its_answer(model: Model, training: Any) -> None:
-    trained(model, training)
-    batch = model.collate([*TRAIN, *ODD])
-    attributes, answers = model.attributes(batch), model.answer(batch)
-    assert [list(answer.facets) for answer in answers] == model.predict(batch)
+def test_attributes_that_it_predicts_are_of_the_schema_and_part_of_its_answer(trained: Model) -> None:
+    batch = trained.collate([*TRAIN, *ODD])
+    attributes, answers = trained.attributes(batch), trained.answer(batch)
+    assert [list(answer.facets) for answer in answers] == trained.predict(batch)
     if attributes is None:
         assert all(answer.attributes is None for answer in answers)
         return
@@ -167,16 +176,16 @@ def test_attributes_that_it_predicts_are_of_the_schema_and_part_of_its_answer(mo
     assert sum(map(len, attributes)) > 10
     assert all(predicted.keys() <= set(SCHEMA.names) for predicted in attributes)
     assert all(0 <= probability <= 1 for predicted in attributes for probability in predicted.values())
-    assert [answer.attributes for answer in answer_all(model, TRAIN, 5)] == [
+    assert [answer.attributes for answer in answer_all(trained, TRAIN, 5)] == [
         pytest.approx(predicted, abs=1e-5) for predicted in attributes[: len(TRAIN)]
     ]
-    scores = evaluate(model, TRAIN)
+    scores = evaluate(trained, TRAIN)
     assert scores.predicted_attribute_f1 is not None
     assert scores.predicted_attribute_f1 > 0.8
 
 
-def test_it_finds_what_it_was_trained_on(model: Model, training: Any) -> None:
-    assert fit(model, TRAIN, TRAIN[:6], training).score > 0.8
+def test_it_finds_what_it_was_trained_on(fitted: tuple[Model, float]) -> None:
+    assert fitted[1] > 0.8
 
 
 def test_every_trainable_parameter_learns_in_some_phase_once(model: Model, training: Any) -> None:
@@ -206,21 +215,19 @@ def test_its_loss_is_a_mean_over_products(model: Model) -> None:
     torch.testing.assert_close(once, twice)
 
 
-def test_products_without_facets_or_words_are_no_trouble(model: Model, training: Any) -> None:
-    trained(model, training)
+def test_products_without_facets_or_words_are_no_trouble(trained: Model) -> None:
     for product in ODD:
-        assert model.loss(model.collate([product])).total.isfinite()
-        assert len(list(predict(model, [product], 4))) == 1
-    if model.answers == "tags":
-        assert list(predict(model, [ODD[0], ODD[3]], 4)) == [[], []]
-    assert list(predict(model, [], 4)) == []
-    assert model.collate([]).num_products == 0
+        assert trained.loss(trained.collate([product])).total.isfinite()
+        assert len(list(predict(trained, [product], 4))) == 1
+    if trained.answers == "tags":
+        assert list(predict(trained, [ODD[0], ODD[3]], 4)) == [[], []]
+    assert list(predict(trained, [], 4)) == []
+    assert trained.collate([]).num_products == 0
 
 
-def test_what_it_predicts_is_in_the_schema_and_stands_where_it_says(model: Model, training: Any) -> None:
-    trained(model, training)
+def test_what_it_predicts_is_in_the_schema_and_stands_where_it_says(trained: Model) -> None:
     asked = [*TRAIN, *ODD]
-    found = list(predict(model, asked, 4))
+    found = list(predict(trained, asked, 4))
     assert sum(map(len, found)) > 10
     for product, facets in zip(asked, found, strict=True):
         assert len({(f.attribute, f.value.casefold()) for f in facets}) == len(facets)
@@ -230,11 +237,11 @@ def test_what_it_predicts_is_in_the_schema_and_stands_where_it_says(model: Model
             assert facet.confidence is not None
             assert 0 <= facet.confidence <= 1
             assert all(fold_value(product.surface(span)) == fold_value(facet.value) for span in facet.spans)
-            if model.answers == "tags":
+            if trained.answers == "tags":
                 assert product.surface(facet.spans[0]) == facet.value
             elif not facet.spans:
                 assert ground(product, facet.value) == ()
-            if model.answers == "choices":
+            if trained.answers == "choices":
                 assert (facet.attribute, facet.value) in {(f.attribute, f.value) for p in TRAIN for f in p.facets}
 
 
@@ -250,34 +257,30 @@ def test_a_value_far_into_a_long_text_is_found(model: Model, training: Any) -> N
     assert max(span.start for facet in facets for span in facet.spans) > 1000
 
 
-def test_neither_batch_size_nor_order_nor_labels_change_its_answers(model: Model, training: Any) -> None:
-    trained(model, training)
+def test_neither_batch_size_nor_order_nor_labels_change_its_answers(trained: Model) -> None:
     asked = [*TRAIN[:6], *ODD]
-    expected = list(predict(model, asked, 1))
-    assert close(list(predict(model, asked, 5)), expected)
-    assert close(list(predict(model, asked[::-1], 3))[::-1], expected)
+    expected = list(predict(trained, asked, 1))
+    assert close(list(predict(trained, asked, 5)), expected)
+    assert close(list(predict(trained, asked[::-1], 3))[::-1], expected)
     unlabelled = [dataclasses.replace(product, facets=(), absent=()) for product in asked]
-    assert close(list(predict(model, unlabelled, 4)), list(predict(model, asked, 4)))
+    assert close(list(predict(trained, unlabelled, 4)), list(predict(trained, asked, 4)))
 
 
-def test_a_seed_decides_everything(key: str, config: Any, training: Any) -> None:
-    states = []
-    for _ in range(2):
-        seed_everything(training.seed)
-        states.append(trained(model_class(key).fit_vocabulary(config, SCHEMA, TRAIN), training).state_dict())
+def test_a_seed_decides_everything(model: Model, trained: Model, training: Any) -> None:
+    fit(model, TRAIN, TRAIN[:6], training)
+    states = [trained.state_dict(), model.state_dict()]
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_a_loaded_model_answers_as_the_saved_one(model: Model, training: Any, tmp_path: Path) -> None:
-    trained(model, training)
+def test_a_loaded_model_answers_as_the_saved_one(trained: Model, tmp_path: Path) -> None:
     asked = [*TRAIN[:6], *ODD]
-    expected = list(predict(model, asked, 4))
-    save_model(model, tmp_path / "saved")
+    expected = list(predict(trained, asked, 4))
+    save_model(trained, tmp_path / "saved")
     loaded = load_model(tmp_path / "saved")
-    assert type(loaded) is type(model)
-    assert (loaded.config, loaded.report()) == (model.config, model.report())
-    assert loaded.schema.to_json() == model.schema.to_json()
+    assert type(loaded) is type(trained)
+    assert (loaded.config, loaded.report()) == (trained.config, trained.report())
+    assert loaded.schema.to_json() == trained.schema.to_json()
     assert list(predict(loaded, asked, 4)) == expected
     save_model(loaded, tmp_path / "again")
     for path in sorted((tmp_path / "saved").rglob("*")):
