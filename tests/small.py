@@ -11,10 +11,12 @@ from facetmill.params import (
     DictionaryConfig,
     ImageEncoderParams,
     JaveConfig,
+    JointBertConfig,
     LabellerParams,
     MJaveConfig,
     PromotionParams,
     SaliencyParams,
+    SlotGatedConfig,
     SplitParams,
     TaggerConfig,
     TextEncoderParams,
@@ -79,6 +81,27 @@ BILSTM_CRF = BiLstmCrfConfig(
     hidden_size=16,
     attention_size=None,
     attention_form="beside",
+)
+
+JOINT_BERT = JointBertConfig(
+    encoder=TEXT,
+    category_input=False,
+    category_attributes=True,
+    dropout=0.0,
+    threshold=0.5,
+    tasks="joint",
+    decoder="softmax",
+)
+
+SLOT_GATED = SlotGatedConfig(
+    encoder=TEXT,
+    category_input=False,
+    category_attributes=True,
+    dropout=0.0,
+    threshold=0.5,
+    hidden_size=16,
+    context="gated",
+    attention_size=8,
 )
 
 TRAINING = TrainingParams(

@@ -21,6 +21,8 @@ MODELS: dict[str, str] = {
     "uls_dram": "facetmill.models.uls_dram:UlsDram",
     "tagger": "facetmill.models.baselines.tagger:Tagger",
     "bilstm_crf": "facetmill.models.baselines.bilstm_crf:BiLstmCrf",
+    "joint_bert": "facetmill.models.baselines.joint_bert:JointBert",
+    "slot_gated": "facetmill.models.baselines.slot_gated:SlotGated",
 }
 
 

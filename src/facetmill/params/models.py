@@ -86,6 +86,24 @@ class BiLstmCrfConfig(TokenTaggerConfig):
     attention_form: Literal["printed", "beside"]
 
 
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class JointTokenTaggerConfig(TokenTaggerConfig):
+    threshold: Share
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class JointBertConfig(JointTokenTaggerConfig):
+    tasks: Literal["joint", "separate"]
+    decoder: Literal["softmax", "crf"]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class SlotGatedConfig(JointTokenTaggerConfig):
+    hidden_size: Count
+    context: Literal["none", "attention", "gated", "gated_states"]
+    attention_size: Count
+
+
 ModelConfig: TypeAlias = DictionaryConfig | JaveConfig | MJaveConfig | UlsDramConfig | TokenTaggerConfig
 
 
@@ -97,3 +115,5 @@ class ModelsParams:
     uls_dram: UlsDramConfig
     tagger: TaggerConfig
     bilstm_crf: BiLstmCrfConfig
+    joint_bert: JointBertConfig
+    slot_gated: SlotGatedConfig

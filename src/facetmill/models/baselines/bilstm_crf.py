@@ -17,54 +17,25 @@ Differs from the papers:
  3. Words are learned from nothing, or come from the encoder that is named: one that has no BiLSTM is given one.
  4. Active learning is left out.
 
-Shapes: as in `parts/token_tagger.py`; S places that a token attends to (S = T), D attention size.
+Shapes: as in `parts/token_tagger.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from facetmill.encoders.text import BiLstmEncoder, both_directions
-from facetmill.encoders.windows import TextBatch, text_states
+from facetmill.encoders.windows import TextBatch
+from facetmill.models.parts.additive_attention import AdditiveAttention
+from facetmill.models.parts.bilstm import bilstm_above, bilstm_states
 from facetmill.models.parts.text_input import TextInput
 from facetmill.models.parts.token_tagger import TokenTagger, suggest
 from facetmill.models.space import Space
 from facetmill.params import BiLstmCrfConfig
 from facetmill.records import AttributeSchema
-
-
-class BiLstm(nn.Module):
-    """One LSTM per direction above any encoder's states."""
-
-    def __init__(self, width: int, hidden_size: int) -> None:
-        super().__init__()
-        self.forwards = nn.LSTM(width, hidden_size // 2, batch_first=True)
-        self.backwards = nn.LSTM(width, hidden_size // 2, batch_first=True)
-
-    def forward(self, states_BTE: Tensor, mask_BT: Tensor) -> Tensor:
-        return both_directions(self.forwards, self.backwards, states_BTE, mask_BT)[0]
-
-
-class AdditiveAttention(nn.Module):
-    """OpenTag's: each token gathers a sum of all states. Their weights sum to 1 (`softmax`) or need not (`sigmoid`)."""
-
-    def __init__(self, width: int, size: int, norm: Literal["softmax", "sigmoid"]) -> None:
-        super().__init__()
-        self.token = nn.Linear(width, size)  # Wg, bg
-        self.place = nn.Linear(width, size, bias=False)  # Wg'
-        self.weight = nn.Linear(size, 1, bias=norm == "sigmoid")  # Wa, ba; a softmax is the same with any ba
-        self._norm = norm
-
-    def forward(self, states_BTH: Tensor, mask_BT: Tensor) -> Tensor:
-        both_BTSD = (self.token(states_BTH)[:, :, None] + self.place(states_BTH)[:, None]).tanh()
-        score_BTS = self.weight(both_BTSD)[..., 0].masked_fill(~mask_BT[:, None], -torch.inf)
-        weight_BTS = score_BTS.softmax(-1) if self._norm == "softmax" else score_BTS.sigmoid()
-        states_BTH = states_BTH.masked_fill(~mask_BT[..., None], 0)  # what stands under padding is undefined
-        return torch.bmm(weight_BTS, states_BTH)
 
 
 class BiLstmCrf(TokenTagger):
@@ -75,11 +46,11 @@ class BiLstmCrf(TokenTagger):
     def __init__(
         self, config: BiLstmCrfConfig, schema: AttributeSchema, text: TextInput, counts: Mapping[str, int]
     ) -> None:
-        has_bilstm = isinstance(text.encoder, BiLstmEncoder)
-        width = text.encoder.width if has_bilstm else 2 * (config.hidden_size // 2)
+        bilstm = bilstm_above(text.encoder, config.hidden_size)
+        width = text.encoder.width if bilstm is None else bilstm.width
         size, beside = config.attention_size, config.attention_form == "beside"
         super().__init__(config, schema, text, counts, width=2 * width if size and beside else width, crf=True)
-        self.bilstm = None if has_bilstm else BiLstm(text.encoder.width, config.hidden_size)
+        self.bilstm = bilstm
         self.attention = AdditiveAttention(width, size, "softmax" if beside else "sigmoid") if size else None
 
     @classmethod
@@ -87,11 +58,9 @@ class BiLstmCrf(TokenTagger):
         return cls(config, schema, text, counts)
 
     def states(self, text: TextBatch) -> Tensor:
-        states_BTH, _ = text_states(text, self.encoder)
-        if self.bilstm is not None:
-            states_BTH = self.bilstm(states_BTH, text.mask_BT)
+        states_BTH, _ = bilstm_states(text, self.encoder, self.bilstm)
         if self.attention is not None:
-            attended_BTH = self.attention(states_BTH, text.mask_BT)
+            attended_BTH = self.attention(states_BTH, states_BTH, text.mask_BT)
             beside = self.config.attention_form == "beside"
             states_BTH = torch.cat([states_BTH, attended_BTH], -1) if beside else attended_BTH
         return states_BTH

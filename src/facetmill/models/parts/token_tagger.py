@@ -121,33 +121,43 @@ class TokenTagger(Model):
         return batch.of_possible()  # a probability of 0 would make the loss infinite
 
     def forward(self, batch: TaggedBatch) -> Tensor:
+        """Tag logits. [B,T,G]"""
+        return self.emissions(self.states(batch.text), batch)
+
+    def emissions(self, states_BTH: Tensor, batch: TaggedBatch) -> Tensor:
         """Tag logits, minus infinity on what cannot be, in float32 whatever the precision of the rest. [B,T,G]"""
-        emission_BTG: Tensor = self.emission(self.dropout(self.states(batch.text)))
+        emission_BTG: Tensor = self.emission(self.dropout(states_BTH))
         return emission_BTG.float().masked_fill(~batch.possible_BG[:, None], -torch.inf)
 
     def loss(self, batch: TaggedBatch) -> Losses:
-        emission_BTG, mask_BT = self(batch), batch.text.token_mask_BT
-        if self.crf is not None:
-            loss_B = self.crf.loss(emission_BTG, batch.tags_BT, mask_BT)
-        else:
-            loss_BT = F.cross_entropy(emission_BTG.transpose(1, 2), batch.tags_BT, reduction="none")
-            loss_B = (loss_BT * mask_BT).sum(1)
-        total = (loss_B * batch.weight_B).sum() / batch.num_products
+        total = (self.tag_losses(self(batch), batch) * batch.weight_B).sum() / batch.num_products
         return Losses(total, {"tags": total.detach()})
+
+    def tag_losses(self, emission_BTG: Tensor, batch: TaggedBatch) -> Tensor:
+        """-log p of the true tags of each window. [B]"""
+        mask_BT = batch.text.token_mask_BT
+        if self.crf is not None:
+            return self.crf.loss(emission_BTG, batch.tags_BT, mask_BT)
+        loss_BT = F.cross_entropy(emission_BTG.transpose(1, 2), batch.tags_BT, reduction="none")
+        return (loss_BT * mask_BT).sum(1)
 
     def predict(self, batch: TaggedBatch) -> list[list[Facet]]:
         return [list(answer.facets) for answer in self.answer(batch)]
 
     @torch.no_grad()
     def answer(self, batch: TaggedBatch) -> list[Answer]:
-        emission_BTG, mask_BT = self(batch), batch.text.token_mask_BT
+        return [Answer(facets) for facets in self.tagged(self(batch), batch)]
+
+    def tagged(self, emission_BTG: Tensor, batch: TaggedBatch) -> list[list[Facet]]:
+        """The facets of each product by its best tags, each as sure as its probability."""
+        mask_BT = batch.text.token_mask_BT
         if self.crf is not None:
             tags_BT = self.crf.decode(emission_BTG, mask_BT)
             probability_BTG = self.crf.marginals(emission_BTG, mask_BT)
         else:
             tags_BT, probability_BTG = emission_BTG.argmax(-1), emission_BTG.softmax(-1)
         confidence_BT = probability_BTG.gather(2, tags_BT[..., None])[..., 0]
-        return [Answer(facets) for facets in facets_told(batch, tags_BT, confidence_BT, self.schema.names)]
+        return facets_told(batch, tags_BT, confidence_BT, self.schema.names)
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
         return by_origin(self, text=TextEncoder)

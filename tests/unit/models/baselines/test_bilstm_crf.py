@@ -1,16 +1,14 @@
-"""BiLSTM-CRF and OpenTag: the attention by hand, and which layers there are."""
+"""BiLSTM-CRF and OpenTag: which layers there are, and what tags are told from."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from typing import Any, Literal
+from typing import Any
 
-import pytest
 import torch
 
 from facetmill.compute.seeding import seed_everything
-from facetmill.models.baselines.bilstm_crf import AdditiveAttention, BiLstmCrf
+from facetmill.models.baselines.bilstm_crf import BiLstmCrf
 from facetmill.records import Attribute, AttributeSchema, Product
 from tests import small
 
@@ -22,29 +20,6 @@ def built(**changes: Any) -> BiLstmCrf:
     seed_everything(0)
     config = dataclasses.replace(small.BILSTM_CRF, **changes)
     return BiLstmCrf.fit_vocabulary(config, SCHEMA, PRODUCTS).eval()
-
-
-def sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
-
-
-@pytest.mark.parametrize("norm", ["softmax", "sigmoid"])
-def test_attention_by_hand(norm: Literal["softmax", "sigmoid"]) -> None:
-    """States 1 and 2, and padding that is no number. Wg = 1, bg = 0.5, Wg' = -1, Wa = 2, ba = 0.1."""
-    attention = AdditiveAttention(1, 1, norm)
-    values = {"token.weight": [[1.0]], "token.bias": [0.5], "place.weight": [[-1.0]], "weight.weight": [[2.0]]}
-    bias = {"weight.bias": [0.1]} if norm == "sigmoid" else {}
-    attention.load_state_dict({name: torch.tensor(v) for name, v in (values | bias).items()})
-    states, mask = torch.tensor([[[1.0], [2.0], [torch.nan]]]), torch.tensor([[True, True, False]])
-    expected = []
-    for token in (1.0, 2.0):
-        scores = [2 * math.tanh(token + 0.5 - place) for place in (1.0, 2.0)]
-        if norm == "sigmoid":
-            weights = [sigmoid(score + 0.1) for score in scores]
-        else:
-            weights = [math.exp(score) / sum(map(math.exp, scores)) for score in scores]
-        expected.append(weights[0] * 1 + weights[1] * 2)
-    torch.testing.assert_close(attention(states, mask)[0, :2, 0], torch.tensor(expected))
 
 
 def test_an_encoder_without_a_bilstm_is_given_one_that_padding_does_not_reach() -> None:
