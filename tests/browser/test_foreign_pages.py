@@ -16,13 +16,13 @@ from playwright.sync_api import Browser, Page, Playwright, expect
 
 from facetmill.doctor.servers import check_foreign_pages
 from facetmill.platform import servers
-from tests.pipeline.conftest import Platform, platform
+from tests.pipeline.conftest import Platform, platform, prefect
 
 from .conftest import launched
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.usefixtures("prefect")]
 
-__all__ = ["platform"]  # a fixture of real servers
+__all__ = ["platform", "prefect"]  # fixtures of real servers
 
 EVIL = "evil.example"
 

@@ -62,7 +62,8 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory, empty_stores: Path) -> Iterator[Platform]:
-    """Real servers on free ports, connected to this process; afterwards nothing of them is left."""
+    """MLflow's server on a free port, connected to this process; afterwards nothing is left of it and of what a test
+    has started. A module that needs Prefect's, too, uses `prefect`; commands start it themselves."""
     layout = make_workspace(tmp_path_factory.mktemp("workspace"))
     shutil.copytree(empty_stores, layout.root, dirs_exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
@@ -70,7 +71,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory, empty_stores: Path) -> It
             patch.setenv(name, "")  # so that what `apply` and `connect` set is undone at the end
             patch.delenv(name)
         environment.apply(layout)
-        running = servers.up(layout)
+        running = servers.up(layout, servers.MLFLOW)
         servers.connect(running)
         tracker = Tracker(running[servers.MLFLOW.name].url, "tests")
         try:
@@ -79,6 +80,12 @@ def platform(tmp_path_factory: pytest.TempPathFactory, empty_stores: Path) -> It
             servers.down(layout)
             left = processes_of(layout)
     assert not left, f"still running after down: {left}"
+
+
+@pytest.fixture(scope="module")
+def prefect(platform: Platform) -> None:
+    """Prefect's server, beside MLflow's."""
+    servers.connect(servers.up(platform.layout, servers.PREFECT))
 
 
 @pytest.fixture(scope="session")

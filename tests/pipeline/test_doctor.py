@@ -15,7 +15,7 @@ from facetmill.platform.servers import PREFECT
 
 from .conftest import Platform
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.usefixtures("prefect")]
 
 ABOUT_SERVERS = {
     check.__name__.removeprefix("check_"): check

@@ -1,4 +1,5 @@
-"""Stages as real processes on data, and on a machine, that mean ill: whatever happens, no output is half there."""
+"""Stages on data, and on a machine, that mean ill: whatever happens, no output is half there. What is limited or killed
+is a process of its own."""
 
 from __future__ import annotations
 
@@ -8,9 +9,13 @@ import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
+from contextlib import chdir
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
+from unittest.mock import patch
 
 import pytest
 import yaml
@@ -67,10 +72,11 @@ def run(
     )
 
 
-def run_all(workspace: Path, *stages: str) -> Dataset:
-    for stage in stages or STAGES:
-        done = run(workspace, stage)
-        assert done.returncode == 0, done.stderr
+def run_here(workspace: Path, stages: Iterable[str] = tuple(STAGES)) -> Dataset:
+    """Stages to which nothing happens, in this process."""
+    for stage in stages:
+        with chdir(workspace), patch.object(sys, "argv", [stage, *STAGES[stage]]):
+            import_module(f"facetmill.stages.{stage}").main()
     return Dataset.open(workspace)
 
 
@@ -99,7 +105,7 @@ def test_a_product_with_a_hundred_thousand_attributes_comes_through(workspace: P
     title = " ".join(f"value {i}" for i in range(0, 100_000, 10_000))
     with (workspace / "shop.jsonl").open("a") as stream:
         stream.write(json.dumps({"id": "many", "title": title, "facets": facets}) + "\n")
-    dataset = run_all(workspace)
+    dataset = run_here(workspace)
     report = json.loads((workspace / "reports" / "match.json").read_text())
     assert report["num_facets"] == 100_030
     assert report["num_explicit"] == 30 + 10
@@ -108,7 +114,7 @@ def test_a_product_with_a_hundred_thousand_attributes_comes_through(workspace: P
 
 def test_a_full_disk_leaves_what_was(workspace: Path) -> None:
     """A limit on the size of files stands for the disk: both end a write in the middle with an error."""
-    run_all(workspace)
+    run_here(workspace)
     before = content(workspace)
     for stage in ("ingest", "match", "split", "check"):  # the others are switched off, and links take no room
         done = run(workspace, stage, file_size=64)
@@ -122,12 +128,11 @@ def test_a_full_disk_leaves_what_was(workspace: Path) -> None:
 def test_a_kill_between_two_outputs_is_mended_by_the_next_run(workspace: Path, stage: str) -> None:
     """The stage moves its outputs into place one by one; here it dies after the first."""
     making = [name for name in STAGES if name != "check"]
-    before = run_all(workspace, *making).version
+    before = run_here(workspace, making).version
     with (workspace / "shop.jsonl").open("a") as stream:
         stream.write('{"id": "new", "title": "Blue hat", "facets": {"Color": "blue"}}\n')
     place = making.index(stage)
-    for earlier in making[:place]:
-        assert run(workspace, earlier).returncode == 0
+    run_here(workspace, making[:place])
     outputs = {STAGES[stage][STAGES[stage].index("--out") + 1], STAGES[stage][-1]}
     killed = run(
         workspace,
@@ -143,7 +148,7 @@ def test_a_kill_between_two_outputs_is_mended_by_the_next_run(workspace: Path, s
         """,
     )
     assert killed.returncode == -9, killed.stderr
-    assert run_all(workspace, *making[place:]).version != before
+    assert run_here(workspace, making[place:]).version != before
     left_by_the_dead = {name for name in content(workspace) if name.startswith(".") or "/." in name}
     mended = {name: data for name, data in content(workspace).items() if name not in left_by_the_dead}
     for name in (
@@ -158,7 +163,7 @@ def test_a_kill_between_two_outputs_is_mended_by_the_next_run(workspace: Path, s
         "reports",
     ):
         shutil.rmtree(workspace / name)
-    run_all(workspace, *making)
+    run_here(workspace, making)
     assert {name: data for name, data in content(workspace).items() if name not in left_by_the_dead} == mended
 
 

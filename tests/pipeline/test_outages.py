@@ -29,7 +29,7 @@ from tests.conftest import missing
 from .candidates import last, live_version, new_candidate, promote
 from .conftest import Platform
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.usefixtures("prefect")]
 
 
 def kill(platform: Platform, kind: Kind) -> None:

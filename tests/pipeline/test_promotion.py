@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
-import sys
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from facetmill.serving.query import query
 from facetmill.serving.smoke import smoke_test
 from facetmill.training.checkpoint import save_model
 from tests.damage import flip_byte
+from tests.forked import ended, run_forked
 
 from .candidates import CONFIG, SCHEMA, TRAIN, accept, fail, last, live_version, new_candidate, promote
 from .conftest import Platform
@@ -83,10 +83,12 @@ def put_live(platform: Platform, model_dir: Path) -> int:
     return version
 
 
-def script(platform: Platform, candidate: int, *lines: str, smoke: str = "lambda uri, tracking_uri: None") -> str:
-    """A program that promotes a candidate, after `lines`."""
+def promoting(
+    platform: Platform, candidate: int, *lines: str, smoke: str = "lambda uri, tracking_uri: None"
+) -> BaseProcess:
+    """A process of its own that promotes a candidate, after `lines`."""
     live = live_version(platform)
-    return "\n".join(
+    code = "\n".join(
         [
             "import os, signal, sys, time",
             "from facetmill.errors import PlatformError",
@@ -103,6 +105,7 @@ def script(platform: Platform, candidate: int, *lines: str, smoke: str = "lambda
             "except PlatformError as error: sys.exit(str(error))",
         ]
     )
+    return run_forked(code)
 
 
 @pytest.mark.parametrize(
@@ -130,8 +133,7 @@ def test_a_promotion_that_is_killed_between_two_steps_is_undone_or_done(
     old = put_live(platform, model_dir)
     candidate = new_candidate(platform, model_dir)
     lines = ["smoke = lambda uri, tracking_uri: None", killed]
-    code = script(platform, candidate, *lines, smoke="smoke")
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert ended(promoting(platform, candidate, *lines, smoke="smoke")) == -signal.SIGKILL
 
     repaired = promotion.repair(platform.tracker, platform.ledger)
     left = [] if "real" in killed else [(candidate, "failed" if undone else "done")]
@@ -151,8 +153,7 @@ def test_a_promotion_that_is_told_to_end_is_undone_at_once(platform: Platform, m
     old, candidate = put_live(platform, model_dir), new_candidate(platform, model_dir)
     lines = ["from facetmill import cli", "signal.signal(signal.SIGTERM, cli._terminate)"]
     smoke = "lambda uri, tracking_uri: signal.raise_signal(signal.SIGTERM)"
-    code = script(platform, candidate, *lines, smoke=smoke)
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 128 + signal.SIGTERM
+    assert ended(promoting(platform, candidate, *lines, smoke=smoke)) == 128 + signal.SIGTERM
     assert (last(platform).state, live_version(platform)) == ("failed", old)
 
 
@@ -183,18 +184,20 @@ def test_an_alias_that_is_moved_by_hand_meanwhile_is_told_and_undone(
     assert (last(platform).state, live_version(platform)) == ("failed", old)
 
 
-def test_of_two_promotions_at_once_one_wins_and_one_is_told_why(platform: Platform, model_dir: Path) -> None:
+def test_of_two_promotions_at_once_one_wins_and_one_is_told_why(
+    platform: Platform, model_dir: Path, tmp_path: Path
+) -> None:
     put_live(platform, model_dir)
     candidates = [new_candidate(platform, model_dir) for _ in range(2)]
-    slow = "lambda uri, tracking_uri: time.sleep(2)"
+    slow = "lambda uri, tracking_uri: time.sleep(1)"
     callers = [
-        subprocess.Popen([sys.executable, "-c", script(platform, c, smoke=slow)], stderr=subprocess.PIPE, text=True)
-        for c in candidates
+        promoting(platform, candidate, f"sys.stderr = open({str(tmp_path / str(candidate))!r}, 'w')", smoke=slow)
+        for candidate in candidates
     ]
-    said = [caller.communicate()[1] for caller in callers]
-    assert sorted(caller.returncode for caller in callers) == [0, 1]
-    (refused,) = [text for caller, text in zip(callers, said, strict=True) if caller.returncode]
-    assert f"facets/{live_version(platform)} is live now; judge it again" in refused
+    assert sorted(ended(caller) or 0 for caller in callers) == [0, 1]
+    [refused] = [candidate for caller, candidate in zip(callers, candidates, strict=True) if caller.exitcode]
+    told = f"facets/{live_version(platform)} is live now; judge it again"
+    assert told in (tmp_path / str(refused)).read_text()
     assert platform.ledger.pending() == []
 
 

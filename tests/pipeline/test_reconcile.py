@@ -32,7 +32,7 @@ from facetmill.training.search.storage import open_storage
 from .conftest import Platform
 from .test_retrain import answer, change_params, runs_of
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.usefixtures("prefect")]
 
 OPEN_RUN = """
 import sys, time

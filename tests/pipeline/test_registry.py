@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from multiprocessing import Pipe
 from pathlib import Path
 
 import mlflow.pyfunc
@@ -20,6 +21,7 @@ from facetmill.serving.plain import MODEL_FILES, require_kinds
 from facetmill.tracking.tracker import Run
 from facetmill.training.checkpoint import load_model
 from facetmill.training.predict import predict
+from tests.forked import ended, run_forked
 
 from .candidates import TRAIN, new_candidate
 from .conftest import Platform, make_workspace, processes_of
@@ -91,18 +93,19 @@ def test_a_run_ends_as_it_really_ended(platform: Platform) -> None:
 
 
 def test_a_run_whose_process_gets_sigterm_is_killed_not_running(platform: Platform) -> None:
+    told, tell = Pipe(duplex=False)
     code = (
         f"import time\nfrom facetmill.tracking.tracker import Tracker\n"
         f"with Tracker({platform.tracker.uri!r}, 'tests').run('long') as run:\n"
-        f" run.log_metrics({{'loss': 3.0}}); print(run.run_id, flush=True); time.sleep(600)"
+        f" run.log_metrics({{'loss': 3.0}}); tell.send(run.run_id); time.sleep(600)"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    run_id = process.stdout.readline().strip()
+    process = run_forked(code, tell=tell)
+    tell.close()
+    run_id = told.recv()
     process.terminate()
-    process.communicate()
+    assert ended(process) == 143
     info = platform.tracker.run_info(run_id)
-    assert (process.returncode, info.status, info.metrics) == (143, "KILLED", {"loss": 3.0})
+    assert (info.status, info.metrics) == ("KILLED", {"loss": 3.0})
 
 
 def test_many_metrics_tags_and_the_dataset_arrive(platform: Platform) -> None:

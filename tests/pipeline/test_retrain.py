@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from facetmill.report.page import claim
 from facetmill.runs.score import evaluate_reference
 from facetmill.runs.train import only_training, recipe_of, train
 from facetmill.tracking.tracker import Tracker
+from tests.commands import answered, run_here, run_process
 from tests.pipeline.candidates import live_version
 from tests.pipeline.conftest import ROOT, Platform, make_workspace
 
@@ -53,19 +53,13 @@ def _changed(section: Any, changes: Any) -> Any:
 
 
 def facetmill(platform: Platform, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "facetmill", *words],
-        cwd=platform.layout.root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """In a process of its own."""
+    return run_process(platform.layout.root, *words)
 
 
 def answer(platform: Platform, *words: str) -> Any:
-    done = facetmill(platform, *words, "--json")
-    assert done.returncode == 0, f"{words}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-    return json.loads(done.stdout)
+    """In this process."""
+    return answered(run_here(platform.layout.root, *words, "--json"))
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +68,7 @@ def first(platform: Platform) -> Any:
     change_params(platform, SMALL)
     (platform.layout.root / ".dvc").mkdir()
     shutil.copy(ROOT / ".dvc" / "config", platform.layout.root / ".dvc")
-    return answer(platform, "retrain", "--who", "ana", "--why", "first")
+    return answered(facetmill(platform, "retrain", "--who", "ana", "--why", "first", "--json"))
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +203,13 @@ def test_lineage_goes_both_ways(platform: Platform, first: Any) -> None:
     assert trained[up["run"]][0] == f"facets-candidates/{first['candidate']['version']}"
 
 
+def test_a_dataset_has_a_card_and_can_be_pushed_by_hand(platform: Platform, first: Any, tmp_path: Path) -> None:
+    said = answer(platform, "dataset", "card", "--data", "demo:", "--out", str(tmp_path / "card.md"))
+    assert said["version"] == first["dataset"]["version"]
+    assert f"Version `{said['version']}`" in (tmp_path / "card.md").read_text()
+    assert answer(platform, "dataset", "push", "--data", "demo:")["remote"] == "store"
+
+
 def test_a_champion_can_be_reproduced_after_its_dataset_is_gone(platform: Platform, first: Any) -> None:
     """Nor does collecting garbage take it, and what the cache has lost the remote still has."""
     for folder in platform.layout.data_dir.iterdir():
@@ -265,18 +266,10 @@ def shop_csv(folder: Path, num_rows: int = 20) -> Path:
     return path
 
 
-def test_a_dataset_has_a_card_and_can_be_pushed_by_hand(platform: Platform, first: Any, tmp_path: Path) -> None:
-    answer(platform, "dataset", "build", "--data", "demo:")  # an earlier test removed it
-    said = answer(platform, "dataset", "card", "--data", "demo:", "--out", str(tmp_path / "card.md"))
-    assert said["version"] == first["dataset"]["version"]
-    assert f"Version `{said['version']}`" in (tmp_path / "card.md").read_text()
-    assert answer(platform, "dataset", "push", "--data", "demo:")["remote"] == "store"
-
-
 def test_drift_is_told_against_what_the_champion_was_trained_on(platform: Platform, first: Any, tmp_path: Path) -> None:
     shop = tmp_path / "shop.csv"
     shop.write_text("id,title\n" + "".join(f"{i},Frobnicated quux of zindle {i}\n" for i in range(30)))
-    done = facetmill(platform, "dataset", "drift", "--data", f"products:{shop}", "--json")
+    done = run_here(platform.layout.root, "dataset", "drift", "--data", f"products:{shop}", "--json")
     assert done.returncode == 1, done.stderr
     found = json.loads(done.stdout)
     assert found["drifted"]
@@ -331,10 +324,16 @@ def test_a_dataset_that_fails_its_gate_does_not_reach_training(
         (("retrain", "--data", "products:no-such.csv"), "no-such.csv"),
         (("retrain", "--model", "jav"), "'jav'"),
         (("evaluate", "facets-candidates/99", "--data", "demo:"), "facets-candidates/99"),
-        (("promote", "99"), "99"),
     ],
 )
 def test_wrong_input_is_one_message_and_exit_code_1(platform: Platform, words: tuple[str, ...], message: str) -> None:
-    done = facetmill(platform, *words)
+    done = run_here(platform.layout.root, *words)
     assert done.returncode == 1
     assert message in done.stderr.splitlines()[-1]
+
+
+def test_what_a_flow_finds_wrong_is_one_message_and_exit_code_1(platform: Platform) -> None:
+    """Beside all that Prefect says."""
+    done = facetmill(platform, "promote", "99")
+    assert done.returncode == 1
+    assert "99" in done.stderr.splitlines()[-1]

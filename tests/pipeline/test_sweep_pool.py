@@ -39,7 +39,7 @@ from facetmill.training.search.storage import open_storage
 from .conftest import Platform
 from .test_retrain import change_params, runs_of
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.usefixtures("prefect")]
 
 SMALL = {
     "demo": {"products": 120, "image_size": 32},

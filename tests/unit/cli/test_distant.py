@@ -19,14 +19,19 @@ from facetmill.params import to_mapping
 from tests import drawn_labels, small
 
 
+@pytest.fixture(scope="module")
+def signs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return drawn_labels.draw_set(tmp_path_factory.mktemp("drawn") / "signs", 640)
+
+
 @pytest.fixture
-def project(root: Path, tmp_path: Path) -> Path:
+def project(root: Path, signs: Path, tmp_path: Path) -> Path:
     """A project whose labeller is small, with a labelled set, a mapping, and a catalogue labelled by hand."""
     params = yaml.safe_load((root / "params.yaml").read_text())
     params["distant"] |= {"training": to_mapping(small.LABELLER), "min_confidence": 0.5}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     (tmp_path / "dvc.yaml").write_text((root / "dvc.yaml").read_text())
-    drawn_labels.draw_set(tmp_path / "signs", 640)
+    (tmp_path / "signs").symlink_to(signs)
     drawn_labels.write_mapping(tmp_path)
     generator = np.random.default_rng(9)
     rows = ["id,title,category,image,Bar"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,23 +18,37 @@ from facetmill.models import MODELS, module_of
 from facetmill.runs.code_digest import ENTRIES, code_digest, digest_of
 
 
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    """A copy of the package's source, to be changed."""
-    source = Path(facetmill.__file__).parent
-    return Path(shutil.copytree(source, tmp_path / "facetmill", ignore=shutil.ignore_patterns("__pycache__")))
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the package's source; who changes it puts it back."""
+    source, copy = Path(facetmill.__file__).parent, tmp_path_factory.mktemp("copy") / "facetmill"
+    return Path(shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__")))
 
 
 def digests(package: Path) -> dict[str, str]:
     return {key: digest_of(package, (module_of(key), *ENTRIES)) for key in MODELS}
 
 
-def changed(package: Path, name: str, line: str = "\nTHRESHOLD = 0.25\n") -> set[str]:
+@contextmanager
+def added(package: Path, name: str, line: str) -> Iterator[None]:
+    """A file with a line more, or a new one of this line, during the block."""
+    path = package / name
+    before = path.read_text() if path.exists() else None
+    path.write_text((before or "") + line)
+    try:
+        yield
+    finally:
+        if before is None:
+            path.unlink()
+        else:
+            path.write_text(before)
+
+
+def changed_by(package: Path, name: str, line: str = "\nTHRESHOLD = 0.25\n") -> set[str]:
     """The models whose digest differs once a line is added to a file."""
     before = digests(package)
-    path = package / name
-    path.write_text((path.read_text() if path.exists() else "") + line)
-    after = digests(package)
+    with added(package, name, line):
+        after = digests(package)
     return {key for key in MODELS if before[key] != after[key]}
 
 
@@ -60,17 +76,20 @@ def test_the_copy_has_the_digests_of_the_package(package: Path) -> None:
     ],
 )
 def test_a_change_counts_for_the_models_that_import_it(package: Path, name: str, models: set[str]) -> None:
-    assert changed(package, name) == models
+    assert changed_by(package, name) == models
 
 
 def test_imports_inside_functions_count_and_those_for_type_checkers_do_not(package: Path) -> None:
-    (package / "models" / "late.py").write_text("WIDTH = 1\n")
-    (package / "models" / "typed.py").write_text("WIDTH = 1\n")
-    changed(package, "models/dictionary.py", "\ndef late() -> None:\n    import facetmill.models.late\n")
+    late = "\ndef late() -> None:\n    import facetmill.models.late\n"
     typed = "\nif TYPE_CHECKING:\n    from facetmill.models import typed\n"
-    changed(package, "models/dictionary.py", typed)
-    assert changed(package, "models/late.py") == {"dictionary"}
-    assert changed(package, "models/typed.py") == set()
+    with (
+        added(package, "models/late.py", "WIDTH = 1\n"),
+        added(package, "models/typed.py", "WIDTH = 1\n"),
+        added(package, "models/dictionary.py", late),
+        added(package, "models/dictionary.py", typed),
+    ):
+        assert changed_by(package, "models/late.py") == {"dictionary"}
+        assert changed_by(package, "models/typed.py") == set()
 
 
 def test_an_unknown_key_has_no_digest() -> None:
