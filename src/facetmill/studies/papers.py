@@ -40,6 +40,23 @@ def _encoders(*, freeze: bool) -> dict[str, Any]:
 
 PAPER_TABLES: tuple[PaperTable, ...] = (
     PaperTable(
+        name="baselines",
+        asks="What are JAVE and M-JAVE worth beside those that their paper compares them with (table 3 of it)?",
+        bar="Joint-BERT",
+        variants=(
+            Variant("WSM", "dictionary", {"places": "claimed", "values": "all", "min_reliability": 0.0}),
+            Variant("Sep-BERT", "joint_bert", {"tasks": "separate"}),
+            Variant("RNN-LSTM", "slot_gated", {"context": "none"}),
+            Variant("Attn-BiRNN", "slot_gated", {"context": "attention"}),
+            Variant("Slot-Gated", "slot_gated", {"context": "gated"}),
+            Variant("Joint-BERT", "joint_bert", {"tasks": "joint"}),
+            Variant("JAVE (LSTM)", "jave", {"encoder": {"network": "bilstm"}}),
+            Variant("JAVE (BERT)", "jave"),
+            Variant("M-JAVE (LSTM)", "m_jave", {"encoder": {"network": "bilstm"}}),
+            Variant("M-JAVE (BERT)", "m_jave"),
+        ),
+    ),
+    PaperTable(
         name="relations",
         asks="What is it worth to JAVE that attributes and values are learned together (table 5 of its paper)?",
         bar="JAVE",
