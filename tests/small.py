@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from facetmill.params import (
+    AveqaConfig,
     BiLstmCrfConfig,
     DemoParams,
     DictionaryConfig,
@@ -18,6 +19,7 @@ from facetmill.params import (
     SaliencyParams,
     SlotGatedConfig,
     SplitParams,
+    SuOpenTagConfig,
     TaggerConfig,
     TextEncoderParams,
     TrainingParams,
@@ -102,6 +104,27 @@ SLOT_GATED = SlotGatedConfig(
     hidden_size=16,
     context="gated",
     attention_size=8,
+)
+
+SU_OPENTAG = SuOpenTagConfig(
+    encoder=TEXT,
+    category_input=False,
+    category_attributes=True,
+    dropout=0.0,
+    negatives=None,
+    max_pairs=512,
+    hidden_size=16,
+)
+
+AVEQA = AveqaConfig(
+    encoder=TEXT,
+    category_input=False,
+    category_attributes=True,
+    dropout=0.0,
+    negatives=None,
+    max_pairs=512,
+    longest_value=4,
+    values="one",
 )
 
 TRAINING = TrainingParams(

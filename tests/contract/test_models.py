@@ -29,6 +29,7 @@ SMALL: dict[str, Any] = {
     "encoder": dataclasses.replace(small.TEXT, window=24),
     "image_encoder": dataclasses.replace(small.IMAGE, hidden_size=16),
     "attention_size": 16,
+    "hidden_size": 16,
     "kl_weight": 0.1,
 }
 SCHEMA = AttributeSchema((Attribute("Brand", {}), Attribute("Colour", {}), Attribute("Material", {})))

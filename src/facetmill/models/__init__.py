@@ -23,6 +23,8 @@ MODELS: dict[str, str] = {
     "bilstm_crf": "facetmill.models.baselines.bilstm_crf:BiLstmCrf",
     "joint_bert": "facetmill.models.baselines.joint_bert:JointBert",
     "slot_gated": "facetmill.models.baselines.slot_gated:SlotGated",
+    "su_opentag": "facetmill.models.baselines.su_opentag:SuOpenTag",
+    "aveqa": "facetmill.models.baselines.aveqa:Aveqa",
 }
 
 

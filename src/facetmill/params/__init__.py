@@ -34,6 +34,8 @@ from facetmill.params.data import (
 from facetmill.params.encoders import EncodersParams, ImageEncoderParams, Place, TextEncoderParams, with_encoders
 from facetmill.params.fields import STRICT
 from facetmill.params.models import (
+    AskedConfig,
+    AveqaConfig,
     BiLstmCrfConfig,
     DictionaryConfig,
     JaveConfig,
@@ -43,6 +45,7 @@ from facetmill.params.models import (
     ModelConfig,
     ModelsParams,
     SlotGatedConfig,
+    SuOpenTagConfig,
     TaggerConfig,
     TokenTaggerConfig,
     UlsDramConfig,
@@ -52,6 +55,8 @@ from facetmill.params.reading import read_yaml
 from facetmill.params.training import PromotionParams, SweepParams, TrainingParams, without_own_training
 
 __all__ = [
+    "AskedConfig",
+    "AveqaConfig",
     "BiLstmCrfConfig",
     "CheckParams",
     "DatasetParams",
@@ -76,6 +81,7 @@ __all__ = [
     "SaliencyParams",
     "SlotGatedConfig",
     "SplitParams",
+    "SuOpenTagConfig",
     "SweepParams",
     "TaggerConfig",
     "TextEncoderParams",

@@ -104,6 +104,23 @@ class SlotGatedConfig(JointTokenTaggerConfig):
     attention_size: Count
 
 
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class AskedConfig(TokenTaggerConfig):
+    negatives: Annotated[int, Field(ge=0)] | None
+    max_pairs: Count
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class SuOpenTagConfig(AskedConfig):
+    hidden_size: Annotated[int, Field(ge=2)]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class AveqaConfig(AskedConfig):
+    longest_value: Count
+    values: Literal["one", "all"]
+
+
 ModelConfig: TypeAlias = DictionaryConfig | JaveConfig | MJaveConfig | UlsDramConfig | TokenTaggerConfig
 
 
@@ -117,3 +134,5 @@ class ModelsParams:
     bilstm_crf: BiLstmCrfConfig
     joint_bert: JointBertConfig
     slot_gated: SlotGatedConfig
+    su_opentag: SuOpenTagConfig
+    aveqa: AveqaConfig

@@ -83,6 +83,16 @@ PAPER_TABLES: tuple[PaperTable, ...] = (
         ),
     ),
     PaperTable(
+        name="wrong-values",
+        asks="How much is wrong where a model is asked for each attribute by its name (section 4.3 of JAVE's paper)?",
+        bar="JAVE",
+        variants=(
+            Variant("JAVE", "jave"),
+            Variant("ScalingUp", "su_opentag"),
+            Variant("ScalingUp, negatives: 0", "su_opentag", {"negatives": 0}),
+        ),
+    ),
+    PaperTable(
         name="uls-ladder",
         asks="What does each step add, from a fine-tuned text encoder to ULS-DRAM (its paper's ablation)?",
         bar="ULS-VL",

@@ -16,6 +16,8 @@ from facetmill.encoders.pictures import data_uri
 from facetmill.errors import DataError, ParamsError
 from facetmill.models import model_class
 from facetmill.models.base import Model
+from facetmill.models.baselines.aveqa import Aveqa
+from facetmill.models.baselines.su_opentag import SuOpenTag
 from facetmill.models.m_jave import MJave
 from facetmill.models.uls_dram import UlsDram
 from facetmill.params import load_params, training_of
@@ -167,6 +169,10 @@ def test_vectors_of_tokens_and_regions_leave_no_encoder_to_learn(root: Path, tmp
     assert [len(row) for row in maps.regions] == [7] * 7
     with pytest.raises(ParamsError, match="it changes a text before its layers"):
         UlsDram.fit_vocabulary(config_of("uls_dram", root, folder), SCHEMA, MADE)
+    for asked, config in ((SuOpenTag, small.SU_OPENTAG), (Aveqa, small.AVEQA)):
+        given = replace(config, encoder=config_of("m_jave", root, folder).encoder)
+        with pytest.raises(ParamsError, match="names of attributes are read, of which it has no vectors"):
+            asked.fit_vocabulary(given, SCHEMA, MADE)
     for unlike in (replace(MADE[0], title="黑色单肩包和白"), replace(MADE[0], text="新")):
         with pytest.raises(DataError, match="at most 6 tokens, all of the title, but product 's1' is read as 7 tokens"):
             model.collate([unlike])

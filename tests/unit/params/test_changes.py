@@ -65,7 +65,10 @@ def test_an_encoder_that_is_changed_changes_whatever_names_it(path: Path) -> Non
             "models.jave.encoder is 'minilm' and has no keys; they are those of encoders.text",
         ),
         ("training.seed.first=1", "training.seed is 1 and has no keys"),
-        ("models.jave=papper", "models.jave = 'papper': no such preset; 'paper' is one for dictionary, jave, m_jave"),
+        (
+            "models.jave=papper",
+            "models.jave = 'papper': no such preset; 'paper' is one for aveqa, dictionary, jave, m_jave",
+        ),
         (
             "models.jave.training.epochs=0",
             "models.jave.training.epochs = 0: Input should be greater than or equal to 1",
@@ -106,7 +109,7 @@ def test_what_was_read_can_be_written_and_read_again(path: Path) -> None:
     assert parse_params(written, "again") == changed
 
 
-@pytest.mark.parametrize("key", ["dictionary", "jave", "m_jave"])
+@pytest.mark.parametrize("key", ["dictionary", "jave", "m_jave", "su_opentag", "aveqa"])
 def test_a_paper_fills_the_whole_section_and_may_be_changed(path: Path, tmp_path: Path, key: str) -> None:
     raw = yaml.safe_load(path.read_text())
     raw["models"][key] = "paper"
@@ -114,7 +117,7 @@ def test_a_paper_fills_the_whole_section_and_may_be_changed(path: Path, tmp_path
     written.write_text(yaml.safe_dump(raw))
     there = load_params(written)
     assert there == load_params(path, [f"models.{key}=paper"])
-    name = "min_reliability" if key == "dictionary" else "threshold"
+    name = {"dictionary": "min_reliability", "jave": "threshold", "m_jave": "threshold"}.get(key, "dropout")
     config: Any = model_config(load_params(path, [f"models.{key}=paper", f"models.{key}.{name}=0.25"]), key)
     assert config == replace(model_config(there, key), **{name: 0.25})
 
