@@ -117,60 +117,29 @@ def study_ocr(
     show(found.to_json(), as_json)
 
 
-@app.command("systems", help=SYSTEMS)
-def study_systems(
-    data: Data = None,
-    model: Models = None,
-    seeds: Seeds = 1,
-    folds: Folds = 5,
-    metric: ScoredBy = "pair_f1",
-    beside: Beside = None,
-    workers: Workers = 1,
-    pool: Pool = None,
-    changes: Changes = None,
-    as_json: AsJson = False,
-) -> None:
-    _run(
-        "systems",
-        data,
-        pool,
-        changes,
-        as_json,
-        models=model or (),
-        seeds=seeds,
-        folds=folds,
-        metric=metric,
-        beside=beside,
-        workers=workers,
-    )
+def _models_command(name: str, num_seeds: int, scored_by: str) -> Callable[..., None]:
+    """The command of a table that has a row for each model that is asked for."""
+
+    def command(
+        data: Data = None,
+        model: Models = None,
+        seeds: Seeds = num_seeds,
+        folds: Folds = 5,
+        metric: ScoredBy = scored_by,  # type: ignore[assignment]  # one of them, which Typer checks
+        beside: Beside = None,
+        workers: Workers = 1,
+        pool: Pool = None,
+        changes: Changes = None,
+        as_json: AsJson = False,
+    ) -> None:
+        scored: dict[str, Any] = {"folds": folds, "metric": metric, "beside": beside}
+        _run(name, data, pool, changes, as_json, models=model or (), seeds=seeds, workers=workers, **scored)
+
+    return command
 
 
-@app.command("subsets", help=SUBSETS)
-def study_subsets(
-    data: Data = None,
-    model: Models = None,
-    seeds: Seeds = 3,
-    folds: Folds = 5,
-    metric: ScoredBy = "value_f1",
-    beside: Beside = None,
-    workers: Workers = 1,
-    pool: Pool = None,
-    changes: Changes = None,
-    as_json: AsJson = False,
-) -> None:
-    _run(
-        "subsets",
-        data,
-        pool,
-        changes,
-        as_json,
-        models=model or (),
-        seeds=seeds,
-        folds=folds,
-        metric=metric,
-        beside=beside,
-        workers=workers,
-    )
+app.command("systems", help=SYSTEMS)(_models_command("systems", 1, "pair_f1"))
+app.command("subsets", help=SUBSETS)(_models_command("subsets", 3, "value_f1"))
 
 
 @app.command("transfer", help=TRANSFER)
@@ -187,20 +156,14 @@ def study_transfer(
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
-    _run(
-        "transfer",
-        data,
-        pool,
-        changes,
-        as_json,
-        models=model or (),
-        elsewhere=elsewhere,
-        seeds=seeds,
-        folds=folds,
-        metric=metric,
-        beside=beside,
-        workers=workers,
-    )
+    trained: dict[str, Any] = {
+        "models": model or (),
+        "elsewhere": elsewhere,
+        "seeds": seeds,
+        "folds": folds,
+        "workers": workers,
+    }
+    _run("transfer", data, pool, changes, as_json, metric=metric, beside=beside, **trained)
 
 
 def _paper_command(name: str) -> Callable[..., None]:
