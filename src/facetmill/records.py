@@ -158,6 +158,17 @@ PRODUCT_SCHEMA = pa.schema(
 _PRODUCT = pa.struct(list(PRODUCT_SCHEMA))
 
 
+def is_unicode(text: str) -> bool:
+    """Whether text has no lone surrogates, which neither UTF-8 nor Arrow can hold."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def to_row(product: Product) -> dict[str, Any]:
     """A product as the plain dict that `PRODUCT_SCHEMA` describes; several times as fast as `dataclasses.asdict`."""
     row = _fields(product)

@@ -14,6 +14,7 @@ With that, 34,830 inputs of parquet, 2,990 of csv, 3,186 of jsonl, 6,341 of mae 
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from collections.abc import Callable
@@ -24,8 +25,12 @@ import atheris
 with atheris.instrument_imports(include=["facetmill"]):
     from facetmill.encoders.grounding import ground
     from facetmill.encoders.pictures import decode_picture, is_whole
+    from facetmill.encoders.tokens import VocabularyTokenizer
+    from facetmill.encoders.windows import read as read_tokens
     from facetmill.errors import DataError
+    from facetmill.models.parts.tagging import decode, num_tags
     from facetmill.records import Product, from_batch, to_batch
+    from facetmill.serving.request import to_products
     from facetmill.sources import SOURCES
     from facetmill.sources.base import BadRow, SourceOptions
     from facetmill.sources.plain import PlainProducts
@@ -66,6 +71,34 @@ def matcher(data: bytes) -> None:
         assert 0 <= span.start < span.end <= len(product.title)
 
 
+def decoder(data: bytes) -> None:
+    """Whatever tags a model gives its tokens, each facet is spelled as it stands where it points to."""
+    title, _, tags = data.partition(b"\0")
+    product = Product("p", "fuzz", title.decode(errors="replace") or " ")
+    tokenizer = VocabularyTokenizer.fit("words" if len(tags) % 2 else "characters", [product.title], min_count=1)
+    [reading] = read_tokens([product], tokenizer)
+    given = [(tags[place % len(tags)] if tags else 0) % num_tags(3) for place in range(len(reading.tokens))]
+    for facet in decode(product, reading.tokens, given, [0.5] * len(given), "abc"):
+        assert facet.value == product.surface(facet.spans[0])
+        assert all(0 <= span.start < span.end <= len(product.title) for span in facet.spans)
+
+
+def record(data: bytes) -> None:
+    """A request of the served model, JSON that anyone may send: a product that can be stored, or a declared error."""
+    try:
+        row = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    try:
+        # MLflow holds a request against the signature first, so what it requires is there.
+        required = {"product_id": "p", "title": "t", "text": ""}
+        products = to_products([required | (row if isinstance(row, dict) else {"ocr": row})])
+    except DataError as error:
+        str(error).encode(errors="surrogateescape")
+    else:
+        assert from_batch(to_batch(products)) == products
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "csv": reader("products", "c.csv"),
     "jsonl": reader("products", "c.jsonl"),
@@ -77,6 +110,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "wdc-pave": reader("wdc-pave", "c.jsonl"),
     "picture": picture,
     "matcher": matcher,
+    "decoder": decoder,
+    "record": record,
 }
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import numpy as np
 from facetmill.encoders.pictures import data_uri
 from facetmill.errors import DataError
 from facetmill.perception.boxes import as_recorded
-from facetmill.records import Box, OcrToken, Product
+from facetmill.records import Box, OcrToken, Product, is_unicode
 
 if TYPE_CHECKING:
     from facetmill.perception.reader import Reader
@@ -71,6 +71,8 @@ def to_product(row: Mapping[Any, Any], reader: Reader | None = None) -> Product:
     """
     product_id = str(row["product_id"])
     try:
+        _spelled("product_id", product_id)
+        title, text, category = (_text(row, field) for field in ("title", "text", "category"))
         images = _images(row)
         ocr, regions = _list(row, "ocr"), _list(row, "regions")
         words = None if ocr is None else tuple(_word(entry, f"ocr[{n}]") for n, entry in enumerate(ocr))
@@ -84,9 +86,9 @@ def to_product(row: Mapping[Any, Any], reader: Reader | None = None) -> Product:
     return Product(
         product_id=product_id,
         source="served",
-        title=_optional(row["title"]) or "",
-        text=_optional(row["text"]) or "",
-        category=_optional(row.get("category")),
+        title=title or "",
+        text=text or "",
+        category=category,
         images=images,
         ocr=words,
         regions=boxes,
@@ -98,13 +100,13 @@ def _images(row: Mapping[Any, Any]) -> tuple[str, ...]:
     pictures = _list(row, "images")
     if pictures is None:
         picture = row.get("image")
-        image = data_uri(picture) if isinstance(picture, bytes) else _optional(picture)
+        image = data_uri(picture) if isinstance(picture, bytes) else _text(row, "image")
         return (image,) if image else ()
     found = []
     for number, picture in enumerate(pictures):
         if not isinstance(picture, str | bytes) or not picture:
             raise _wrong(f"images[{number}]", picture, "neither a path, a data URI nor bytes")
-        found.append(data_uri(picture) if isinstance(picture, bytes) else picture)
+        found.append(data_uri(picture) if isinstance(picture, bytes) else _spelled(f"images[{number}]", picture))
     return tuple(found)
 
 
@@ -113,7 +115,7 @@ def _word(entry: object, field: str) -> OcrToken:
     text, box = entry["text"], entry.get("box")
     if not isinstance(text, str) or not text:
         raise _wrong(f"{field}.text", text, "not a word")
-    return OcrToken(text, None if _is_empty(box) else _box(box, f"{field}.box"))
+    return OcrToken(_spelled(f"{field}.text", text), None if _is_empty(box) else _box(box, f"{field}.box"))
 
 
 def _region(entry: object, field: str) -> Box:
@@ -168,5 +170,14 @@ def _wrong(field: str, value: object, problem: str) -> DataError:
     return DataError(f"field {field}: {said if len(said) <= 80 else said[:77] + '...'}: {problem}")
 
 
-def _optional(cell: object) -> str | None:
-    return cell if isinstance(cell, str) and cell else None
+def _text(row: Mapping[Any, Any], field: str) -> str | None:
+    """A cell that is text; None where it is none or empty."""
+    cell = row.get(field)
+    return _spelled(field, cell) if isinstance(cell, str) and cell else None
+
+
+def _spelled(field: str, text: str) -> str:
+    """Text of whole characters. JSON can hold half of one, which no tokenizer takes."""
+    if not is_unicode(text):
+        raise _wrong(field, text, "half a character (a lone surrogate)")
+    return text

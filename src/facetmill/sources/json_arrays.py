@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from facetmill.errors import DataError
+from facetmill.records import is_unicode
 from facetmill.sources import strict_json
 from facetmill.sources.base import BadRow, Reason, RowError
 from facetmill.sources.plain import PlainProducts
-from facetmill.sources.rows import MAX_ROW_BYTES, Row, bad_row, is_unicode, object_row
+from facetmill.sources.rows import MAX_ROW_BYTES, Row, bad_row, object_row
 
 _CHUNK = 2**20  # characters read at a time
 _BLOCK = 2**16  # characters that are parsed at once; one unusual row makes the whole of them slow

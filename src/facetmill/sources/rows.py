@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, overload
 
 from facetmill.errors import DataError
-from facetmill.records import Facet, Split
+from facetmill.records import Facet, Split, is_unicode
 from facetmill.sources import strict_json
 from facetmill.sources.base import BadRow, Reason, RowError, Stretch
 from facetmill.sources.plain import PlainProducts
@@ -341,14 +341,3 @@ def spec_pairs(field: str, specs: object) -> Iterator[tuple[str, str | None]]:
     for attribute, values in specs.items():
         for value in values if isinstance(values, list) else [values]:
             yield attribute, value
-
-
-def is_unicode(text: str) -> bool:
-    """Whether text has no lone surrogates, which neither UTF-8 nor Arrow can hold."""
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -123,6 +123,12 @@ def test_rows_of_one_table_may_say_more_and_less() -> None:
         ("images", ["/a.png", None], r"field images\[1\]: None: neither a path, a data URI nor bytes"),
         ("images", [7], r"field images\[0\]: 7: neither"),
         ("images", ["x"] * (MAX_ENTRIES + 1), "field images: 10,001 entries"),
+        ("title", "red \ud83d", r"field title: 'red \\ud83d': half a character"),
+        ("text", "\udc00", "field text: .*: half a character"),
+        ("category", "\udc00", "field category: .*: half a character"),
+        ("images", ["/a\udc00.png"], r"field images\[0\]: .*: half a character"),
+        ("image", "/a\udc00.png", "field image: .*: half a character"),
+        ("ocr", [{"text": "\udc00"}], r"field ocr\[0\].text: .*: half a character"),
         ("ocr", "x" * 10_000, r"field ocr: 'x{76}\.\.\.: not a list"),
     ],
 )
