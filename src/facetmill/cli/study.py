@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,10 +16,12 @@ from facetmill.studies.papers import PAPER_TABLES, SUBSETS, SYSTEMS, TRANSFER
 Models = Annotated[list[str] | None, typer.Option("--model", help="A model key; may be repeated.")]
 Seeds = Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")]
 Folds = Annotated[int, typer.Option(min=1, max=5, help="How many of five folds, where no test split is given.")]
-ScoredBy = Annotated[Literal["pair_f1", "value_f1", "na_f1", "attribute_f1"], typer.Option(help="What is scored by.")]
+Scored = Literal["pair_f1", "value_f1", "na_f1", "attribute_f1"]
+ScoredBy = Annotated[Scored, typer.Option(help="What is scored by.")]
 Beside = Annotated[
     str | None, typer.Option(metavar="NAME", help="Also show what others got on this data, such as ae-110k or mepave.")
 ]
+Elsewhere = Annotated[str | None, typer.Option(help="The other data, as format:path; must be given.")]
 Workers = Annotated[int, typer.Option(min=1, help="Trainings at once, each in a process of its own.")]
 Pool = Annotated[str | None, typer.Option(metavar="NAME", help="A Prefect work pool to train in, see infra/README.md.")]
 
@@ -117,88 +120,45 @@ def study_ocr(
     show(found.to_json(), as_json)
 
 
-def _models_command(name: str, num_seeds: int, scored_by: str) -> Callable[..., None]:
-    """The command of a table that has a row for each model that is asked for."""
+def _table(name: str, asks: str, *without: str, num_seeds: int = 1, scored_by: Scored = "value_f1") -> None:
+    """Make the command of a study that answers with a table, `without` some of the options."""
 
     def command(
         data: Data = None,
+        elsewhere: Elsewhere = None,
         model: Models = None,
         seeds: Seeds = num_seeds,
         folds: Folds = 5,
-        metric: ScoredBy = scored_by,  # type: ignore[assignment]  # one of them, which Typer checks
+        metric: ScoredBy = scored_by,
         beside: Beside = None,
         workers: Workers = 1,
         pool: Pool = None,
         changes: Changes = None,
         as_json: AsJson = False,
     ) -> None:
-        scored: dict[str, Any] = {"folds": folds, "metric": metric, "beside": beside}
-        _run(name, data, pool, changes, as_json, models=model or (), seeds=seeds, workers=workers, **scored)
+        trained: dict[str, Any] = {"models": model or (), "seeds": seeds, "folds": folds, "workers": workers}
+        _run(name, data, elsewhere, pool, changes, as_json, metric=metric, beside=beside, **trained)
 
-    return command
-
-
-app.command("systems", help=SYSTEMS)(_models_command("systems", 1, "pair_f1"))
-app.command("subsets", help=SUBSETS)(_models_command("subsets", 3, "value_f1"))
-
-
-@app.command("transfer", help=TRANSFER)
-def study_transfer(
-    elsewhere: Annotated[str, typer.Option(help="The other data, as format:path.")],
-    data: Data = None,
-    model: Models = None,
-    seeds: Seeds = 1,
-    folds: Folds = 5,
-    metric: ScoredBy = "value_f1",
-    beside: Beside = None,
-    workers: Workers = 1,
-    pool: Pool = None,
-    changes: Changes = None,
-    as_json: AsJson = False,
-) -> None:
-    trained: dict[str, Any] = {
-        "models": model or (),
-        "elsewhere": elsewhere,
-        "seeds": seeds,
-        "folds": folds,
-        "workers": workers,
-    }
-    _run("transfer", data, pool, changes, as_json, metric=metric, beside=beside, **trained)
+    signature = inspect.signature(command, eval_str=True)
+    options = [option for option in signature.parameters.values() if option.name not in without]
+    command.__signature__ = signature.replace(parameters=options)  # type: ignore[attr-defined]  # what Typer goes by
+    app.command(name, help=asks)(command)
 
 
-def _paper_command(name: str) -> Callable[..., None]:
-    """The command of a paper's table."""
-
-    def command(
-        data: Data = None,
-        seeds: Seeds = 1,
-        folds: Folds = 5,
-        metric: ScoredBy = "value_f1",
-        beside: Beside = None,
-        workers: Workers = 1,
-        pool: Pool = None,
-        changes: Changes = None,
-        as_json: AsJson = False,
-    ) -> None:
-        _run(
-            name, data, pool, changes, as_json, seeds=seeds, folds=folds, metric=metric, beside=beside, workers=workers
-        )
-
-    return command
-
-
-for _table in PAPER_TABLES:
-    app.command(_table.name, help=_table.asks)(_paper_command(_table.name))
+_table("systems", SYSTEMS, "elsewhere", scored_by="pair_f1")
+_table("subsets", SUBSETS, "elsewhere", num_seeds=3)
+_table("transfer", TRANSFER)
+for _paper in PAPER_TABLES:
+    _table(_paper.name, _paper.asks, "elsewhere", "model")
 
 
 def _run(
     name: str,
     data: str | None,
+    elsewhere: str | None,
     pool: str | None,
     changes: list[str] | None,
     as_json: bool,
-    *,
-    elsewhere: str | None = None,
     **asked: Any,
 ) -> None:
     """Run one of the studies that make a table, keep it in MLflow, and show it."""

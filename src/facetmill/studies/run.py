@@ -46,7 +46,7 @@ def run_study(
     """
     asks, lines = _asked(params, study, models)
     if (study == "transfer") != (elsewhere is not None):
-        raise DataError("the study transfer, and no other, needs other data to ask about")
+        raise DataError("the study transfer, and no other, asks about other data too (--elsewhere)")
     others = published_beside(beside, study, (metric, "attribute_f1")) if beside else []
     with _divided(layout.root, params, folds, elsewhere) as (scored_on, parts):
         table = Table(study, asks, address(params), scored_on, metric, tuple(range(seeds)), published=tuple(others))
