@@ -102,7 +102,8 @@ def _gain(measure: Mapping[str, float]) -> str:
 
 
 def _costs(rows: Sequence[Row]) -> str:
-    head = ("Row", "Scored", "Best epochs", "Training, s", "Products/s", "Peak, MiB", "Recall seen, %", "Unseen, %")
+    costs = ("Row", "Scored", "Best epochs", "Training, s", "Products/s", "Peak, MiB")
+    head = (*costs, "Recall seen, %", "Unseen, %", "Calibration error, %")
     names = ("train_seconds", "products_per_second", "peak_mib")
     cells = [
         (
@@ -112,6 +113,7 @@ def _costs(rows: Sequence[Row]) -> str:
             *(f"{row[name]:,.0f}" for name in names),
             f"{row['recall_seen']:.1f}",
             f"{row['recall_unseen']:.1f}",
+            "" if row["calibration_error"] is None else f"{row['calibration_error']:.1f}",
         )
         for row in rows
     ]

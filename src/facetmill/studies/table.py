@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from facetmill.metrics.attributes import tally_attributes
+from facetmill.metrics.calibration import calibration_error
 from facetmill.metrics.counted import Metric, counted
 from facetmill.metrics.paired import paired_rows
 from facetmill.metrics.resampling import Rows, f1_of, interval, percentiles, resample
@@ -78,9 +79,10 @@ class Row:
     """One system. `measures` are by metric: the study's own, and `attribute_f1` as the papers score it: of attributes
     that a model predicts as such, where it does (`predicts_attributes`), and else of those of the values found.
 
-    `recall_seen` and `recall_unseen` (percent) are of values that training has and has not. `by_category` and
-    `by_attribute` are by the study's metric. Seconds are of one training, `peak_mib` is the most memory that a training
-    or its answers took.
+    `recall_seen` and `recall_unseen` (percent) are of values that training has and has not; `share_seen` (percent) of
+    what is asked for is seen, and whoever only remembers recalls no more. `calibration_error` (percent) is that of the
+    pairs' confidences, None where a model has none. `by_category` and `by_attribute` are by the study's metric. Seconds
+    are of one training, `peak_mib` is the most memory that a training or its answers took.
     """
 
     name: str
@@ -91,6 +93,8 @@ class Row:
     measures: Mapping[str, Measure]
     recall_seen: float
     recall_unseen: float
+    share_seen: float
+    calibration_error: float | None
     best_epochs: tuple[int, ...]
     train_seconds: float
     products_per_second: float
@@ -156,7 +160,7 @@ def _row(line: Line, bar: Line, trained: Mapping[str, Sequence[Sequence[Trained]
             by_seed, _rows(trained[bar.name], bar, each), same_products=line.elsewhere == bar.elsewhere
         )
     every = [training for seed in found for training in seed]
-    recall_seen, recall_unseen = _recalls(every, line.elsewhere)
+    recall_seen, recall_unseen, share_seen = _recalls(every, line.elsewhere)
     answered = [each for training in every for each in training.about(line.elsewhere)]
     num_scored = len({product.product_id for product, _, _ in answered})
     by_category, by_attribute = _slices(answered, metric, times=len(answered) / num_scored)
@@ -169,6 +173,8 @@ def _row(line: Line, bar: Line, trained: Mapping[str, Sequence[Sequence[Trained]
         measures=measures,
         recall_seen=recall_seen,
         recall_unseen=recall_unseen,
+        share_seen=share_seen,
+        calibration_error=_calibration_error(answered),
         best_epochs=tuple(training.best_epoch for training in every),
         train_seconds=round(float(np.mean([training.train_seconds for training in every])), 1),
         products_per_second=round(float(np.mean([training.products_per_second for training in every])), 1),
@@ -237,8 +243,8 @@ def _slices(answered: Sequence[_Answered], metric: Metric, times: float) -> tupl
     return by_kind[0], by_kind[1]
 
 
-def _recalls(every: Sequence[Trained], elsewhere: bool) -> tuple[float, float]:
-    """Recall (percent) of the values that a training has seen, and of those that it has not."""
+def _recalls(every: Sequence[Trained], elsewhere: bool) -> tuple[float, float, float]:
+    """Recall of the values that a training has seen, that of those that it has not, and which share has been seen."""
     found, gold = np.zeros(2), np.zeros(2)
     for training in every:
         asked = list(training.about(elsewhere))
@@ -247,8 +253,22 @@ def _recalls(every: Sequence[Trained], elsewhere: bool) -> tuple[float, float]:
         support = np.array([scores.support_seen or 0, scores.support_unseen or 0])
         found += support * np.array([scores.recall_seen or 0.0, scores.recall_unseen or 0.0])
         gold += support
-    seen_share, unseen_share = found / np.maximum(gold, 1)
-    return _percent(seen_share), _percent(unseen_share)
+    recall_seen, recall_unseen = found / np.maximum(gold, 1)
+    return _percent(recall_seen), _percent(recall_unseen), _percent(gold[0] / max(gold.sum(), 1))
+
+
+def _calibration_error(answered: Sequence[_Answered]) -> float | None:
+    confidences: list[float] = []
+    right: list[bool] = []
+    for product, facets, _ in answered:
+        found = counted(product, facets, "pair_f1")
+        for pair, facet in found.predicted.items():
+            if facet.confidence is None:
+                return None
+            confidences.append(facet.confidence)
+            right.append(pair in found.gold)
+    error = calibration_error(confidences, right)
+    return None if error is None else _percent(error)
 
 
 def _percent(share: float | np.floating[Any]) -> float:

@@ -60,6 +60,8 @@ def _metrics(row: Row, metric: str) -> dict[str, float]:
             found[place] = percent / 100
     for kind, slices in (("attribute", row.by_attribute), ("category", row.by_category)):
         found |= {f"test/{kind}/{metric}/{metric_part(name)}": each.f1 / 100 for name, each in slices.items()}
+    if row.calibration_error is not None:
+        found["test/calibration_error"] = row.calibration_error / 100
     return found | {
         "test/recall_seen": row.recall_seen / 100,
         "test/recall_unseen": row.recall_unseen / 100,

@@ -22,6 +22,8 @@ def to_markdown(table: Table) -> str:
     by_values = "; ".join(row.name for row in table.rows if not row.predicts_attributes)
     if by_values:
         parts.append(f"Of these, which predict no attributes as such, the attributes of the values count: {by_values}.")
+    seen = table.rows[0].share_seen
+    parts.append(f"Training has {seen:.1f} % of the values asked for; whoever only remembers recalls no more.")
     return "\n\n".join([*parts, _costs(table), *_published(table.published)]) + "\n"
 
 
@@ -51,13 +53,14 @@ def _costs(table: Table) -> str:
             f"{row.num_scored}",
             f"{row.recall_seen:.1f}",
             f"{row.recall_unseen:.1f}",
+            "" if row.calibration_error is None else f"{row.calibration_error:.1f}",
             f"{row.train_seconds:.0f}",
             f"{row.products_per_second:.0f}",
             f"{row.peak_mib:.0f}",
         )
         for row in table.rows
     ]
-    return _grid(("", "products", "recall, seen", "unseen", "train, s", "products/s", "MiB"), rows)
+    return _grid(("", "products", "recall, seen", "unseen", "calibration error", "train, s", "products/s", "MiB"), rows)
 
 
 def _published(rows: Sequence[PublishedRow]) -> Iterable[str]:

@@ -72,6 +72,9 @@ def test_every_row_is_scored_on_the_same_products_and_held_against_its_bar(asked
     assert value.low <= value.f1 <= value.high
     assert (value.gain, value.gain_low, value.gain_high, value.spread) == (0, 0, 0, 0)
     assert (dictionary.recall_seen, dictionary.recall_unseen) == (100.0, 0.0)
+    assert dictionary.measures["value_f1"].recall == dictionary.share_seen, "it recalls what training has, and no more"
+    assert dictionary.calibration_error is not None
+    assert 0 <= dictionary.calibration_error < 100
     gain = jave.measures["value_f1"]
     assert gain.gain == pytest.approx(jave.measures["value_f1"].f1 - value.f1, abs=1)
     assert gain.gain_low <= gain.gain <= gain.gain_high < 0, "two epochs are no match for a dictionary"
