@@ -73,59 +73,15 @@ M_JAVE = MJaveConfig(
     regional_gate=True,
 )
 
-TAGGER = TaggerConfig(encoder=TEXT, category_input=False, category_attributes=True, dropout=0.0, decoder="softmax")
+#: What all that only read text have.
+READS: dict[str, Any] = {"encoder": TEXT, "category_input": False, "category_attributes": True, "dropout": 0.0}
 
-BILSTM_CRF = BiLstmCrfConfig(
-    encoder=TEXT,
-    category_input=False,
-    category_attributes=True,
-    dropout=0.0,
-    hidden_size=16,
-    attention_size=None,
-    attention_form="beside",
-)
-
-JOINT_BERT = JointBertConfig(
-    encoder=TEXT,
-    category_input=False,
-    category_attributes=True,
-    dropout=0.0,
-    threshold=0.5,
-    tasks="joint",
-    decoder="softmax",
-)
-
-SLOT_GATED = SlotGatedConfig(
-    encoder=TEXT,
-    category_input=False,
-    category_attributes=True,
-    dropout=0.0,
-    threshold=0.5,
-    hidden_size=16,
-    context="gated",
-    attention_size=8,
-)
-
-SU_OPENTAG = SuOpenTagConfig(
-    encoder=TEXT,
-    category_input=False,
-    category_attributes=True,
-    dropout=0.0,
-    negatives=None,
-    max_pairs=512,
-    hidden_size=16,
-)
-
-AVEQA = AveqaConfig(
-    encoder=TEXT,
-    category_input=False,
-    category_attributes=True,
-    dropout=0.0,
-    negatives=None,
-    max_pairs=512,
-    longest_value=4,
-    values="one",
-)
+TAGGER = TaggerConfig(**READS, decoder="softmax")
+BILSTM_CRF = BiLstmCrfConfig(**READS, hidden_size=16, attention_size=None, attention_form="beside")
+JOINT_BERT = JointBertConfig(**READS, threshold=0.5, tasks="joint", decoder="softmax")
+SLOT_GATED = SlotGatedConfig(**READS, threshold=0.5, hidden_size=16, context="gated", attention_size=8)
+SU_OPENTAG = SuOpenTagConfig(**READS, negatives=None, max_pairs=512, hidden_size=16)
+AVEQA = AveqaConfig(**READS, negatives=None, max_pairs=512, longest_value=4, values="one")
 
 TRAINING = TrainingParams(
     seed=0,

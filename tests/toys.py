@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facetmill.compute.batch import TensorBatch
 from facetmill.compute.phase import Losses, Phase
 from facetmill.models.base import Answers, Model, Reads, optimizer_of
 from facetmill.params import TrainingParams
@@ -28,7 +29,7 @@ LONGEST = 8
 
 
 @dataclass(frozen=True)
-class ToyBatch:
+class ToyBatch(TensorBatch):
     """Word numbers [N] of all products with where each begins [P], and the number of each attribute's value [P,A]; -1
     where it has none."""
 
@@ -39,14 +40,6 @@ class ToyBatch:
     @property
     def num_products(self) -> int:
         return len(self.starts_P)
-
-    def to(self, device: torch.device) -> Self:
-        return replace(
-            self,
-            words_N=self.words_N.to(device),
-            starts_P=self.starts_P.to(device),
-            value_PA=self.value_PA.to(device),
-        )
 
 
 class Chooser(Model):

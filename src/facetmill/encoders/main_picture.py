@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from math import isqrt
 from pathlib import Path, PurePath
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from facetmill.compute.batch import TensorBatch
 from facetmill.encoders.cache import FeatureCache, digest_of, in_working_precision
 from facetmill.encoders.given import Vectors
 from facetmill.encoders.pictures import DATA_URI, Fault, decode_picture, picture_bytes
@@ -28,20 +29,12 @@ from facetmill.records import Product
 
 
 @dataclass(frozen=True)
-class PictureBatch:
+class PictureBatch(TensorBatch):
     """Either `pixels_PCHW` (uint8, RGB) or `region_PKE`, and which of the P pictures each row has (int64, -1: none)."""
 
     pixels_PCHW: Tensor | None
     region_PKE: Tensor | None
     picture_B: Tensor
-
-    def to(self, device: torch.device) -> Self:
-        return replace(
-            self,
-            pixels_PCHW=None if self.pixels_PCHW is None else self.pixels_PCHW.to(device),
-            region_PKE=None if self.region_PKE is None else self.region_PKE.to(device),
-            picture_B=self.picture_B.to(device),
-        )
 
 
 class GivenRegions(nn.Module):

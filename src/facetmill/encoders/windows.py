@@ -13,13 +13,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
-from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from facetmill.compute.batch import TensorBatch
 from facetmill.encoders.cache import FeatureCache, digest_of, in_working_precision
 from facetmill.encoders.given import Vectors
 from facetmill.encoders.text import TextEncoder
@@ -37,7 +37,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class TextBatch:
+class TextBatch(TensorBatch):
     """Windows of some products.
 
     `ids_BT` (int64), `segment_BT` (int64, 0 title, 1 text), `mask_BT` (bool, 1 = not padding) feed an encoder.
@@ -62,19 +62,6 @@ class TextBatch:
     def products_of_rows(self) -> list[int]:
         """The number of each window's product."""
         return [number for number, _ in self.pieces]
-
-    def to(self, device: torch.device) -> Self:
-        return replace(
-            self,
-            ids_BT=self.ids_BT.to(device),
-            segment_BT=self.segment_BT.to(device),
-            mask_BT=self.mask_BT.to(device),
-            token_mask_BT=self.token_mask_BT.to(device),
-            row_N=self.row_N.to(device),
-            column_N=self.column_N.to(device),
-            states_BTE=None if self.states_BTE is None else self.states_BTE.to(device),
-            text_BE=None if self.text_BE is None else self.text_BE.to(device),
-        )
 
 
 def read(products: Sequence[Product], tokenizer: Tokenizer) -> list[Reading]:

@@ -219,9 +219,7 @@ class JointTagger(Model):
             self._sight.prepare(products, features_dir, dtype)
 
     def collate(self, products: Sequence[Product]) -> TaggedBatch:
-        text = self._text.batch(products)
-        pictures = None if self._sight is None else self._sight.pictures(products, text.products_of_rows)
-        return labelled(products, text, pictures, self._numbers, self._categories)
+        return labelled(products, self._text, self._sight, self._numbers, self._categories)
 
     def forward(self, batch: TaggedBatch) -> tuple[Tensor, Tensor]:
         """Attribute logits [B,A] and tag logits [B,T,G]; those that are given are as sure as can be."""

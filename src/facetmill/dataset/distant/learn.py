@@ -16,6 +16,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional
 
+from facetmill.compute.batch import TensorBatch
 from facetmill.compute.phase import ONE_CYCLE, Group, Losses, Optimizer, Phase
 from facetmill.dataset.distant.classifier import PictureClassifier
 from facetmill.dataset.distant.samples import UNKNOWN, Samples
@@ -32,14 +33,11 @@ TEMPERATURES = (0.05, 20.0)
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Labelled(TensorBatch):
     """A batch: pixels (0..255; float where they are altered, else uint8) and values, `UNKNOWN` without a label."""
 
     pixels_P3SS: Tensor
     value_PA: Tensor
-
-    def to(self, device: torch.device) -> Labelled:
-        return Labelled(self.pixels_P3SS.to(device), self.value_PA.to(device))
 
 
 def fit(

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from facetmill.compute.batch import TensorBatch
 from facetmill.compute.phase import ONE_CYCLE, Group, Losses, Optimizer, Phase
 from facetmill.compute.seeding import seed_everything
 from facetmill.params import VisualTokensParams
@@ -25,13 +26,10 @@ CLIP_NORM = 1.0
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Pictures(TensorBatch):
     """A batch of RGB pixels (uint8, 0..255)."""
 
     pixels_P3SS: Tensor
-
-    def to(self, device: torch.device) -> Pictures:
-        return Pictures(self.pixels_P3SS.to(device))
 
 
 def train_codebook(pixels_P3SS: NDArray[np.uint8], params: VisualTokensParams, log: Callable[[str], None]) -> VqNetwork:

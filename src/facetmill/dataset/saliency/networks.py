@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from facetmill.compute.batch import TensorBatch
 from facetmill.compute.phase import ONE_CYCLE, Group, Losses, Optimizer, Phase
 from facetmill.dataset.saliency.questions import Answer, Questions
 from facetmill.encoders.augment import augment
@@ -108,7 +109,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Asked(TensorBatch):
     """A batch: the texts of some questions, the places of their masks, each picture once, which of them a question is
     about, and the place of its answer."""
 
@@ -117,15 +118,6 @@ class Asked:
     pixels_P3SS: Tensor
     picture_X: Tensor
     answer_X: Tensor
-
-    def to(self, device: torch.device) -> Asked:
-        return Asked(
-            self.text.to(device),
-            self.masks,
-            self.pixels_P3SS.to(device),
-            self.picture_X.to(device),
-            self.answer_X.to(device),
-        )
 
     @classmethod
     def of(cls, task: Task, chosen_X: NDArray[np.int64], tokenizer: Tokenizer, window: int) -> Asked:

@@ -23,6 +23,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from facetmill.compute.batch import TensorBatch
 from facetmill.compute.phase import Losses, Phase
 from facetmill.encoders.text import GivenTextEncoder, TextEncoder
 from facetmill.encoders.windows import TextBatch
@@ -39,7 +40,7 @@ from facetmill.records import AttributeSchema, Facet, Product
 
 
 @dataclass(frozen=True)
-class AskedBatch:
+class AskedBatch(TensorBatch):
     """`tags_MT` (int64) has the tags of each pair's own attribute, O wherever there is no token. `weight_M` is the
     share of each pair's window in its product."""
 
@@ -52,15 +53,6 @@ class AskedBatch:
     @property
     def num_products(self) -> int:
         return len(self.products)
-
-    def to(self, device: torch.device) -> Self:
-        return replace(
-            self,
-            text=self.text.to(device),
-            pairs=self.pairs.to(device),
-            tags_MT=self.tags_MT.to(device),
-            weight_M=self.weight_M.to(device),
-        )
 
 
 class AskedModel(Model):

@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor
 
+from facetmill.compute.batch import TensorBatch
 from facetmill.encoders.windows import TextBatch
 from facetmill.models.parts.tagging import OUTSIDE, begin, decode, tag_tokens
+from facetmill.models.parts.text_input import TextInput
 from facetmill.records import AttributeSchema, Facet, Product
 
-if TYPE_CHECKING:
-    from facetmill.encoders.main_picture import PictureBatch  # text alone does not depend on how pictures are read
+if TYPE_CHECKING:  # text alone does not depend on how pictures are read
+    from facetmill.encoders.main_picture import PictureBatch
+    from facetmill.models.parts.sight import Sight
 
 
 @dataclass(frozen=True)
-class TaggedBatch:
+class TaggedBatch(TensorBatch):
     """`tags_BT` (int64) is O wherever there is no token. `attributes_BA` (0/1) marks the attributes of a window;
     `agree_BA` (0/1) is 0 on those whose value the text does not hold, `possible_BA` (bool) on those that the product's
     category does not have. `weight_B` is the share of each window in its product (sums to products). `pictures` is None
@@ -42,18 +45,6 @@ class TaggedBatch:
     def num_products(self) -> int:
         return len(self.products)
 
-    def to(self, device: torch.device) -> Self:
-        return replace(
-            self,
-            text=self.text.to(device),
-            pictures=None if self.pictures is None else self.pictures.to(device),
-            tags_BT=self.tags_BT.to(device),
-            attributes_BA=self.attributes_BA.to(device),
-            agree_BA=self.agree_BA.to(device),
-            possible_BA=self.possible_BA.to(device),
-            weight_B=self.weight_B.to(device),
-        )
-
     @property
     def possible_BG(self) -> Tensor:
         """O, and B and I of each possible attribute, bool."""
@@ -68,13 +59,15 @@ class TaggedBatch:
 
 def labelled(
     products: Sequence[Product],
-    text: TextBatch,
-    pictures: PictureBatch | None,
+    read: TextInput,
+    sight: Sight | None,
     numbers: Mapping[str, int],
     categories: Mapping[str, Tensor],
 ) -> TaggedBatch:
-    """The batch of a text batch of products. `numbers` are those of the attributes, `categories` which attributes each
-    category has, bool [A]; others may have all."""
+    """The batch of products, as a model reads and, with `sight`, sees them. `numbers` are those of the attributes,
+    `categories` which attributes each category has, bool [A]; others may have all."""
+    text = read.batch(products)
+    pictures = None if sight is None else sight.pictures(products, text.products_of_rows)
     product_tags = [
         tag_tokens(reading.tokens, product.facets, numbers)[0]
         for reading, product in zip(text.readings, products, strict=True)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor
 
+from facetmill.compute.batch import TensorBatch
 from facetmill.encoders.windows import Reading, TextBatch
 from facetmill.models.parts.tagging import OUTSIDE, decode, tag_tokens
 from facetmill.models.parts.text_input import TextInput
@@ -20,7 +21,7 @@ from facetmill.records import Facet, Product
 
 
 @dataclass(frozen=True)
-class Pairs:
+class Pairs(TensorBatch):
     """Window `row_M` with attribute `attribute_M` (int64, both); `num_dropped` others were too many."""
 
     row_M: Tensor
@@ -35,9 +36,6 @@ class Pairs:
         for start in range(0, len(self), size):
             part = slice(start, start + size)
             yield Pairs(self.row_M[part], self.attribute_M[part])
-
-    def to(self, device: torch.device) -> Self:
-        return replace(self, row_M=self.row_M.to(device), attribute_M=self.attribute_M.to(device))
 
     @classmethod
     def selected(cls, probability_BA: Tensor, chosen_BA: Tensor, at_most: int) -> Self:

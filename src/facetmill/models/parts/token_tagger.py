@@ -117,7 +117,7 @@ class TokenTagger(Model):
         self._text.prepare(products, features_dir, dtype)
 
     def collate(self, products: Sequence[Product]) -> TaggedBatch:
-        batch = labelled(products, self._text.batch(products), None, self._numbers, self._categories)
+        batch = labelled(products, self._text, None, self._numbers, self._categories)
         return batch.of_possible()  # a probability of 0 would make the loss infinite
 
     def forward(self, batch: TaggedBatch) -> Tensor:
