@@ -15,6 +15,7 @@ from facetmill.params import (
     JointBertConfig,
     LabellerParams,
     MJaveConfig,
+    MujoSfConfig,
     PromotionParams,
     SaliencyParams,
     SlotGatedConfig,
@@ -71,6 +72,19 @@ M_JAVE = MJaveConfig(
     global_gate=True,
     regional_attention=True,
     regional_gate=True,
+)
+
+MUJO_SF = MujoSfConfig(
+    encoder=TEXT,
+    value_encoder=None,
+    value_pooling="mean",
+    value_scale="standard",
+    synonyms={},
+    unsaid="none",
+    balance="none",
+    category_input=False,
+    category_attributes=True,
+    dropout=0.0,
 )
 
 #: What all that only read text have.

@@ -10,8 +10,8 @@ from pydantic.dataclasses import dataclass
 
 from facetmill.params.fields import STRICT, Count
 
-#: The key by which any section refers to an encoder, and where such are described.
-KINDS = {"encoder": "text", "image_encoder": "image"}
+#: The keys by which any section refers to an encoder, and where such are described.
+KINDS = {"encoder": "text", "value_encoder": "text", "image_encoder": "image"}
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -67,6 +67,20 @@ class UlsDramConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class MujoSfConfig:
+    encoder: TextEncoderParams
+    value_encoder: TextEncoderParams | None
+    value_pooling: Literal["cls", "mean"]
+    value_scale: Literal["printed", "standard"]
+    synonyms: dict[str, dict[str, str]]
+    unsaid: Literal["none", "unknown"]
+    balance: Literal["none", "balanced", "logit_adjusted"]
+    category_input: bool
+    category_attributes: bool
+    dropout: Share
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class TokenTaggerConfig:
     encoder: TextEncoderParams
     category_input: bool
@@ -121,7 +135,7 @@ class AveqaConfig(AskedConfig):
     values: Literal["one", "all"]
 
 
-ModelConfig: TypeAlias = DictionaryConfig | JaveConfig | MJaveConfig | UlsDramConfig | TokenTaggerConfig
+ModelConfig: TypeAlias = DictionaryConfig | JaveConfig | MJaveConfig | UlsDramConfig | MujoSfConfig | TokenTaggerConfig
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -130,6 +144,7 @@ class ModelsParams:
     jave: JaveConfig
     m_jave: MJaveConfig
     uls_dram: UlsDramConfig
+    mujo_sf: MujoSfConfig
     tagger: TaggerConfig
     bilstm_crf: BiLstmCrfConfig
     joint_bert: JointBertConfig

@@ -68,6 +68,7 @@ def test_the_copy_has_the_digests_of_the_package(package: Path) -> None:
         ("models/uls_dram.py", {"uls_dram"}),
         ("models/parts/pairs.py", {"uls_dram", "su_opentag", "aveqa"}),
         ("models/parts/asked_model.py", {"su_opentag", "aveqa"}),
+        ("models/parts/candidates.py", {"mujo_sf"}),
         ("models/dictionary.py", {"dictionary"}),
         ("encoders/vision.py", {"jave", "m_jave", "uls_dram"}),
         ("metrics/score.py", set(MODELS)),

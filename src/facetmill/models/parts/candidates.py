@@ -1,0 +1,141 @@
+"""The slots of a schema and the values that each may be filled with, for models that choose among known values.
+
+A slot is an attribute. Its candidates are, first, that it has no value, and then the values of the schema. Values that
+are one to a reader (`fold_value`), or are called one by `synonyms`, are one candidate under its commonest spelling.
+
+Shapes: P products, S slots, C candidates of all slots one after the other, V those of the slot that has the most.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from facetmill.encoders.folding import fold_value
+from facetmill.records import Attribute, AttributeSchema, Product
+
+NONE = "none"  # how "it has no value" reads
+
+#: By attribute, what a value is called instead.
+Synonyms = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """`values` are those of each slot by their numbers in it, which begin at 1; 0 is "no value". `numbers` finds them
+    by their folds."""
+
+    slots: tuple[str, ...]
+    values: tuple[tuple[str, ...], ...]
+    numbers: tuple[Mapping[str, int], ...]
+
+    @classmethod
+    def of(cls, schema: AttributeSchema, synonyms: Synonyms) -> Self:
+        found = [_merged(attribute, synonyms.get(attribute.name, {})) for attribute in schema.attributes]
+        return cls(schema.names, tuple(values for values, _ in found), tuple(numbers for _, numbers in found))
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many candidates each slot has."""
+        return [1 + len(values) for values in self.values]
+
+    @property
+    def starts(self) -> list[int]:
+        """The place of each slot's first candidate among all."""
+        return [*accumulate(self.sizes[:-1], initial=0)]
+
+    @property
+    def texts(self) -> list[str]:
+        """How each candidate reads. [C]"""
+        texts: list[str] = []
+        for slot, values, numbers in zip(self.slots, self.values, self.numbers, strict=True):
+            texts += [f"{NONE} {slot}" if NONE in numbers else NONE, *values]  # "none" may be a value like others
+        return texts
+
+    def padded(self) -> Tensor:
+        """The places of each slot's candidates among all, C behind the last. int64 [S,V]"""
+        places = [torch.arange(size) + start for start, size in zip(self.starts, self.sizes, strict=True)]
+        return pad_sequence(places, batch_first=True, padding_value=sum(self.sizes))
+
+
+def _merged(attribute: Attribute, synonyms: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, int]]:
+    """The candidates of a slot, the commonest first, and the number of each by the fold of every spelling."""
+    called = {fold_value(value): fold_value(name) for value, name in synonyms.items()}
+    counts: Counter[str] = Counter()
+    spelling: dict[str, str] = {}
+    for value in sorted(attribute.values, key=lambda value: (-attribute.values[value], value)):
+        fold = fold_value(value)
+        counts[called.get(fold, fold)] += attribute.values[value]
+        if fold not in called:
+            spelling.setdefault(fold, value)
+    for name in synonyms.values():
+        spelling.setdefault(fold_value(name), name)
+    order = sorted((fold for fold in counts if fold), key=lambda fold: (-counts[fold], spelling[fold]))
+    numbers = {fold: number for number, fold in enumerate(order, start=1)}
+    numbers |= {fold: numbers[name] for fold, name in called.items() if name in numbers}
+    return tuple(spelling[fold] for fold in order), numbers
+
+
+def with_train_values(schema: AttributeSchema, train: Iterable[Product], synonyms: Synonyms) -> AttributeSchema:
+    """The schema with every value that its attributes have in train, and every name of a synonym; as it was where it
+    has them all."""
+    extra: dict[str, Counter[str]] = {attribute.name: Counter() for attribute in schema.attributes}
+    known = {attribute.name: attribute.values for attribute in schema.attributes}
+    for product in train:
+        for name, value in {(facet.attribute, facet.value) for facet in product.facets}:
+            if name in known and value not in known[name]:
+                extra[name][value] += 1
+    for name, of_slot in synonyms.items():
+        if name in known:
+            extra[name].update(dict.fromkeys(set(of_slot.values()) - known[name].keys() - extra[name].keys(), 0))
+    if not any(extra.values()):
+        return schema
+    attributes = (replace(each, values={**each.values, **extra[each.name]}) for each in schema.attributes)
+    return replace(schema, attributes=tuple(attributes))
+
+
+@dataclass(frozen=True)
+class Labels:
+    """`true_PC` marks the candidates that are true of each product, `known_PS` the slots of which that is known, and
+    `possible_PS` those that the product's category has; all bool."""
+
+    true_PC: Tensor
+    known_PS: Tensor
+    possible_PS: Tensor
+
+
+def labels(
+    products: Sequence[Product], candidates: Candidates, categories: Mapping[str, Tensor], *, unsaid_is_none: bool
+) -> Labels:
+    """What is known of products. A slot with a value that is no candidate is unknown; one of which nothing was said is
+    empty if `unsaid_is_none`, else unknown. `categories` are the slots of each, bool [S]; others may have all."""
+    place = {name: number for number, name in enumerate(candidates.slots)}
+    starts = candidates.starts
+    true_PC = torch.zeros(len(products), sum(candidates.sizes), dtype=torch.bool)
+    known_PS = torch.full((len(products), len(starts)), unsaid_is_none)
+    possible_PS = torch.ones_like(known_PS)
+    for row, product in enumerate(products):
+        filled: dict[int, set[int]] = {}
+        for facet in product.facets:
+            if facet.attribute in place:
+                slot = place[facet.attribute]
+                filled.setdefault(slot, set()).add(candidates.numbers[slot].get(fold_value(facet.value), -1))
+        empty = [place[name] for name in product.absent if name in place]
+        known_PS[row, empty] = True
+        of_category = categories.get(product.category or "")
+        if of_category is not None:
+            possible_PS[row] = of_category
+        for slot, numbers in filled.items():
+            chosen = [starts[slot] + number for number in numbers if number > 0]
+            known_PS[row, slot] = bool(chosen)
+            true_PC[row, chosen] = True
+        none = set(range(len(starts))) - filled.keys() if unsaid_is_none else set(empty) - filled.keys()
+        true_PC[row, [starts[slot] for slot in none]] = True
+    return Labels(true_PC, known_PS & possible_PS, possible_PS)

@@ -1,0 +1,241 @@
+"""MuJo-SF: its equations worked by hand, what only a choice can answer, and values that no training had."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from facetmill.compute.seeding import seed_everything
+from facetmill.errors import ParamsError
+from facetmill.models.dictionary import Dictionary
+from facetmill.models.mujo_sf import Gathered, MujoSf, chosen, distances, tokens_of
+from facetmill.params import MujoSfConfig, TextEncoderParams
+from facetmill.records import Attribute, AttributeSchema, Facet, Product
+from facetmill.training.checkpoint import load_model, save_model
+from facetmill.training.fit import fit
+from facetmill.training.predict import predict
+from tests import small
+
+TRAINING = replace(small.TRAINING, epochs=12, learning_rate=0.01)
+MINILM = TextEncoderParams(
+    network="packaged", tokenizer="encoder", freeze=True, hidden_size=16, num_layers=1, keep_layers=2, window=16
+)
+
+
+def schema_of(**values: list[str]) -> AttributeSchema:
+    return AttributeSchema(tuple(Attribute(name, dict.fromkeys(own, 1)) for name, own in values.items()))
+
+
+def product(title: str, absent: tuple[str, ...] = (), **values: str) -> Product:
+    facets = tuple(Facet(name, value) for name, value in values.items())
+    return Product(title, "s", title, facets=facets, absent=absent)
+
+
+def built(
+    schema: AttributeSchema, train: list[Product], config: MujoSfConfig = small.MUJO_SF, **changes: Any
+) -> MujoSf:
+    seed_everything(0)
+    return MujoSf.fit_vocabulary(replace(config, **changes), schema, train)
+
+
+def share_right(model: Any, products: list[Product]) -> float:
+    """Of products of which all that is true is told and nothing else."""
+    found = predict(model, products, 16)
+    right = [
+        {(f.attribute, f.value) for f in facets} == {(f.attribute, f.value) for f in each.facets}
+        for each, facets in zip(products, found, strict=True)
+    ]
+    return sum(right) / len(right)
+
+
+def test_what_is_gathered_is_4_worked_by_hand() -> None:
+    """With W1 and W_D 1 and d = 1: the mean of y weighed by the softmax of x y."""
+    gathered = Gathered(1, 1, 1)
+    torch.nn.init.ones_(gathered.query.weight)
+    mask = torch.tensor([[True, True, False], [False, False, False]])
+    y = torch.tensor([[[2.0], [0.0], [9.0]]]).expand(2, 3, 1)
+    found = gathered(torch.ones(2, 1, 1), y, mask)
+    expected = 2 * math.exp(2) / (math.exp(2) + 1)
+    assert found.flatten().tolist() == pytest.approx([expected, 0.0])
+
+
+def test_the_nearest_candidate_is_the_likeliest_7_and_a_slot_of_several_values_is_right_by_any() -> None:
+    logits = -distances(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0], [0.0, 1.0], [1.0, 0.0]]))
+    assert logits.tolist() == [[-5.0, -1.0, -1.0]]
+    whole = math.exp(-5) + 2 * math.exp(-1)
+    for true, share in (([True, False, False], math.exp(-5)), ([False, True, True], 2 * math.exp(-1))):
+        assert chosen(logits, torch.tensor([true])).exp().item() == pytest.approx(share / whole)
+
+
+def test_the_loss_8_is_the_mean_over_known_slots_and_then_over_products() -> None:
+    schema = schema_of(Colour=["red", "blue"], Fit=["slim"])
+    train = [product("red", Colour="red"), product("slim", ("Colour",), Fit="slim"), product("what")]
+    model = built(schema, train, unsaid="unknown").eval()
+    batch = model.collate(train)
+    p_PSV = model(batch).log_softmax(-1)
+    expected = (p_PSV[0, 0, model.candidates.numbers[0]["red"]] + (p_PSV[1, 0, 0] + p_PSV[1, 1, 1]) / 2) / -3
+    torch.testing.assert_close(model.loss(batch).total, expected)
+
+
+def test_probabilities_of_each_slot_sum_to_1_and_the_chosen_ones_is_the_confidence() -> None:
+    schema = schema_of(Colour=["red", "blue"], Fit=["slim"])
+    model = built(schema, [product("red shoe")]).eval()
+    p_PSV = model(model.collate([product("red shoe"), product("")])).softmax(-1)
+    torch.testing.assert_close(p_PSV.sum(-1), torch.ones(2, 2))
+    assert p_PSV[:, 1, 2].tolist() == [0, 0]  # Fit has fewer candidates
+    found = [facet.confidence for facets in predict(model, [product("red shoe")], 1) for facet in facets]
+    best_S, number_S = p_PSV[0].max(-1)
+    assert found == pytest.approx([p for p, number in zip(best_S.tolist(), number_S, strict=True) if number > 0])
+
+
+def test_a_long_text_is_read_whole_and_its_tokens_stand_in_their_order() -> None:
+    model = built(schema_of(Colour=["red"]), [product("red shoe")]).eval()
+    long = product("shoe " * 40 + "red")
+    text = model.collate([product("red"), long, product("")]).text
+    place_BT1 = torch.arange(text.ids_BT.numel()).reshape(*text.ids_BT.shape, 1)
+    token_PN1, mask_PN = tokens_of(text, place_BT1)
+    assert mask_PN.sum(1).tolist() == [1, 41, 0]
+    ids = text.ids_BT.flatten()[token_PN1[1, :, 0]]
+    assert ids.tolist() == text.readings[1].ids
+
+
+def test_rare_values_weigh_the_inverse_of_their_frequency_or_get_the_logarithm_of_it() -> None:
+    schema = schema_of(Colour=["red", "blue"])
+    train = [product(f"{n}", Colour="red") for n in range(6)] + [product("b", Colour="blue"), product("none")]
+    plain, balanced, adjusted = (
+        built(schema, train, balance=name).eval() for name in ("none", "balanced", "logit_adjusted")
+    )
+    batch = plain.collate(train)
+    logit_PV = plain(batch)[:, 0]
+    number = plain.candidates.numbers[0]
+    true_P = torch.tensor([number["red"]] * 6 + [number["blue"], 0])
+    loss_P = torch.nn.functional.cross_entropy(logit_PV, true_P, reduction="none")
+    torch.testing.assert_close(plain.loss(batch).total, loss_P.mean())
+    mean = 8 / 3  # products a candidate
+    torch.testing.assert_close(
+        balanced.loss(batch).total, (loss_P * torch.tensor([mean / 6] * 6 + [mean, mean])).mean()
+    )
+    prior_V = torch.tensor([2.0, 0, 0]).index_put(
+        (torch.tensor([number["red"], number["blue"]]),), torch.tensor([7.0, 2])
+    )
+    expected = torch.nn.functional.cross_entropy(logit_PV + prior_V.log(), true_P)
+    torch.testing.assert_close(adjusted.loss(batch).total, expected)
+    assert plain.report()["train_slots_known"] == plain.report()["train_slots"] == 8
+
+
+SEASONS = {"beach": "summer", "pool": "summer", "ski": "winter", "snow": "winter"}
+IMPLICIT = [
+    product(f"{kind} for the {word} {trip}", Season=season)
+    for word, season in SEASONS.items()
+    for kind in ("shirt", "shoes", "hat", "bag")
+    for trip in ("days", "tour", "club")
+]
+PLAIN = [product(f"{kind} for {who}") for kind in ("shirt", "shoes", "hat", "bag") for who in ("him", "her", "you")]
+
+
+def test_it_learns_a_value_that_no_text_says_and_that_there_is_none() -> None:
+    train, unseen = [*IMPLICIT[::2], *PLAIN[::2]], [*IMPLICIT[1::2], *PLAIN[1::2]]
+    schema = schema_of(Season=["summer", "winter"])
+    model = built(schema, train)
+    fit(model, train, train, TRAINING)
+    assert share_right(model, unseen) > 0.95
+    assert share_right(Dictionary.fit_vocabulary(small.DICTIONARY, schema, train), unseen) < 0.4
+
+
+def test_where_what_is_not_said_is_unknown_only_a_word_for_it_makes_none() -> None:
+    absent = [replace(each, absent=("Season",)) for each in PLAIN]
+    schema = schema_of(Season=["summer", "winter"])
+    told = {}
+    for name, train in {"unknown": [*IMPLICIT, *PLAIN], "absent": [*IMPLICIT, *absent]}.items():
+        model = built(schema, train, unsaid="unknown")
+        fit(model, train, train, TRAINING)
+        assert share_right(model, IMPLICIT) > 0.95
+        told[name] = share_right(model, PLAIN)
+    assert told["unknown"] < 0.1
+    assert told["absent"] > 0.95
+
+
+COLOURS = ["red", "blue", "green", "yellow", "black", "white", "orange", "purple", "brown", "pink"]
+NEW = ["grey", "turquoise", "beige", "violet"]
+CLOTHES = ["shirt", "shoe", "hat", "coat"]
+FABRICS = ["cotton", "leather", "wool", "silk"]
+
+
+def dressed(colours: list[str]) -> list[Product]:
+    pairs = [(colour, kind, (n + m) % 4) for n, colour in enumerate(colours) for m, kind in enumerate(CLOTHES)]
+    return [product(f"{c} {kind} of {FABRICS[f]}", Colour=c, Fabric=FABRICS[f]) for c, kind, f in pairs]
+
+
+SCHEMA = schema_of(Colour=COLOURS, Fabric=FABRICS)
+MORE = schema_of(Colour=[*COLOURS, *NEW], Fabric=FABRICS)
+
+
+@pytest.fixture(scope="module")
+def trained() -> MujoSf:
+    train = dressed(COLOURS)
+    model = built(SCHEMA, train, encoder=MINILM)
+    fit(model, train, train[:8], replace(TRAINING, epochs=10, learning_rate=0.002))
+    assert share_right(model, train) == 1.0
+    return model
+
+
+def test_a_value_that_is_added_to_the_schema_needs_no_training_and_is_answered(trained: MujoSf, tmp_path: Path) -> None:
+    save_model(trained, tmp_path / "before")
+    model: Any = load_model(tmp_path / "before")
+    old, new = dressed(COLOURS), dressed(NEW)
+    assert share_right(model, new) == 0.0
+    expected, logits = list(predict(model, old, 8)), model(model.collate(old))
+    parameters = {name: tensor.clone() for name, tensor in model.named_parameters()}
+    model.ask(MORE)
+    assert share_right(model, new) > 0.9
+    assert {name: tensor.shape for name, tensor in model.named_parameters()} == {
+        name: tensor.shape for name, tensor in parameters.items()
+    }
+    said = list(predict(model, old, 8))
+    for before, after in zip(expected, said, strict=True):
+        assert before[1:] == after[1:]  # the slot that has no new value, to the bit
+        assert (before[0].value, before[0].spans) == (after[0].value, after[0].spans)
+    now = model(model.collate(old))
+    numbers = [model.candidates.numbers[0][value] for value in trained.candidates.values[0]]
+    assert torch.equal(now[:, 0, [0, *numbers]], logits[:, 0, : 1 + len(numbers)])
+    save_model(model, tmp_path / "after")
+    assert list(predict(load_model(tmp_path / "after"), [*old, *new], 8)) == list(predict(model, [*old, *new], 8))
+
+
+def test_it_fills_no_slots_but_those_that_it_was_trained_with(trained: MujoSf) -> None:
+    with pytest.raises(ParamsError, match="'Size' differs"):
+        trained.ask(schema_of(Colour=COLOURS, Fabric=FABRICS, Size=["8"]))
+
+
+def test_synonyms_are_learned_and_told_as_one_value() -> None:
+    train = [product(f"{colour} shirt {n}", Colour=colour) for colour in ("navy", "red", "dark blue") for n in range(8)]
+    model = built(schema_of(Colour=["navy", "red"]), train, synonyms={"Colour": {"navy": "dark blue"}})
+    fit(model, train, train, TRAINING)
+    told = {
+        each.title.split()[0]: facets[0].value for each, facets in zip(train, predict(model, train, 8), strict=True)
+    }
+    assert told == {"navy": "dark blue", "red": "red", "dark": "dark blue"}
+    assert model.schema.attributes[0].values.keys() == {"navy", "red", "dark blue"}
+
+
+def test_values_may_lie_in_the_space_of_another_encoder(tmp_path: Path) -> None:
+    train = dressed(COLOURS)
+    model = built(SCHEMA, train, value_encoder=replace(MINILM, keep_layers=1))
+    fit(model, train, train[:8], replace(TRAINING, epochs=16))
+    assert share_right(model, train) > 0.9
+    expected = list(predict(model, train, 8))
+    save_model(model, tmp_path / "saved")
+    assert list(predict(load_model(tmp_path / "saved"), train, 8)) == expected
+
+
+def test_what_is_printed_is_a_setting() -> None:
+    train = dressed(COLOURS)
+    model = built(SCHEMA, train, encoder=MINILM, value_pooling="cls", value_scale="printed")
+    space = model.text_slots.space
+    assert (space.centre_E.abs().sum().item(), space.spread.item()) == (0, 1)
+    assert fit(model, train, train[:8], replace(TRAINING, epochs=1)).epochs
