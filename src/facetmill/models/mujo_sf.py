@@ -3,23 +3,40 @@
 Source: Jia, Shen, Luu, Chen, Xu, Liao, Yuan, He. "MuJo-SF: Multimodal Joint Slot Filling for Attribute Value Prediction
 of E-commerce Commodities." IEEE Transactions on Multimedia, 2024; section III-C.
 
-A slot reads the text by its own name, alone (local) and among all names (global). The candidate is chosen that lies
-nearest to what it found, in the space of an encoder that does not learn, so a value that is added to the schema needs
-no training (`ask`).
+What the text tells of a slot is read by the slot's name, alone (local) and among all names (global). The candidate is
+chosen that lies nearest to what was found, in the space of an encoder that does not learn, so a value that is added to
+the schema needs no training (`ask`). What the picture tells has one vector, and a head of its own for each slot. Which
+slots are told by which is `image_slots`. The rows of its tables are settings:
+
+    MuJo-SF                       ca: patches (or pooled), image_slots: schema, image_slots_read: picture
+    w/o cross attention           ca: none
+    w/o T-D loss, w/o I-D loss    text_weight: 0, image_weight: 0
+    MuJo-SF on MEPAVE             image_slots: []
+    Jo-SF (text only)             image_slots: [], ca: none
+    OMFA                          heads: one
+    LSTM, BERT                    heads: one, ca: none
+    Inception-v4, Swin, CLIP      image_slots: all, image_slots_read: picture, ca: none
 
 Differs from the paper:
- 1. Texts are read whole, in windows where they are long. A slot that finds no word at all has found the bias.
- 2. Attention has one projection, of what asks, as (4) prints it; that of slots is not printed. What is gathered is
+ 1. The picture's keys in (4) are its patches; with its one vector, as printed, the softmax is always 1 (`ca: pooled`).
+ 2. Texts are read whole, in windows where they are long. A product without a picture has no Z in (5) and teaches its
+    image-dependent slots nothing. These stay silent, or are told by the text too (`image_slots_read: both`): then the
+    probabilities by text and by picture are multiplied, of which each has its loss.
+ 3. Attention has one projection, of what asks, as (4) prints it; that of slots is not printed. What slots gather is
     projected by weights that begin as the identity, where widths allow it.
- 3. Points may be centred and scaled (`value_scale: standard`), without which the softmax of (7) can be no surer than
+ 4. Points may be centred and scaled (`value_scale: standard`), without which the softmax of (7) can be no surer than
     the encoder's points are far apart, and be the mean state of a name's tokens (`value_pooling: mean`).
- 4. A slot may be unknown, and then teaches nothing (`unsaid: unknown`); the paper's are all "none" where nothing was
-    said. (8) is the mean over a product's known slots. One with several values is right by any of them.
- 5. Rare values may count for more: `balance` weighs them by the inverse of their frequency, or adds the logarithm of
+ 5. A slot may be unknown, and then teaches nothing (`unsaid: unknown`); the paper's are all "none" where nothing was
+    said. (8) and (11) are means over a product's known slots. One with several values is right by any of them.
+ 6. Rare values may count for more: `balance` weighs them by the inverse of their frequency, or adds the logarithm of
     it to the logits that are learned from (Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021).
+ 7. OMFA is not printed: here a head for each slot above the mean token and the picture, each having seen the other,
+    joined as in (9). A tower of text has the mean token.
 
-Shapes: P products, B windows, N tokens of a product, E width of the text encoder, S slots, C candidates of all slots,
-V those of a slot, F width of the space of values. Masks: 1 = real.
+The equations stand in `parts/slot_filling.py` under the paper's numbers.
+
+Shapes: P products, B windows, N tokens of a product, E width of the text encoder, S slots, of the whole model or of a
+side, V candidates of the slot that has the most. Masks: 1 = real.
 """
 
 from __future__ import annotations
@@ -28,7 +45,6 @@ import copy
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -38,7 +54,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from facetmill.compute.batch import TensorBatch
 from facetmill.compute.phase import Losses
+from facetmill.encoders.main_picture import PictureBatch, RegionSource, image_states
 from facetmill.encoders.text import GivenTextEncoder, TextEncoder, is_pretrained
+from facetmill.encoders.vision import ImageEncoder, is_pretrained_image
 from facetmill.encoders.windows import TextBatch, text_states
 from facetmill.errors import ParamsError
 from facetmill.files import read_json, write_json
@@ -46,6 +64,8 @@ from facetmill.models.base import Answers, Model, Reads
 from facetmill.models.parts.candidates import Candidates, Labels, labels, with_train_values
 from facetmill.models.parts.labels import attributes_by_category
 from facetmill.models.parts.origin import by_origin
+from facetmill.models.parts.sight import Sight, build_regions, load_regions
+from facetmill.models.parts.slot_filling import OneVector, PictureSide, Places, TextSide, chosen
 from facetmill.models.parts.slot_names import SlotNames
 from facetmill.models.parts.text_input import TextInput
 from facetmill.models.parts.value_space import ValueSpace
@@ -56,7 +76,7 @@ from facetmill.records import AttributeSchema, Facet, Product
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
-COUNTED_AT_ONCE = 4096  # products: what is known of more at once is large
+COUNTED_AT_ONCE = 256  # products: what is known of more at once is large
 
 
 @dataclass(frozen=True)
@@ -65,7 +85,8 @@ class SlotBatch(TensorBatch):
 
     products: tuple[Product, ...]
     text: TextBatch
-    true_PC: Tensor
+    pictures: PictureBatch | None
+    true_PSV: Tensor
     known_PS: Tensor
     possible_PS: Tensor
 
@@ -74,92 +95,89 @@ class SlotBatch(TensorBatch):
         return len(self.products)
 
 
-class Gathered(nn.Module):
-    """(4): what X gathers from the places of Y that it looks at, projected; with a bias for what is no word's."""
+@dataclass(frozen=True)
+class Sides:
+    """The slots that the text tells, and those that the picture tells; one may be told by both."""
 
-    def __init__(self, width: int, place_width: int, out_width: int) -> None:
-        super().__init__()
-        self.query = nn.Linear(width, place_width, bias=False)  # W1
-        self.out = nn.Linear(place_width, out_width)  # W_D
-        if place_width == out_width:
-            nn.init.eye_(self.out.weight)
-            nn.init.zeros_(self.out.bias)
+    text: list[int]
+    picture: list[int]
 
-    def forward(self, x_PXE: Tensor, y_PYJ: Tensor, mask_PY: Tensor) -> Tensor:
-        """[P,X,out]; where no place is real nothing is gathered."""
-        score_PXY = self.query(x_PXE) @ y_PYJ.transpose(1, 2) / sqrt(y_PYJ.shape[-1])
-        mask_P1Y = mask_PY[:, None]
-        weight_PXY = score_PXY.masked_fill(~mask_P1Y, torch.finfo(score_PXY.dtype).min).softmax(-1) * mask_P1Y
-        gathered: Tensor = self.out(weight_PXY @ y_PYJ)
-        return gathered
-
-
-class TextSlots(nn.Module):
-    """(6) and (7): what each slot finds in the text, and how near each of its candidates lies to that."""
-
-    name_SE: Tensor
-    point_CF: Tensor
-
-    def __init__(self, names: SlotNames, space: ValueSpace, width: int, num_candidates: int) -> None:
-        super().__init__()
-        self.names, self.space = names, space
-        self.local = Gathered(space.width, width, space.width)
-        self.whole = Gathered(width, width, space.width)
-        self.norm = nn.LayerNorm(space.width)
-        self.register_buffer("name_SE", torch.zeros(len(names.mark_SI), space.width))
-        self.register_buffer("point_CF", torch.zeros(num_candidates, space.width))
-
-    def settle(self, names: Sequence[str], texts: Sequence[str]) -> None:
-        """Give the slots their names and the candidates their points. What is gathered begins where values lie."""
-        self.space.settle(texts)
-        self.name_SE.copy_(self.space.states(names))
-        self.point_CF.copy_(self.space.points(texts))
-        for gathered in (self.local, self.whole):
-            gathered.out.bias.data.copy_(-self.space.centre_E)
-
-    def forward(self, token_PNE: Tensor, mask_PN: Tensor, encoder: TextEncoder, sizes: Sequence[int]) -> Tensor:
-        """Minus the distance of each candidate, float32. [P,C]"""
-        token_PNE = token_PNE.contiguous()
-        every = (len(token_PNE), -1, -1)
-        local_PSF = self.local(self.name_SE.to(token_PNE.dtype).expand(every), token_PNE, mask_PN)
-        whole_PSF = self.whole(self.names(encoder).to(token_PNE.dtype).expand(every), token_PNE, mask_PN)
-        found_PSF = self.norm(local_PSF + whole_PSF).float()  # (6)
-        points = self.point_CF.split([*sizes])
-        return -torch.cat([distances(found_PSF[:, slot], point) for slot, point in enumerate(points)], dim=1)  # (7)
+    @classmethod
+    def of(cls, config: MujoSfConfig, schema: AttributeSchema) -> Self:
+        """Raises `ParamsError` for attributes that there are not, and where no slot is left."""
+        every = range(len(schema.attributes))
+        if config.heads == "one":
+            return cls([*every], [])
+        modality = [attribute.modality for attribute in schema.attributes]
+        both = {slot for slot in every if modality[slot] == "both"}
+        picture = {slot for slot in every if modality[slot] == "image"} | both
+        if config.image_slots != "schema":
+            wanted = schema.names if config.image_slots == "all" else config.image_slots
+            unknown = sorted({*wanted} - {*schema.names})
+            if unknown:
+                raise ParamsError(f"models.mujo_sf.image_slots: {unknown[0]!r} is no attribute of the data")
+            picture, both = {schema.names.index(name) for name in wanted}, set()
+        text = {*every} - picture | (picture if config.image_slots_read == "both" else both)
+        found = cls(sorted(text) if config.text_weight else [], sorted(picture) if config.image_weight else [])
+        if every and not found.text and not found.picture:
+            raise ParamsError("models.mujo_sf: image_slots, text_weight and image_weight leave no slot to fill")
+        return found
 
 
-def distances(found_PF: Tensor, point_VF: Tensor) -> Tensor:
-    """Euclidean, and each to the bit what it is without the other points. [P,V]"""
-    return torch.cdist(found_PF, point_VF, compute_mode="donot_use_mm_for_euclid_dist")
+def reads_text(config: MujoSfConfig, sides: Sides) -> bool:
+    return bool(sides.text) or config.ca != "none"
 
 
-def tokens_of(text: TextBatch, states_BTE: Tensor) -> tuple[Tensor, Tensor]:
-    """The states of each product's tokens in their order, each from the window in which it lies most central, and their
-    mask. [P,N,E], [P,N]"""
+def looks(config: MujoSfConfig, sides: Sides) -> bool:
+    return bool(sides.picture) or config.ca != "none"
+
+
+def tokens_of(text: TextBatch, states_BTE: Tensor) -> Places:
+    """The states of each product's tokens in order, each from the window in which it lies most central. [P,N,E]"""
     lengths = [len(reading.tokens) for reading in text.readings]
-    tokens = states_BTE[text.row_N, text.column_N].split(lengths)
-    mask_PN = torch.arange(max(lengths, default=0))[None] < torch.tensor(lengths)[:, None]
-    return pad_sequence(tokens, batch_first=True), mask_PN.to(states_BTE.device)
+    token_PNE = pad_sequence(states_BTE[text.row_N, text.column_N].split(lengths), batch_first=True)
+    mask_PN = torch.arange(token_PNE.shape[1])[None] < torch.tensor(lengths)[:, None]
+    return Places(token_PNE, mask_PN.to(token_PNE.device))
+
+
+@dataclass(frozen=True)
+class Told:
+    """The logits of the slots that the text tells, and of those that the picture tells, float32 [P,S,V]; None of a side
+    that has none, or without a picture in the batch. `shown_P` says which products have one."""
+
+    text_PSV: Tensor | None
+    picture_PSV: Tensor | None
+    shown_P: Tensor
 
 
 def suggest(trial: BaseTrial, config: MujoSfConfig, training: TrainingParams) -> tuple[MujoSfConfig, TrainingParams]:
-    """Dropout, batch size and the learning rate of new weights; the encoder's as well, where a published one learns."""
-    config = replace(config, dropout=trial.suggest_float("dropout", 0.0, max(0.5, config.dropout)))
+    """Dropout, how much the picture's loss counts, batch size and the learning rate of new weights; that of published
+    encoders as well, where one learns."""
+    config = replace(
+        config,
+        dropout=trial.suggest_float("dropout", 0.0, max(0.5, config.dropout)),
+        image_weight=suggest_rate(trial, "image_weight", config.image_weight) if config.image_weight else 0.0,
+    )
     _, training = suggest_training(trial, config, training)
-    if is_pretrained(config.encoder) and not config.encoder.freeze:
+    text_learns = is_pretrained(config.encoder) and not config.encoder.freeze
+    if text_learns or (is_pretrained_image(config.image_encoder) and not config.image_encoder.freeze):
         rate = suggest_rate(trial, "encoder_learning_rate", training.encoder_learning_rate)
         training = replace(training, encoder_learning_rate=rate)
     return config, training
 
 
 class MujoSf(Model):
+    """A part is None where there are no slots for it, or nothing of that kind is read. `one` stands in place of both
+    sides (`heads: one`)."""
+
     key: ClassVar[str] = "mujo_sf"
     answers: ClassVar[Answers] = "choices"
     reads: frozenset[Reads] = frozenset({"title", "text", "category"})
-    space: ClassVar[Space] = Space(suggest, ("dropout",), ("batch_size", "learning_rate", "encoder_learning_rate"))
+    space: ClassVar[Space] = Space(
+        suggest, ("dropout", "image_weight"), ("batch_size", "learning_rate", "encoder_learning_rate")
+    )
     config: MujoSfConfig
-    count_C: Tensor
-    padded_SV: Tensor
+    count_SV: Tensor
 
     def __init__(
         self,
@@ -167,48 +185,80 @@ class MujoSf(Model):
         schema: AttributeSchema,
         text: TextInput,
         values: TextInput,
+        image_encoder: RegionSource | None,
         counts: Mapping[str, int],
     ) -> None:
         super().__init__()
-        _require_names(text)
-        self.config = config
-        self.encoder = text.encoder
-        self.dropout = nn.Dropout(config.dropout)
+        self.config, self.schema = config, schema
+        self.sides = Sides.of(config, schema)
+        self.encoder = text.encoder if reads_text(config, self.sides) else None
+        self.image_encoder = image_encoder
+        if self.encoder is None:
+            self.reads = self.reads - {"title", "text"}
+        if image_encoder is not None:
+            self.reads = self.reads | {"images"}
         self._text, self._values = text, values
+        self._sight = None if image_encoder is None else Sight(image_encoder, config.image_encoder.size)
         self._counts = Counter(counts)
         self._adopt(schema)
-        width, num_candidates = text.encoder.width, sum(self.candidates.sizes)
-        names = SlotNames(schema.names, text.tokenizer, config.encoder.window, text.encoder.embedding_width)
-        self._counts["names_cut"] = names.num_cut
-        self.token_norm = nn.LayerNorm(width)
-        self.text_slots = TextSlots(
-            names, ValueSpace(values, pooling=config.value_pooling, scale=config.value_scale), width, num_candidates
-        )
-        self.register_buffer("count_C", torch.zeros(num_candidates))
+        self.dropout = nn.Dropout(config.dropout)
+        self.text_side: TextSide | None = None
+        self.picture_side: PictureSide | None = None
+        self.one: OneVector | None = None
+        width, image_width = text.encoder.width, 0 if image_encoder is None else image_encoder.width
+        if config.heads == "one":
+            self.one = OneVector(width, image_width, config.ca, self.candidates.sizes)
+        elif self.sides.text:
+            self.text_side = TextSide(
+                SlotNames(self._names, text.tokenizer, config.encoder.window, text.encoder.embedding_width),
+                ValueSpace(values, pooling=config.value_pooling, scale=config.value_scale),
+                width,
+                image_width,
+                config.ca,
+                [self.candidates.sizes[slot] for slot in self.sides.text],
+            )
+            self._counts["names_cut"] = self.text_side.names.num_cut
+        if self.sides.picture:
+            sizes = [self.candidates.sizes[slot] for slot in self.sides.picture]
+            self.picture_side = PictureSide(image_width, width, sizes, crossed=config.ca != "none")
+        self.register_buffer("count_SV", torch.zeros(len(schema.names), self.candidates.most))
 
     def _adopt(self, schema: AttributeSchema) -> None:
-        """Fill the slots of a schema from now on."""
+        """Fill the slots of a schema, which has the attributes of the one before, from now on."""
         self.schema = schema
         self.candidates = Candidates.of(schema, self.config.synonyms)
-        self.register_buffer("padded_SV", self.candidates.padded(), persistent=False)
-        self._told = [value for values in self.candidates.values for value in (None, *values)]
         self._categories = attributes_by_category(schema) if self.config.category_attributes else {}
+
+    @property
+    def _names(self) -> list[str]:
+        """Of the slots that the text tells, as `_texts`."""
+        return [self.schema.names[slot] for slot in self.sides.text]
+
+    @property
+    def _texts(self) -> list[list[str]]:
+        """How their candidates read."""
+        return [self.candidates.texts(slot) for slot in self.sides.text]
 
     @classmethod
     def fit_vocabulary(cls, config: MujoSfConfig, schema: AttributeSchema, train: Iterable[Product]) -> Self:
         products = list(train)
         schema = with_train_values(schema, products, config.synonyms)
-        candidates = Candidates.of(schema, config.synonyms)
-        names = [*schema.names, *candidates.texts]
+        candidates, sides = Candidates.of(schema, config.synonyms), Sides.of(config, schema)
+        names = [*schema.names, *(text for slot in range(len(schema.names)) for text in candidates.texts(slot))]
         text = TextInput.fitted(config.encoder, products, category=config.category_input, names=names)
-        values = _shared(config, text)
+        _require_names(text)
+        values = _copied(config, text)
         if config.value_encoder is not None:
             values = TextInput.fitted(config.value_encoder, [], category=False, names=names)
-        model = cls(config, schema, text, values, text.count(products, {}))
-        model.text_slots.settle(schema.names, candidates.texts)
+        image_encoder = build_regions(config.image_encoder) if looks(config, sides) else None
+        model = cls(config, schema, text, values, image_encoder, text.count(products, {}))
+        if model.text_side is not None:
+            model.text_side.settle(model._names, model._texts)
+        if model._sight is not None:
+            model._counts.update(model._sight.count(products))
         for start in range(0, len(products), COUNTED_AT_ONCE):
             known = model._labels(products[start : start + COUNTED_AT_ONCE])
-            model.count_C += (known.true_PC & model._of_slots(known.known_PS)).sum(0)
+            model.count_SV += (known.true_PSV & known.known_PS[..., None]).sum(0)
             model._counts["train_slots"] += int(known.possible_PS.sum())
             model._counts["train_slots_known"] += int(known.known_PS.sum())
         return model
@@ -216,115 +266,150 @@ class MujoSf(Model):
     @classmethod
     def load_assets(cls, config: MujoSfConfig, schema: AttributeSchema, folder: Path) -> Self:
         text = TextInput.loaded(config.encoder, folder, category=config.category_input)
-        values = _shared(config, text)
+        values = _copied(config, text)
         if config.value_encoder is not None:
             values = TextInput.loaded(config.value_encoder, folder / "values", category=False)
-        return cls(config, schema, text, values, read_json(folder / "report.json"))
+        sees = looks(config, Sides.of(config, schema))
+        image_encoder = load_regions(config.image_encoder, folder) if sees else None
+        return cls(config, schema, text, values, image_encoder, read_json(folder / "report.json"))
 
     def save_assets(self, folder: Path) -> None:
         self._text.save(folder)
         if self.config.value_encoder is not None:
             (folder / "values").mkdir()
             self._values.save(folder / "values")
+        if self._sight is not None:
+            self._sight.save(folder)
         write_json(folder / "report.json", self._counts)
 
     def ask(self, schema: AttributeSchema) -> None:
-        """Choose among the values of this schema from now on, whether train had them or not; what is as near as it was
+        """Choose among the values of this schema from now on, whether train had them or not. What is as near as it was
         stays so to the bit.
 
-        Raises `ParamsError` for a schema that has other attributes.
+        Raises `ParamsError` for a schema of other attributes, and for other values of one that has a head: its weights
+        would have to be learned.
         """
         if schema.names != self.schema.names:
             other = sorted({*schema.names} ^ {*self.schema.names}) or [*schema.names]
             raise ParamsError(f"models.mujo_sf: its slots are those that it was trained with; {other[0]!r} differs")
-        known = {at: row for row, at in enumerate(self._places())}
-        point_CF, count_C = self.text_slots.point_CF, self.count_C
+        pairs = zip(schema.attributes, self.schema.attributes, strict=True)
+        schema = replace(schema, attributes=tuple(replace(new, modality=old.modality) for new, old in pairs))
+        candidates = Candidates.of(schema, self.config.synonyms)
+        for slot in self.sides.picture if self.one is None else self.sides.text:
+            if candidates.values[slot] != self.candidates.values[slot]:
+                raise ParamsError(f"models.mujo_sf: {schema.names[slot]!r} has a head, which knows no other values")
+        known = self._texts
+        counted: dict[tuple[int, str], Tensor] = {}
+        for slot in range(len(schema.names)):
+            counted |= {(slot, text): self.count_SV[slot, n] for n, text in enumerate(self.candidates.texts(slot))}
         self._adopt(schema)
-        row_C = torch.tensor([known.get(at, -1) for at in self._places()], device=count_C.device)
-        new = [text for text, row in zip(self.candidates.texts, row_C.tolist(), strict=True) if row < 0]
-        self.text_slots.point_CF = point_CF[row_C]
-        self.text_slots.point_CF[row_C < 0] = self.text_slots.space.points(new)
-        self.count_C = count_C[row_C].masked_fill(row_C < 0, 0)
-
-    def _places(self) -> list[tuple[int, str]]:
-        """Each candidate by its slot and how it reads."""
-        slots = [slot for slot, size in enumerate(self.candidates.sizes) for _ in range(size)]
-        return [*zip(slots, self.candidates.texts, strict=True)]
+        self.count_SV = self.count_SV.new_zeros(len(schema.names), candidates.most)
+        for slot in range(len(schema.names)):
+            for number, text in enumerate(candidates.texts(slot)):
+                self.count_SV[slot, number] = counted.get((slot, text), torch.zeros(()))
+        if self.text_side is not None:
+            self.text_side.choose_among(self._texts, known)
 
     def prepare(self, products: Sequence[Product], features_dir: Path, dtype: torch.dtype = torch.float32) -> None:
-        self._text.prepare(products, features_dir, dtype)
+        if self.encoder is not None:
+            self._text.prepare(products, features_dir, dtype)
+        if self._sight is not None:
+            self._sight.prepare(products, features_dir, dtype)
 
     def collate(self, products: Sequence[Product]) -> SlotBatch:
         known = self._labels(products)
-        return SlotBatch(tuple(products), self._text.batch(products), known.true_PC, known.known_PS, known.possible_PS)
+        pictures = None if self._sight is None else self._sight.pictures(products, range(len(products)))
+        text = self._text.batch(products)
+        return SlotBatch(tuple(products), text, pictures, known.true_PSV, known.known_PS, known.possible_PS)
 
     def _labels(self, products: Sequence[Product]) -> Labels:
         return labels(products, self.candidates, self._categories, unsaid_is_none=self.config.unsaid == "none")
 
-    def _of_slots(self, slot_PS: Tensor) -> Tensor:
-        """What is said of slots, of each of their candidates. [P,C]"""
-        sizes = torch.tensor(self.candidates.sizes, device=slot_PS.device)
-        return slot_PS.repeat_interleave(sizes, dim=1)
-
-    def forward(self, batch: SlotBatch) -> Tensor:
-        """Logits of each slot's candidates, minus infinity behind them, float32. [P,S,V]"""
-        states_BTE, _ = text_states(batch.text, self.encoder)
-        token_PNE, mask_PN = tokens_of(batch.text, states_BTE)
-        token_PNE = self.dropout(self.token_norm(token_PNE))
-        return self._by_slot(self.text_slots(token_PNE, mask_PN, self.encoder, self.candidates.sizes), -torch.inf)
-
-    def _by_slot(self, of_PC: Tensor, padding: float) -> Tensor:
-        """[P,S,V]"""
-        padded = torch.cat([of_PC, of_PC.new_full((len(of_PC), 1), padding)], dim=1)
-        return padded[:, self.padded_SV]
+    def forward(self, batch: SlotBatch) -> Told:
+        tokens = regions = text_PSV = picture_PSV = None
+        shown_P = batch.known_PS.new_zeros(batch.num_products)
+        if self.encoder is not None:
+            read = tokens_of(batch.text, text_states(batch.text, self.encoder)[0])
+            tokens = Places(self.dropout(read.states_PYJ), read.mask_PY)
+        if self.image_encoder is not None and batch.pictures is not None:
+            seen = image_states(batch.pictures, self.image_encoder)
+            shown_P = seen.shown_B
+            regions = Places(self.dropout(seen.region_BKE), shown_P[:, None].expand(seen.region_BKE.shape[:2]))
+        most = self.candidates.most
+        if self.one is not None and tokens is not None:
+            text_PSV = self.one(tokens, regions, most)
+        if self.text_side is not None and self.encoder is not None and tokens is not None:
+            text_PSV = self.text_side(tokens, regions, self.encoder, most)
+        if self.picture_side is not None and regions is not None:
+            picture_PSV = self.picture_side(regions, tokens, most)
+        return Told(text_PSV, picture_PSV, shown_P)
 
     def loss(self, batch: SlotBatch) -> Losses:
-        logit_PSV = self(batch)
-        count_SV = self._by_slot(self.count_C[None], 0)[0]
+        told: Told = self(batch)
+        parts: dict[str, Tensor] = {}
+        if told.text_PSV is not None:
+            parts["text"] = self._loss(told.text_PSV, self.sides.text, batch, batch.known_PS)
+        if told.picture_PSV is not None:
+            known_PS = batch.known_PS & told.shown_P[:, None]
+            parts["image"] = self._loss(told.picture_PSV, self.sides.picture, batch, known_PS)
+        weights = {"text": self.config.text_weight, "image": self.config.image_weight}
+        if not parts:  # of pictures alone, where none can be seen
+            parts["image"] = torch.stack([p.sum() for p in self.parameters() if p.requires_grad]).sum() * 0.0
+        total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()  # (12)
+        return Losses(total, {name: part.detach() for name, part in parts.items()})
+
+    def _loss(self, logit_PSV: Tensor, slots: Sequence[int], batch: SlotBatch, known_PS: Tensor) -> Tensor:
+        """(8) and (11): the mean over the known ones of some slots, and then over products."""
+        known_PS, true_PSV, count_SV = known_PS[:, slots], batch.true_PSV[:, slots], self.count_SV[slots]
         if self.config.balance == "logit_adjusted":
             logit_PSV = logit_PSV + (count_SV + 1).log()  # of a share, but for what all of a slot have
-        true_PSV = self._by_slot(batch.true_PC, False)
-        loss_M = -chosen(logit_PSV[batch.known_PS], true_PSV[batch.known_PS])
+        loss_M = -chosen(logit_PSV[known_PS], true_PSV[known_PS])
         if self.config.balance == "balanced":
-            loss_M = loss_M * self._weights(count_SV, true_PSV)[batch.known_PS]
-        product_M = batch.known_PS.nonzero()[:, 0]
-        total = (loss_M / batch.known_PS.sum(1)[product_M]).sum() / batch.num_products  # (8)
-        return Losses(total, {"text": total.detach()})
-
-    def _weights(self, count_SV: Tensor, true_PSV: Tensor) -> Tensor:
-        """Of each slot of a product, the inverse of its true value's frequency, 1 on the average of train. [P,S]"""
-        seen_SV = count_SV > 0
-        even_S = count_SV.sum(1) / seen_SV.sum(1).clamp(min=1)
-        weight_SV = even_S[:, None] / count_SV.clamp(min=1)
-        return (weight_SV * true_PSV).sum(2) / true_PSV.sum(2).clamp(min=1)
+            loss_M = loss_M * _weights(count_SV, true_PSV)[known_PS]
+        product_M = known_PS.nonzero()[:, 0]
+        return (loss_M / known_PS.sum(1)[product_M]).sum() / batch.num_products
 
     @torch.no_grad()
     def predict(self, batch: SlotBatch) -> list[list[Facet]]:
         """At most one facet a slot, as sure as its candidate is probable."""
-        sure_PS, number_PS = self(batch).softmax(-1).max(-1)
-        told_PS = (number_PS > 0) & batch.possible_PS
-        place_PS = number_PS + torch.tensor(self.candidates.starts, device=number_PS.device)
+        p_PSV, told_PS = self._probabilities(self(batch), batch.known_PS.shape)
+        sure_PS, number_PS = p_PSV.max(-1)
+        told_PS &= (number_PS > 0) & batch.possible_PS
         answers: list[list[Facet]] = [[] for _ in batch.products]
-        found = zip(told_PS.nonzero().tolist(), place_PS[told_PS].tolist(), sure_PS[told_PS].tolist(), strict=True)
-        for (row, slot), place, sure in found:
-            value = self._told[place]
-            assert value is not None
-            answers[row].append(Facet(self.candidates.slots[slot], value, provenance="predicted", confidence=sure))
+        found = zip(told_PS.nonzero().tolist(), number_PS[told_PS].tolist(), sure_PS[told_PS].tolist(), strict=True)
+        for (row, slot), number, sure in found:
+            name, value = self.candidates.slots[slot], self.candidates.values[slot][number - 1]
+            answers[row].append(Facet(name, value, provenance="predicted", confidence=sure))
         return answers
 
+    def _probabilities(self, told: Told, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Of the candidates of each slot [P,S,V], and which slots anything is said of [P,S]."""
+        log_PSV = told.shown_P.new_zeros(*shape, self.candidates.most, dtype=torch.float32)
+        said_PS = told.shown_P.new_zeros(*shape)
+        if told.text_PSV is not None:
+            log_PSV[:, self.sides.text] += told.text_PSV.log_softmax(-1)
+            said_PS[:, self.sides.text] = True
+        if told.picture_PSV is not None:
+            by_picture_PSV = told.picture_PSV.log_softmax(-1).masked_fill(~told.shown_P[:, None, None], 0)
+            log_PSV[:, self.sides.picture] += by_picture_PSV
+            said_PS[:, self.sides.picture] |= told.shown_P[:, None]
+        return log_PSV.softmax(-1), said_PS
+
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
-        return by_origin(self, text=TextEncoder)
+        return by_origin(self, text=TextEncoder, image=ImageEncoder)
 
     def report(self) -> Mapping[str, int]:
         return self._counts
 
 
-def chosen(logit_MV: Tensor, true_MV: Tensor) -> Tensor:
-    """log p of some true candidate, of which each row has one at least. [M]"""
-    return logit_MV.log_softmax(1).masked_fill(~true_MV, -torch.inf).logsumexp(1)
+def _weights(count_SV: Tensor, true_PSV: Tensor) -> Tensor:
+    """Of each slot of a product, the inverse of its true value's frequency, 1 on the average of train. [P,S]"""
+    even_S = count_SV.sum(1) / (count_SV > 0).sum(1).clamp(min=1)
+    weight_SV = even_S[:, None] / count_SV.clamp(min=1)
+    return (weight_SV * true_PSV).sum(2) / true_PSV.sum(2).clamp(min=1)
 
 
-def _shared(config: MujoSfConfig, text: TextInput) -> TextInput:
+def _copied(config: MujoSfConfig, text: TextInput) -> TextInput:
     """The text encoder once more, to stay as it is."""
     encoder = text.encoder if text.encoder.frozen else copy.deepcopy(text.encoder)
     return TextInput(encoder, text.tokenizer, config.encoder, category=False)

@@ -72,6 +72,13 @@ class MujoSfConfig:
     value_encoder: TextEncoderParams | None
     value_pooling: Literal["cls", "mean"]
     value_scale: Literal["printed", "standard"]
+    image_encoder: ImageEncoderParams
+    heads: Literal["separate", "one"]
+    ca: Literal["patches", "pooled", "none"]
+    image_slots: Literal["schema", "all"] | list[str]
+    image_slots_read: Literal["picture", "both"]
+    text_weight: Annotated[float, Field(ge=0)]
+    image_weight: Annotated[float, Field(ge=0)]
     synonyms: dict[str, dict[str, str]]
     unsaid: Literal["none", "unknown"]
     balance: Literal["none", "balanced", "logit_adjusted"]

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from facetmill.compute.seeding import seed_everything
 from facetmill.errors import ParamsError
 from facetmill.models.dictionary import Dictionary
-from facetmill.models.mujo_sf import Gathered, MujoSf, chosen, distances, tokens_of
+from facetmill.models.mujo_sf import MujoSf, Told, tokens_of
+from facetmill.models.parts.slot_filling import Gathered, Places, chosen, distances
 from facetmill.params import MujoSfConfig, TextEncoderParams
 from facetmill.records import Attribute, AttributeSchema, Facet, Product
 from facetmill.training.checkpoint import load_model, save_model
@@ -43,6 +45,12 @@ def built(
     return MujoSf.fit_vocabulary(replace(config, **changes), schema, train)
 
 
+def text_logits(model: MujoSf, products: list[Product]) -> Tensor:
+    told: Told = model(model.collate(products))
+    assert told.text_PSV is not None
+    return told.text_PSV
+
+
 def share_right(model: Any, products: list[Product]) -> float:
     """Of products of which all that is true is told and nothing else."""
     found = predict(model, products, 16)
@@ -56,10 +64,12 @@ def share_right(model: Any, products: list[Product]) -> float:
 def test_what_is_gathered_is_4_worked_by_hand() -> None:
     """With W1 and W_D 1 and d = 1: the mean of y weighed by the softmax of x y."""
     gathered = Gathered(1, 1, 1)
-    torch.nn.init.ones_(gathered.query.weight)
+    for parameter in gathered.parameters():
+        torch.nn.init.ones_(parameter)
+    torch.nn.init.zeros_(gathered.out.bias)
     mask = torch.tensor([[True, True, False], [False, False, False]])
     y = torch.tensor([[[2.0], [0.0], [9.0]]]).expand(2, 3, 1)
-    found = gathered(torch.ones(2, 1, 1), y, mask)
+    found = gathered(torch.ones(2, 1, 1), Places(y, mask))
     expected = 2 * math.exp(2) / (math.exp(2) + 1)
     assert found.flatten().tolist() == pytest.approx([expected, 0.0])
 
@@ -77,7 +87,7 @@ def test_the_loss_8_is_the_mean_over_known_slots_and_then_over_products() -> Non
     train = [product("red", Colour="red"), product("slim", ("Colour",), Fit="slim"), product("what")]
     model = built(schema, train, unsaid="unknown").eval()
     batch = model.collate(train)
-    p_PSV = model(batch).log_softmax(-1)
+    p_PSV = text_logits(model, train).log_softmax(-1)
     expected = (p_PSV[0, 0, model.candidates.numbers[0]["red"]] + (p_PSV[1, 0, 0] + p_PSV[1, 1, 1]) / 2) / -3
     torch.testing.assert_close(model.loss(batch).total, expected)
 
@@ -85,7 +95,7 @@ def test_the_loss_8_is_the_mean_over_known_slots_and_then_over_products() -> Non
 def test_probabilities_of_each_slot_sum_to_1_and_the_chosen_ones_is_the_confidence() -> None:
     schema = schema_of(Colour=["red", "blue"], Fit=["slim"])
     model = built(schema, [product("red shoe")]).eval()
-    p_PSV = model(model.collate([product("red shoe"), product("")])).softmax(-1)
+    p_PSV = text_logits(model, [product("red shoe"), product("")]).softmax(-1)
     torch.testing.assert_close(p_PSV.sum(-1), torch.ones(2, 2))
     assert p_PSV[:, 1, 2].tolist() == [0, 0]  # Fit has fewer candidates
     found = [facet.confidence for facets in predict(model, [product("red shoe")], 1) for facet in facets]
@@ -98,9 +108,9 @@ def test_a_long_text_is_read_whole_and_its_tokens_stand_in_their_order() -> None
     long = product("shoe " * 40 + "red")
     text = model.collate([product("red"), long, product("")]).text
     place_BT1 = torch.arange(text.ids_BT.numel()).reshape(*text.ids_BT.shape, 1)
-    token_PN1, mask_PN = tokens_of(text, place_BT1)
-    assert mask_PN.sum(1).tolist() == [1, 41, 0]
-    ids = text.ids_BT.flatten()[token_PN1[1, :, 0]]
+    tokens = tokens_of(text, place_BT1)
+    assert tokens.mask_PY.sum(1).tolist() == [1, 41, 0]
+    ids = text.ids_BT.flatten()[tokens.states_PYJ[1, :, 0]]
     assert ids.tolist() == text.readings[1].ids
 
 
@@ -111,7 +121,7 @@ def test_rare_values_weigh_the_inverse_of_their_frequency_or_get_the_logarithm_o
         built(schema, train, balance=name).eval() for name in ("none", "balanced", "logit_adjusted")
     )
     batch = plain.collate(train)
-    logit_PV = plain(batch)[:, 0]
+    logit_PV = text_logits(plain, train)[:, 0]
     number = plain.candidates.numbers[0]
     true_P = torch.tensor([number["red"]] * 6 + [number["blue"], 0])
     loss_P = torch.nn.functional.cross_entropy(logit_PV, true_P, reduction="none")
@@ -189,7 +199,7 @@ def test_a_value_that_is_added_to_the_schema_needs_no_training_and_is_answered(t
     model: Any = load_model(tmp_path / "before")
     old, new = dressed(COLOURS), dressed(NEW)
     assert share_right(model, new) == 0.0
-    expected, logits = list(predict(model, old, 8)), model(model.collate(old))
+    expected, logits = list(predict(model, old, 8)), text_logits(model, old)
     parameters = {name: tensor.clone() for name, tensor in model.named_parameters()}
     model.ask(MORE)
     assert share_right(model, new) > 0.9
@@ -200,7 +210,7 @@ def test_a_value_that_is_added_to_the_schema_needs_no_training_and_is_answered(t
     for before, after in zip(expected, said, strict=True):
         assert before[1:] == after[1:]  # the slot that has no new value, to the bit
         assert (before[0].value, before[0].spans) == (after[0].value, after[0].spans)
-    now = model(model.collate(old))
+    now = text_logits(model, old)
     numbers = [model.candidates.numbers[0][value] for value in trained.candidates.values[0]]
     assert torch.equal(now[:, 0, [0, *numbers]], logits[:, 0, : 1 + len(numbers)])
     save_model(model, tmp_path / "after")
@@ -225,7 +235,9 @@ def test_synonyms_are_learned_and_told_as_one_value() -> None:
 
 def test_values_may_lie_in_the_space_of_another_encoder(tmp_path: Path) -> None:
     train = dressed(COLOURS)
-    model = built(SCHEMA, train, value_encoder=replace(MINILM, keep_layers=1))
+    model = built(
+        SCHEMA, train, encoder=replace(small.TEXT, hidden_size=32), value_encoder=replace(MINILM, keep_layers=1)
+    )
     fit(model, train, train[:8], replace(TRAINING, epochs=16))
     assert share_right(model, train) > 0.9
     expected = list(predict(model, train, 8))
@@ -236,6 +248,7 @@ def test_values_may_lie_in_the_space_of_another_encoder(tmp_path: Path) -> None:
 def test_what_is_printed_is_a_setting() -> None:
     train = dressed(COLOURS)
     model = built(SCHEMA, train, encoder=MINILM, value_pooling="cls", value_scale="printed")
-    space = model.text_slots.space
+    assert model.text_side is not None
+    space = model.text_side.space
     assert (space.centre_E.abs().sum().item(), space.spread.item()) == (0, 1)
     assert fit(model, train, train[:8], replace(TRAINING, epochs=1)).epochs

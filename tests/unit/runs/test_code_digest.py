@@ -70,7 +70,7 @@ def test_the_copy_has_the_digests_of_the_package(package: Path) -> None:
         ("models/parts/asked_model.py", {"su_opentag", "aveqa"}),
         ("models/parts/candidates.py", {"mujo_sf"}),
         ("models/dictionary.py", {"dictionary"}),
-        ("encoders/vision.py", {"jave", "m_jave", "uls_dram"}),
+        ("encoders/vision.py", {"jave", "m_jave", "uls_dram", "mujo_sf"}),
         ("metrics/score.py", set(MODELS)),
         ("training/fit.py", set(MODELS)),
         ("training/loop.py", set(MODELS)),

@@ -3,7 +3,7 @@
 A slot is an attribute. Its candidates are, first, that it has no value, and then the values of the schema. Values that
 are one to a reader (`fold_value`), or are called one by `synonyms`, are one candidate under its commonest spelling.
 
-Shapes: P products, S slots, C candidates of all slots one after the other, V those of the slot that has the most.
+Shapes: P products, S slots, V candidates of the slot that has the most.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from typing import Self
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from facetmill.encoders.folding import fold_value
 from facetmill.records import Attribute, AttributeSchema, Product
@@ -47,22 +45,14 @@ class Candidates:
         return [1 + len(values) for values in self.values]
 
     @property
-    def starts(self) -> list[int]:
-        """The place of each slot's first candidate among all."""
-        return [*accumulate(self.sizes[:-1], initial=0)]
+    def most(self) -> int:
+        """V."""
+        return max(self.sizes, default=0)
 
-    @property
-    def texts(self) -> list[str]:
-        """How each candidate reads. [C]"""
-        texts: list[str] = []
-        for slot, values, numbers in zip(self.slots, self.values, self.numbers, strict=True):
-            texts += [f"{NONE} {slot}" if NONE in numbers else NONE, *values]  # "none" may be a value like others
-        return texts
-
-    def padded(self) -> Tensor:
-        """The places of each slot's candidates among all, C behind the last. int64 [S,V]"""
-        places = [torch.arange(size) + start for start, size in zip(self.starts, self.sizes, strict=True)]
-        return pad_sequence(places, batch_first=True, padding_value=sum(self.sizes))
+    def texts(self, slot: int) -> list[str]:
+        """How each candidate of a slot reads."""
+        none = f"{NONE} {self.slots[slot]}" if NONE in self.numbers[slot] else NONE  # which may be a value like others
+        return [none, *self.values[slot]]
 
 
 def _merged(attribute: Attribute, synonyms: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, int]]:
@@ -103,10 +93,10 @@ def with_train_values(schema: AttributeSchema, train: Iterable[Product], synonym
 
 @dataclass(frozen=True)
 class Labels:
-    """`true_PC` marks the candidates that are true of each product, `known_PS` the slots of which that is known, and
+    """`true_PSV` marks the candidates that are true of each product, `known_PS` the slots of which that is known, and
     `possible_PS` those that the product's category has; all bool."""
 
-    true_PC: Tensor
+    true_PSV: Tensor
     known_PS: Tensor
     possible_PS: Tensor
 
@@ -117,25 +107,29 @@ def labels(
     """What is known of products. A slot with a value that is no candidate is unknown; one of which nothing was said is
     empty if `unsaid_is_none`, else unknown. `categories` are the slots of each, bool [S]; others may have all."""
     place = {name: number for number, name in enumerate(candidates.slots)}
-    starts = candidates.starts
-    true_PC = torch.zeros(len(products), sum(candidates.sizes), dtype=torch.bool)
-    known_PS = torch.full((len(products), len(starts)), unsaid_is_none)
-    possible_PS = torch.ones_like(known_PS)
+    shape = (len(products), len(place), candidates.most)
+    possible_PS = torch.ones(shape[:2], dtype=torch.bool)
+    said: list[tuple[int, int]] = []
+    true: list[tuple[int, int, int]] = []
     for row, product in enumerate(products):
-        filled: dict[int, set[int]] = {}
-        for facet in product.facets:
-            if facet.attribute in place:
-                slot = place[facet.attribute]
-                filled.setdefault(slot, set()).add(candidates.numbers[slot].get(fold_value(facet.value), -1))
-        empty = [place[name] for name in product.absent if name in place]
-        known_PS[row, empty] = True
         of_category = categories.get(product.category or "")
         if of_category is not None:
             possible_PS[row] = of_category
-        for slot, numbers in filled.items():
-            chosen = [starts[slot] + number for number in numbers if number > 0]
-            known_PS[row, slot] = bool(chosen)
-            true_PC[row, chosen] = True
-        none = set(range(len(starts))) - filled.keys() if unsaid_is_none else set(empty) - filled.keys()
-        true_PC[row, [starts[slot] for slot in none]] = True
-    return Labels(true_PC, known_PS & possible_PS, possible_PS)
+        numbers: dict[int, set[int | None]] = {place[name]: {0} for name in product.absent if name in place}
+        filled = [facet for facet in product.facets if facet.attribute in place]
+        numbers |= {place[facet.attribute]: set() for facet in filled}
+        for facet in filled:
+            slot = place[facet.attribute]
+            numbers[slot].add(candidates.numbers[slot].get(fold_value(facet.value)))
+        said += [(row, slot) for slot in numbers]
+        true += [(row, slot, number) for slot, found in numbers.items() for number in found if number is not None]
+    true_PSV = torch.zeros(shape, dtype=torch.bool)
+    if candidates.most and unsaid_is_none:
+        true_PSV[:, :, 0] = True
+        true_PSV[_index(said, 2)] = False
+    true_PSV[_index(true, 3)] = True
+    return Labels(true_PSV, true_PSV.any(2) & possible_PS, possible_PS)
+
+
+def _index(places: Sequence[tuple[int, ...]], num_axes: int) -> tuple[Tensor, ...]:
+    return torch.tensor(places, dtype=torch.int64).reshape(-1, num_axes).unbind(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -19,9 +20,11 @@ from facetmill.encoders.main_picture import (
     store_regions,
 )
 from facetmill.encoders.vision import build_image_encoder, load_image_encoder, save_image_encoder
-from facetmill.models.parts.joint import ImageTerms
 from facetmill.params import ImageEncoderParams
 from facetmill.records import Product
+
+if TYPE_CHECKING:  # who only sees does not depend on JAVE
+    from facetmill.models.parts.joint import ImageTerms
 
 
 def build_regions(params: ImageEncoderParams) -> RegionSource:
