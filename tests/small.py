@@ -122,6 +122,7 @@ TRAINING = TrainingParams(
     clip_norm=5.0,
     patience=20,
     calibrate=False,
+    one_value=False,
     validate_every=1,
     validate_products=None,
     precision="fp32",

@@ -30,6 +30,7 @@ class TrainingParams:
     clip_norm: Annotated[float, Field(gt=0)]
     patience: Count
     calibrate: bool
+    one_value: bool
     validate_every: Count
     validate_products: Count | None
     precision: Literal["fp32", "bf16", "auto"]

@@ -16,11 +16,12 @@ SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def paper_lines(params: Params, table: PaperTable) -> list[Line]:
-    """The rows of a paper's table."""
+    """The rows of a paper's table; no paper's model keeps to one value of an attribute."""
     lines = []
     for variant in table.variants:
         recipe = recipe_of(params, variant.key)
-        lines.append(Line(variant.name, replace(recipe, config=_changed(recipe.config, variant.settings)), table.bar))
+        config, training = _changed(recipe.config, variant.settings), replace(recipe.training, one_value=False)
+        lines.append(Line(variant.name, replace(recipe, config=config, training=training), table.bar))
     return lines
 
 

@@ -18,6 +18,7 @@ from facetmill.compute.seeding import seed_everything
 from facetmill.files import hash_json
 from facetmill.metrics.counted import METRICS, Metric
 from facetmill.models.base import Model
+from facetmill.models.calibration import Calibration, with_one_value
 from facetmill.params import TrainingParams, to_mapping
 from facetmill.records import Product, to_row
 from facetmill.training.distributed import joined
@@ -80,6 +81,8 @@ def fit(
             require_bf16(processes.device)
         seed_everything(params.seed)
         model.to(processes.device)
+        if params.one_value:
+            model.calibration = Calibration(one_value=with_one_value(train))
         validated = fair_sample(validation, params.validate_products)
 
         def validate() -> dict[str, float]:

@@ -24,7 +24,8 @@ def predict(model: Model, products: Iterable[Product], batch_size: int) -> Itera
 def answer_all(model: Model, products: Iterable[Product], batch_size: int) -> Iterator[Answer]:
     """One answer per product, in the order of `products`; puts the model in evaluation mode.
 
-    Facets are calibrated, and those less sure than their attribute's threshold left out; a value without a place gets
+    Facets are calibrated, and those less sure than their attribute's threshold left out, as are further values of an
+    attribute that has one; a value without a place gets
     every one where it stands in the text. At most 16 batches of products are held at a time.
     """
     device = device_of(model)
@@ -43,8 +44,10 @@ def answer_all(model: Model, products: Iterable[Product], batch_size: int) -> It
 
 def calibrate(model: Model, validation: Sequence[Product], batch_size: int) -> None:
     """Have a trained model learn, from what it answers about validation products, how sure it is."""
-    model.calibration = Calibration()
+    one_value = model.calibration.one_value
+    model.calibration = Calibration(one_value=one_value)
     model.calibrate(list(zip(validation, answer_all(model, validation, batch_size), strict=True)))
+    model.calibration = replace(model.calibration, one_value=one_value)
 
 
 def _finished(model: Model, product: Product, answer: Answer) -> Answer:

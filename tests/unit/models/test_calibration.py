@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facetmill.models.calibration import Calibration, best_threshold, fitted
+from facetmill.models.calibration import Calibration, best_threshold, fitted, with_one_value
 from facetmill.records import Facet, Product
 
 SURE, UNSURE = 0.9, 0.6
@@ -67,3 +67,25 @@ def test_no_threshold_is_better(pairs: list[tuple[float, bool]], missed: int) ->
 
     found = best_threshold(sure, right, num_gold)
     assert f1(found) == pytest.approx(max(f1(threshold) for threshold in (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)))
+
+
+def test_of_an_attribute_with_one_value_the_surest_is_said() -> None:
+    calibration = Calibration(one_value=("Color",))
+    sizes = [said("S", 0.2, "Size"), said("M", 0.3, "Size")]
+    kept = calibration.applied([said("red", 0.5), *sizes, said("blue", 0.7), said("green", 0.7)])
+    assert [facet.value for facet in kept] == ["S", "M", "blue"]
+
+
+def test_nearly_every_product_must_have_one_value_of_an_attribute() -> None:
+    """One of 100 products with two colours is an annotator's slip, three are not; what is rare tells nothing."""
+
+    def train(num_two: int, num: int = 100) -> list[Product]:
+        two, same = Facet("Color", "blue"), Facet("Color", "RED")  # the second is the same value again
+        return [
+            Product(str(n), "s", "t", facets=(Facet("Color", "red"), same, *([two] if n < num_two else [])))
+            for n in range(num)
+        ]
+
+    assert with_one_value(train(1)) == ("Color",)
+    assert with_one_value(train(3)) == ()
+    assert with_one_value(train(0, num=19)) == ()

@@ -93,6 +93,14 @@ def test_it_learns_and_leaves_the_best_weights() -> None:
     assert not model.training
 
 
+def test_an_attribute_that_has_one_value_in_train_is_told_one_where_that_is_wanted() -> None:
+    train = [*TRAIN, *products(6, seed=2)]
+    for wanted in (True, False):
+        model = Dictionary.fit_vocabulary(small.DICTIONARY, AttributeSchema(()), train)
+        fit(model, train, [], dataclasses.replace(TRAINING, one_value=wanted))
+        assert model.calibration.one_value == (("Colour",) if wanted else ())
+
+
 def test_bf16_where_the_cpu_has_none_is_told_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "cpu_has_bf16", lambda: False)
     model = built()

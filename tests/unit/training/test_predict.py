@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,15 @@ def test_calibrating_starts_from_what_the_model_itself_says(chooser: Chooser) ->
     assert once.temperature < 1  # 0.9 is right each time and 0.4 never: it is surer than it says
     calibrate(chooser, shoes, 8)
     assert chooser.calibration == once
+    chooser.calibration = Calibration(one_value=("Size",))
+    calibrate(chooser, shoes, 8)
+    assert chooser.calibration == replace(once, one_value=("Size",)), "what train has said is not forgotten"
 
 
 def test_a_calibrated_model_is_saved_with_its_calibration(chooser: Chooser, tmp_path: Path) -> None:
     model = Dictionary.fit_vocabulary(small.DICTIONARY, AttributeSchema(()), [])
     save_model(model, tmp_path / "plain")
-    model.calibration = Calibration(2.0, {"Color": 0.7})
+    model.calibration = Calibration(2.0, {"Color": 0.7}, ("Color",))
     save_model(model, tmp_path / "calibrated")
     assert load_model(tmp_path / "plain").calibration.changes_nothing
     assert load_model(tmp_path / "calibrated").calibration == model.calibration
