@@ -8,10 +8,12 @@ with one of the TARGETS below. It ends at the first exception that is no declare
 `crash-*`; `python -m tests.fuzz.coverage_guided csv crash-...` runs it again.
 
 An hour with atheris 3.0.0, five minutes for each of twelve targets beside other work, found one thing: a request whose
-title holds half a character (a lone surrogate, which JSON can write) reached the tokenizer; it is refused now. Inputs that
-broke no promise: 187,121 of csv, 101,119 of jsonl, 140,798 of parquet, 260,544 of mae, 84,409 of mepave, 79,239 of
+title holds half a character (a lone surrogate, which JSON can write) reached the tokenizer; it is refused now. Inputs
+that broke no promise: 187,121 of csv, 101,119 of jsonl, 140,798 of parquet, 260,544 of mae, 84,409 of mepave, 79,239 of
 implicitave, 79,803 of extractgpt, 74,870 of wdc-pave, 77,928 pictures, 47,955 values to find, 10,163 tagged texts and
-311,883 requests. Earlier, five minutes had found that pyarrow ends the process (SIGABRT) where it is asked for a column
+311,883 requests.
+
+Earlier, five minutes had found that pyarrow ends the process (SIGABRT) where it is asked for a column
 chunk whose size statistics are damaged, so `parquet_pages.py` reads the footer itself.
 """
 
