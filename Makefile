@@ -1,7 +1,7 @@
 # Two commands do everything from nothing: `make retrain` and `make test`. Each target is safe to repeat.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup retrain test bench lint ui clean
+.PHONY: help setup retrain test bench claims lint ui clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -51,6 +51,9 @@ test: $(STAMP) ## run the tests in TEST_PROCESSES=2 processes; PYTEST_ARGS='-k g
 bench: $(STAMP) ## our speed against named peers, as ratios
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python tests/bench/run.py
+
+claims: $(STAMP) $(STORES) ## do the papers' claims hold on simulated products? a table of effects with intervals, in minutes
+	$(BIN)/facetmill study claims --workers 2
 
 lint: $(STAMP) ## style, types and layers: ruff, mypy, import-linter
 	$(BIN)/ruff check .

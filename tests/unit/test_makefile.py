@@ -12,7 +12,7 @@ import pytest
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
-TARGETS = ("setup", "retrain", "test", "bench", "lint", "ui", "clean")
+TARGETS = ("setup", "retrain", "test", "bench", "claims", "lint", "ui", "clean")
 
 
 @pytest.fixture

@@ -43,6 +43,30 @@ def study_pictures(
     show(study_pictures(params, range(seeds), say).to_json(), as_json)
 
 
+@app.command("claims")
+def study_claims(
+    claim: Annotated[list[str] | None, typer.Option(help="Only the claim of this name; may be repeated.")] = None,
+    seeds: Seeds = 3,
+    workers: Workers = 1,
+    changes: Changes = None,
+    as_json: AsJson = False,
+) -> None:
+    """Do the claims of JAVE's and ULS-DRAM's papers hold on simulated products? An effect with its interval each."""
+    paths = layout()
+    from facetmill.project import Project, resolve_params
+    from facetmill.studies.claims import study_claims
+    from facetmill.studies.tracked import log_claims
+    from facetmill.studies.words import claims_to_markdown
+
+    project = Project(paths, resolve_params(paths.root, "demo:", changes=changes))
+    found = study_claims(paths, project.params, claim or (), seeds=seeds, workers=workers, log=say)
+    run = log_claims(project.tracker, found)
+    if as_json:
+        show({**found.to_json(), "run": run}, as_json)
+    else:
+        print(f"{claims_to_markdown(found)}\nMLflow has it as run {run}.")
+
+
 @app.command("backbone")
 def study_backbone(
     out: Annotated[Path, typer.Option(help="The folder to write; network-0/backbone inside it is the encoder.")],

@@ -19,13 +19,14 @@ from facetmill.dataset.distant.labeller import require_replaceable
 from facetmill.dataset.distant.mapping import LabelMapping
 from facetmill.dataset.distant.samples import gather
 from facetmill.dataset.distant.train import learn, score
-from facetmill.files import replace_folder, write_json
-from facetmill.params import LabellerParams
+from facetmill.files import hash_json, replace_folder, write_json
+from facetmill.params import LabellerParams, to_mapping
 from facetmill.sources.demo.catalogue import draw_truth
 from facetmill.sources.demo.pictures import draw, draw_stock
 
 SEED = 1001  # of the catalogue to learn from; with it as demo.seed a study would ask about products known from here
 PRINTED = ("Brand", "Flavor")  # shown by letters alone, too small to read in so few pixels
+BACKBONE = Path("network-0") / "backbone"  # in a labeller's folder
 STOCK_PICTURES = 0.3  # share of its pictures, so that the encoder knows the badge
 
 
@@ -47,7 +48,15 @@ def learn_backbone(
         found = score(labeller, samples)
         labeller.save(folder)
         write_json(folder / "report.json", found)
-    return out / "network-0" / "backbone", found
+    return out / BACKBONE, found
+
+
+def kept_backbone(learning: LabellerParams, products: int, kept: Path, log: Callable[[str], None]) -> Path:
+    """The same encoder, found below `kept` where it was learned before with these settings."""
+    out = kept / f"backbone-{hash_json([to_mapping(learning), products, SEED, STOCK_PICTURES])[:16]}"
+    if not out.exists():  # it is moved there whole
+        learn_backbone(learning, products, out, log)
+    return out / BACKBONE
 
 
 def _draw(number: int, size: int, folder: Path) -> LabelledPicture:

@@ -20,7 +20,7 @@ def paper_lines(params: Params, table: PaperTable) -> list[Line]:
     lines = []
     for variant in table.variants:
         recipe = recipe_of(params, variant.key)
-        config, training = _changed(recipe.config, variant.settings), replace(recipe.training, one_value=False)
+        config, training = changed(recipe.config, variant.settings), replace(recipe.training, one_value=False)
         lines.append(Line(variant.name, replace(recipe, config=config, training=training), table.bar))
     return lines
 
@@ -75,10 +75,10 @@ def hours_baseline(params: Params) -> Recipe:
     return Recipe("tagger", config, training)
 
 
-def _changed(config: Any, settings: Mapping[str, Any]) -> Any:
+def changed(config: Any, settings: Mapping[str, Any]) -> Any:
     """A config, or a section inside it, with other values; a mapping changes the section of its name."""
     values = {
-        name: _changed(getattr(config, name), value) if isinstance(value, Mapping) else value
+        name: changed(getattr(config, name), value) if isinstance(value, Mapping) else value
         for name, value in settings.items()
     }
     return replace(config, **values)

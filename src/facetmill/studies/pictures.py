@@ -33,6 +33,7 @@ from facetmill.dataset.labels.match import match_shards
 from facetmill.dataset.labels.splitting import split_shards
 from facetmill.metrics.awareness import Awareness, image_awareness, with_other_pictures
 from facetmill.metrics.score import score
+from facetmill.metrics.tally import Tally
 from facetmill.models import model_class
 from facetmill.params import ImageEncoderParams, ModelConfig, Params, TrainingParams
 from facetmill.records import AttributeSchema, Facet, Product, Split, read_products
@@ -50,8 +51,8 @@ ONLY_THE_PICTURE_TELLS: dict[str, Any] = {"products": 4000, "image_size": 128, "
 PICTURES_MISLEAD: dict[str, Any] = {**ONLY_THE_PICTURE_TELLS, "stock_pictures": 0.35}
 BACKBONE_PRODUCTS = 4000
 
-_EYES: dict[str, Any] = {"network": "config", "freeze": False, "size": 128, "hidden_size": 64, "num_stages": 3}
-_BACKBONE: dict[str, Any] = {
+EYES: dict[str, Any] = {"network": "config", "freeze": False, "size": 128, "hidden_size": 64, "num_stages": 3}
+BACKBONE_LEARNING: dict[str, Any] = {
     "augment": False,  # simulated pictures vary enough, and a badge that is moved out of the picture cannot be learned
     "epochs": 12,
 }
@@ -100,8 +101,8 @@ def study_pictures(params: Params, seeds: Sequence[int], log: Callable[[str], No
     training = replace(params.training, **_TRAINING)
     with tempfile.TemporaryDirectory() as name:
         features = Path(name) / "features"
-        eyes = ImageEncoderParams(**_EYES)
-        learning = replace(params.distant.training, image_encoder=eyes, **_BACKBONE)
+        eyes = ImageEncoderParams(**EYES)
+        learning = replace(params.distant.training, image_encoder=eyes, **BACKBONE_LEARNING)
         backbone, _ = learn_backbone(learning, BACKBONE_PRODUCTS, Path(name) / "labeller", log)
         jave, m_jave = params.models.jave, params.models.m_jave
         blind = replace(jave, dropout=DROPOUT, encoder=replace(jave.encoder, **_TEXT))
@@ -205,14 +206,18 @@ def _train(
 
 def told_apart(products: Sequence[Product], answers: Answers) -> float:
     """Of the values written beside another of the same attribute ("Red / Blue"), the share for which the answer holds
-    the true one and no other."""
-    hits = [
-        [other.value.lower() for other in found if other.attribute == facet.attribute] == [facet.value.lower()]
-        for product, found in zip(products, answers, strict=True)
-        for facet in product.facets
-        if _is_beside_another(product, facet)
-    ]
-    return float(np.mean(hits))
+    the true one and no other; 0 where none is."""
+    return sum((tally_variants(*about) for about in zip(products, answers, strict=True)), start=Tally()).f1
+
+
+def tally_variants(product: Product, answer: Sequence[Facet]) -> Tally:
+    """The same of one product. There are as many answers as questions, so precision, recall and F1 are that share."""
+    asked = [facet for facet in product.facets if _is_beside_another(product, facet)]
+    right = sum(
+        [other.value.lower() for other in answer if other.attribute == facet.attribute] == [facet.value.lower()]
+        for facet in asked
+    )
+    return Tally(right, len(asked), len(asked))
 
 
 def _is_beside_another(product: Product, facet: Facet) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from facetmill.files import hash_json
 from facetmill.metrics.score import metric_part
 from facetmill.report.study_page import study_page
+from facetmill.studies.claims import Claims
 from facetmill.studies.table import Row, Table
-from facetmill.studies.words import to_markdown
+from facetmill.studies.words import claims_to_markdown, to_markdown
 from facetmill.tracking.tags import KIND, METRIC, MODEL, STUDY, TABLE
 from facetmill.tracking.tracker import Tracker
 
@@ -38,6 +39,23 @@ def log_table(tracker: Tracker, table: Table) -> str:
         run.log_text("table.md", to_markdown(table))
         run.log_text(PAGE, study_page(table.to_json()))
         run.describe(f"{table.asks}\n\nArtifact `{PAGE}` draws the table; each of its rows is a run below this one.")
+    return run.run_id
+
+
+def log_claims(tracker: Tracker, claims: Claims) -> str:
+    """The id of the run that has exactly these answers, made where there is none."""
+    wanted = {KIND: "study", TABLE: hash_json(claims.to_json())}
+    found = tracker.find_run(wanted)
+    if found is not None:
+        return found
+    about = {"study": "claims", "data": "demo:", "seeds": list(claims.seeds)}
+    with tracker.run("study claims", tags=wanted | {STUDY: "claims"}, params=about) as run:
+        for answered in claims.claims:
+            ends = {"": answered.effect.size, "_low": answered.effect.low, "_high": answered.effect.high}
+            run.log_metrics({f"effect/{answered.claim}{end}": value for end, value in ends.items()})
+        run.log_json("claims.json", claims.to_json())
+        run.log_text("claims.md", claims_to_markdown(claims))
+        run.describe(claims_to_markdown(claims))
     return run.run_id
 
 

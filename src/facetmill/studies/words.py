@@ -1,4 +1,4 @@
-"""A study's table as Markdown, which a terminal and MLflow both show."""
+"""The tables of studies as Markdown, which a terminal and MLflow both show."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from itertools import groupby
 
 from facetmill.report.metric_names import title
 from facetmill.studies.beside import PublishedRow
+from facetmill.studies.claims import Answered, Claims
 from facetmill.studies.table import Measure, Table
 from facetmill.terminal import one_line
 
@@ -25,6 +26,33 @@ def to_markdown(table: Table) -> str:
     seen = table.rows[0].share_seen
     parts.append(f"Training has {seen:.1f} % of the values asked for; whoever only remembers recalls no more.")
     return "\n\n".join([*parts, _costs(table), *_published(table.published)]) + "\n"
+
+
+def claims_to_markdown(claims: Claims) -> str:
+    """A row for each claim with its verdict, and below it what each of its sides scored."""
+    verdicts = [
+        (answered.claim, answered.here, answered.metric, _effect(answered), answered.verdict)
+        for answered in claims.claims
+    ]
+    sides = [
+        (answered.claim, side.name, f"{100 * side.score:.1f}", ", ".join(f"{100 * each:.1f}" for each in side.by_seed))
+        for answered in claims.claims
+        for side in answered.sides
+    ]
+    parts = [
+        "# Do the papers' claims hold on simulated products?",
+        f"Data: `demo:`, {_seeds(claims.seeds)}. Points of percent; intervals are of 95 %, over products and seeds. "
+        "A claim holds where its whole interval lies above 0, and does not hold where it lies below.",
+        _grid(("claim", "measured", "of", "effect", "verdict"), verdicts),
+        "\n".join(f"- {answered.claim}: {answered.says}" for answered in claims.claims),
+        _grid(("claim", "side", "score", "by seed"), sides),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _effect(answered: Answered) -> str:
+    effect = answered.effect
+    return f"{100 * effect.size:+.1f} [{100 * effect.low:+.1f}, {100 * effect.high:+.1f}]"
 
 
 def _seeds(seeds: Sequence[int]) -> str:

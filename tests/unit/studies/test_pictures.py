@@ -35,8 +35,8 @@ def test_every_arm_is_trained_on_every_seed(root: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(pictures, "ONLY_THE_PICTURE_TELLS", {**pictures.ONLY_THE_PICTURE_TELLS, **small})
     monkeypatch.setattr(pictures, "PICTURES_MISLEAD", {**pictures.PICTURES_MISLEAD, **small})
     monkeypatch.setattr(pictures, "BACKBONE_PRODUCTS", 500)
-    monkeypatch.setattr(pictures, "_BACKBONE", {**pictures._BACKBONE, "epochs": 1})
-    monkeypatch.setattr(pictures, "_EYES", {**pictures._EYES, "size": 32})
+    monkeypatch.setattr(pictures, "BACKBONE_LEARNING", {**pictures.BACKBONE_LEARNING, "epochs": 1})
+    monkeypatch.setattr(pictures, "EYES", {**pictures.EYES, "size": 32})
     monkeypatch.setattr(pictures, "_TRAINING", {"epochs": 1, "min_epoch_steps": 1})
     lines: list[str] = []
     params = load_params(root / "params.yaml")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from facetmill.studies.tracked import log_table
+from facetmill.studies.tracked import log_claims, log_table
 from facetmill.tracking.tracker import Tracker
 from tests.unit.studies.made import made_table
+from tests.unit.studies.test_claims import MADE
 
 
 @pytest.fixture
@@ -41,3 +42,13 @@ def test_a_table_is_a_run_with_a_run_for_each_row(tracker: Tracker) -> None:
     assert metrics["peak_mib"] == 900
     assert log_table(tracker, table) == run, "the same table is there already"
     assert log_table(tracker, replace(table, rows=table.rows[:2])) != run
+
+
+def test_claims_are_one_run_with_an_effect_for_each(tracker: Tracker) -> None:
+    run = log_claims(tracker, MADE)
+    [found] = tracker.search({"facetmill.kind": "study"})
+    assert (found.run_id, found.name) == (run, "study claims")
+    assert found.metrics == {"effect/gates": -0.05, "effect/gates_low": -0.08, "effect/gates_high": -0.02}
+    assert tracker.read_json(run, "claims.json")["claims"][0]["verdict"] == "does not hold"
+    assert "does not hold" in tracker.read_text(run, "claims.md")
+    assert log_claims(tracker, MADE) == run
