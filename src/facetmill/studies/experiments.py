@@ -112,9 +112,10 @@ def _part(products: Sequence[Product], test_folds: int) -> Part:
 
 def _recipe(params: Params, key: str, settings: Mapping[str, Any], **training: Any) -> Recipe:
     recipe = recipe_of(params, key)
-    # In no paper's data does a category say which attributes there are.
+    # In no paper's data does a category say which attributes there are, and no paper's model keeps to one value.
     config = changed(recipe.config, {"category_attributes": False, **settings})
-    return replace(recipe, config=config, training=replace(params.training, **training), metric="value_f1")
+    learning = replace(params.training, one_value=False, **training)
+    return replace(recipe, config=config, training=learning, metric="value_f1")
 
 
 _LSTM = {"network": "bilstm", "hidden_size": 64}
