@@ -8,8 +8,9 @@ Where the weights come from is one setting, `network`:
     a hub name      the same from the Hugging Face hub or its local cache (HF_HUB_OFFLINE=1 keeps to the cache)
 
 Any network of transformers that `AutoModel` loads and that takes pictures alone will do: its last feature map (ResNet,
-ConvNeXt) or its last patches (ViT, Swin, DINOv2) are the regions. Published weights are read from safetensors only, and
-no code of theirs is run. A saved model holds the shape of its encoder as JSON and the weights in its own state_dict.
+ConvNeXt) or its last patches (ViT, Swin, DINOv2) are the regions. Of one that reads texts too (CLIP, SigLIP), the part
+that sees is taken. Published weights are read from safetensors only, and no code of theirs is run. A saved model holds
+the shape of its encoder as JSON and the weights in its own state_dict.
 
 Shapes: P pictures, S pixels a side, K = n * n regions by row and column, E width of the encoder.
 """
@@ -189,12 +190,17 @@ def _published(source: str) -> tuple[PreTrainedModel | EfficientNetLite, tuple[S
     folder = Path(source)
     if (folder / efficientnet_lite.WEIGHTS_FILE).is_file() and not (folder / "config.json").exists():
         return efficientnet_lite.load_folder(folder), (efficientnet_lite.MEAN, efficientnet_lite.STD)
-    from transformers import AutoModel
+    from transformers import AutoConfig, AutoModel
 
     try:
+        shape = AutoConfig.from_pretrained(source, trust_remote_code=False)
         with without_bars():
             network = AutoModel.from_pretrained(
-                source, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+                source,
+                config=getattr(shape, "vision_config", shape),
+                use_safetensors=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
             )
     except (OSError, ValueError) as error:
         raise ParamsError(f"{_SETTING} = {source!r}: no safetensors weights could be loaded: {error}") from error

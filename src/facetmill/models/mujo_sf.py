@@ -97,7 +97,8 @@ class SlotBatch(TensorBatch):
 
 @dataclass(frozen=True)
 class Sides:
-    """The slots that the text tells, and those that the picture tells; one may be told by both."""
+    """The slots that the text tells, and those that the picture tells; one may be told by both. Those of one vector
+    count as told by the text."""
 
     text: list[int]
     picture: list[int]
@@ -106,8 +107,6 @@ class Sides:
     def of(cls, config: MujoSfConfig, schema: AttributeSchema) -> Self:
         """Raises `ParamsError` for attributes that there are not, and where no slot is left."""
         every = range(len(schema.attributes))
-        if config.heads == "one":
-            return cls([*every], [])
         modality = [attribute.modality for attribute in schema.attributes]
         both = {slot for slot in every if modality[slot] == "both"}
         picture = {slot for slot in every if modality[slot] == "image"} | both
@@ -118,6 +117,8 @@ class Sides:
                 raise ParamsError(f"models.mujo_sf.image_slots: {unknown[0]!r} is no attribute of the data")
             picture, both = {schema.names.index(name) for name in wanted}, set()
         text = {*every} - picture | (picture if config.image_slots_read == "both" else both)
+        if config.heads == "one":
+            text, picture = {*every}, set()
         found = cls(sorted(text) if config.text_weight else [], sorted(picture) if config.image_weight else [])
         if every and not found.text and not found.picture:
             raise ParamsError("models.mujo_sf: image_slots, text_weight and image_weight leave no slot to fill")
@@ -153,11 +154,10 @@ class Told:
 def suggest(trial: BaseTrial, config: MujoSfConfig, training: TrainingParams) -> tuple[MujoSfConfig, TrainingParams]:
     """Dropout, how much the picture's loss counts, batch size and the learning rate of new weights; that of published
     encoders as well, where one learns."""
-    config = replace(
-        config,
-        dropout=trial.suggest_float("dropout", 0.0, max(0.5, config.dropout)),
-        image_weight=suggest_rate(trial, "image_weight", config.image_weight) if config.image_weight else 0.0,
-    )
+    config = replace(config, dropout=trial.suggest_float("dropout", 0.0, max(0.6, config.dropout)))
+    if config.heads == "separate" and config.text_weight and config.image_weight:  # of one loss a weight is a rate
+        weight = trial.suggest_float("image_weight", config.image_weight / 3, config.image_weight * 3, log=True)
+        config = replace(config, image_weight=weight)
     _, training = suggest_training(trial, config, training)
     text_learns = is_pretrained(config.encoder) and not config.encoder.freeze
     if text_learns or (is_pretrained_image(config.image_encoder) and not config.image_encoder.freeze):
@@ -209,9 +209,15 @@ class MujoSf(Model):
         if config.heads == "one":
             self.one = OneVector(width, image_width, config.ca, self.candidates.sizes)
         elif self.sides.text:
+            _require_names(text)
             self.text_side = TextSide(
                 SlotNames(self._names, text.tokenizer, config.encoder.window, text.encoder.embedding_width),
-                ValueSpace(values, pooling=config.value_pooling, scale=config.value_scale),
+                ValueSpace(
+                    values,
+                    pooling=config.value_pooling,
+                    scale=config.value_scale,
+                    owns_encoder=values.encoder is not text.encoder,
+                ),
                 width,
                 image_width,
                 config.ca,
@@ -246,7 +252,6 @@ class MujoSf(Model):
         candidates, sides = Candidates.of(schema, config.synonyms), Sides.of(config, schema)
         names = [*schema.names, *(text for slot in range(len(schema.names)) for text in candidates.texts(slot))]
         text = TextInput.fitted(config.encoder, products, category=config.category_input, names=names)
-        _require_names(text)
         values = _copied(config, text)
         if config.value_encoder is not None:
             values = TextInput.fitted(config.value_encoder, [], category=False, names=names)
@@ -362,7 +367,7 @@ class MujoSf(Model):
         """(8) and (11): the mean over the known ones of some slots, and then over products."""
         known_PS, true_PSV, count_SV = known_PS[:, slots], batch.true_PSV[:, slots], self.count_SV[slots]
         if self.config.balance == "logit_adjusted":
-            logit_PSV = logit_PSV + (count_SV + 1).log()  # of a share, but for what all of a slot have
+            logit_PSV = logit_PSV + count_SV.clamp(min=1).log()  # of a frequency, but for what all of a slot have
         loss_M = -chosen(logit_PSV[known_PS], true_PSV[known_PS])
         if self.config.balance == "balanced":
             loss_M = loss_M * _weights(count_SV, true_PSV)[known_PS]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModel, PreTrainedModel, ResNetConfig, SwinConfig, ViTConfig
+from transformers import AutoModel, CLIPConfig, PreTrainedModel, ResNetConfig, SwinConfig, ViTConfig
 
 from facetmill.encoders.vision import build_image_encoder, load_image_encoder, save_image_encoder
 from facetmill.errors import ParamsError
@@ -27,6 +27,17 @@ def published(kind: str) -> PreTrainedModel:
         "resnet": ResNetConfig(embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], layer_type="basic"),
         "vit": ViTConfig(
             hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, image_size=32, patch_size=8
+        ),
+        "clip": CLIPConfig(
+            text_config={"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 9},
+            vision_config={
+                "hidden_size": 8,
+                "num_hidden_layers": 1,
+                "num_attention_heads": 2,
+                "intermediate_size": 8,
+                "image_size": 32,
+                "patch_size": 8,
+            },
         ),
         "swin": SwinConfig(embed_dim=4, depths=[1, 1], num_heads=[1, 2], window_size=2, image_size=32, patch_size=4),
     }
@@ -70,7 +81,7 @@ def test_regions_are_the_last_feature_map_and_their_mean_the_networks_own_poolin
     torch.testing.assert_close(regions.mean(1), theirs.pooler_output[..., 0, 0])
 
 
-@pytest.mark.parametrize(("kind", "grid", "width"), [("vit", 4, 8), ("swin", 4, 8)])
+@pytest.mark.parametrize(("kind", "grid", "width"), [("vit", 4, 8), ("swin", 4, 8), ("clip", 4, 8)])
 def test_patches_are_regions_and_class_tokens_are_none(tmp_path: Path, kind: str, grid: int, width: int) -> None:
     network = published(kind)
     network.save_pretrained(tmp_path)
@@ -78,8 +89,14 @@ def test_patches_are_regions_and_class_tokens_are_none(tmp_path: Path, kind: str
     encoder = build_image_encoder(config(network=str(tmp_path))).eval()
     assert (encoder.grid, encoder.width) == (grid, width)
     pixels = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
-    theirs = network.eval()(pixels / 255).last_hidden_state
+    sees: Any = network.eval().vision_model if kind == "clip" else network.eval()
+    theirs = sees(pixel_values=pixels / 255).last_hidden_state
     torch.testing.assert_close(encoder(pixels), theirs[:, -grid * grid :])
+    (tmp_path / "saved").mkdir()
+    save_image_encoder(encoder, tmp_path / "saved")
+    loaded = load_image_encoder(tmp_path / "saved", freeze=False).eval()
+    loaded.load_state_dict(encoder.state_dict())
+    torch.testing.assert_close(loaded(pixels), encoder(pixels))
 
 
 def test_what_is_no_image_encoder_is_told(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

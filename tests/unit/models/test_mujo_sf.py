@@ -130,12 +130,23 @@ def test_rare_values_weigh_the_inverse_of_their_frequency_or_get_the_logarithm_o
     torch.testing.assert_close(
         balanced.loss(batch).total, (loss_P * torch.tensor([mean / 6] * 6 + [mean, mean])).mean()
     )
-    prior_V = torch.tensor([2.0, 0, 0]).index_put(
-        (torch.tensor([number["red"], number["blue"]]),), torch.tensor([7.0, 2])
+    prior_V = torch.tensor([1.0, 0, 0]).index_put(
+        (torch.tensor([number["red"], number["blue"]]),), torch.tensor([6.0, 1])
     )
     expected = torch.nn.functional.cross_entropy(logit_PV + prior_V.log(), true_P)
     torch.testing.assert_close(adjusted.loss(batch).total, expected)
     assert plain.report()["train_slots_known"] == plain.report()["train_slots"] == 8
+
+
+@pytest.mark.parametrize(("balance", "expected"), [("none", 0.1), ("balanced", 0.5), ("logit_adjusted", 0.5)])
+def test_a_rare_value_of_what_looks_alike_is_as_likely_as_it_is_common_or_as_any_other(
+    balance: Any, expected: float
+) -> None:
+    train = [product("shirt", Colour="red")] * 27 + [product("shirt", Colour="blue")] * 3
+    model = built(schema_of(Colour=["red", "blue"]), train, balance=balance)
+    fit(model, train, train[-1:], replace(TRAINING, epochs=60, batch_size=30, validate_every=60, patience=60))
+    p_V = text_logits(model, train[:1])[0, 0].softmax(-1)
+    assert p_V[model.candidates.numbers[0]["blue"]].item() == pytest.approx(expected, abs=0.07)
 
 
 SEASONS = {"beach": "summer", "pool": "summer", "ski": "winter", "snow": "winter"}

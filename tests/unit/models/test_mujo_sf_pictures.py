@@ -150,6 +150,8 @@ def test_slots_that_there_are_not_and_settings_without_any_are_refused() -> None
         Sides.of(replace(CONFIG, image_slots=["Fit"]), BY_SCHEMA)
     with pytest.raises(ParamsError, match="leave no slot"):
         Sides.of(replace(CONFIG, image_slots="all", image_weight=0.0), BY_SCHEMA)
+    with pytest.raises(ParamsError, match="leave no slot"):
+        Sides.of(replace(CONFIG, heads="one", text_weight=0.0), BY_SCHEMA)
 
 
 @pytest.fixture(scope="module")

@@ -68,3 +68,11 @@ def test_encoder_rate_is_varied_only_where_an_encoder_learns(change: dict[str, A
     _, training, drawn = suggest("jave", config, params, {})
     assert "encoder_learning_rate" not in drawn
     assert training.encoder_learning_rate == params.training.encoder_learning_rate
+
+
+@pytest.mark.parametrize("change", [{"heads": "one"}, {"image_weight": 0.0}, {"text_weight": 0.0}])
+def test_the_weight_of_a_loss_is_varied_only_beside_another(change: dict[str, Any], params: Params) -> None:
+    config = dataclasses.replace(params.models.mujo_sf, **change)
+    suggested, _, drawn = suggest("mujo_sf", config, params, {"dropout": 0.55})
+    assert "image_weight" not in drawn
+    assert suggested == dataclasses.replace(config, dropout=0.55)

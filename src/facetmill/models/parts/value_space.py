@@ -33,13 +33,15 @@ class ValueSpace(nn.Module):
     centre_E: Tensor
     spread: Tensor
 
-    def __init__(self, text: TextInput, *, pooling: Pooling, scale: Scale) -> None:
-        """The encoder of `text` learns no more."""
+    def __init__(self, text: TextInput, *, pooling: Pooling, scale: Scale, owns_encoder: bool = True) -> None:
+        """The encoder of `text` learns no more. It is part of this module, and saved with it, unless it is one that
+        somebody else owns."""
         super().__init__()
         if isinstance(text.encoder, GivenTextEncoder):
             raise ParamsError("value_encoder: names are read, of which a folder of given vectors has none")
         text.encoder.frozen = True
-        self.encoder = text.encoder.requires_grad_(False)
+        text.encoder.requires_grad_(False)
+        self.encoder = text.encoder if owns_encoder else None
         self.width = text.encoder.width
         self.register_buffer("centre_E", torch.zeros(self.width))
         self.register_buffer("spread", torch.ones(()))
@@ -48,7 +50,7 @@ class ValueSpace(nn.Module):
     @torch.no_grad()
     def states(self, texts: Sequence[str]) -> Tensor:
         """What the encoder gives for texts, before it is centred, on the device of the encoder. [n,E]"""
-        self.encoder.eval()
+        self._text.encoder.eval()
         distinct = [*dict.fromkeys(texts)]
         parts = [self._read(distinct[start : start + AT_ONCE]) for start in range(0, len(distinct), AT_ONCE)]
         states_NE = torch.cat([self.centre_E.new_zeros(0, self.width), *parts])
@@ -70,7 +72,7 @@ class ValueSpace(nn.Module):
 
     def _read(self, texts: Sequence[str]) -> Tensor:
         text = self._text.windows([Product(name, "", name) for name in texts]).to(self.centre_E.device)
-        states_BTE, text_BE = self.encoder(text.ids_BT, text.mask_BT, text.segment_BT)
+        states_BTE, text_BE = self._text.encoder(text.ids_BT, text.mask_BT, text.segment_BT)
         if self._pooling == "mean":
             token_BT1 = text.token_mask_BT[..., None]
             mean_BE = (states_BTE * token_BT1).sum(1) / token_BT1.sum(1).clamp(min=1)

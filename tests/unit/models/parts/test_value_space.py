@@ -55,7 +55,11 @@ def test_a_point_does_not_depend_on_what_else_is_asked_for_and_no_name_at_all_is
 def test_it_never_learns() -> None:
     found = space()
     assert not [p for p in found.parameters() if p.requires_grad]
+    assert found.encoder is not None
     assert not found.encoder.network.training
+    assert "encoder" not in dict(
+        ValueSpace(read(), pooling="mean", scale="standard", owns_encoder=False).named_modules()
+    )
 
 
 def test_the_names_of_slots_are_one_text_or_as_many_as_windows_hold() -> None:
