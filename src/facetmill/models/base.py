@@ -66,7 +66,7 @@ class Model(nn.Module, ABC):
 
     `key` is the file, the `MODELS` entry, the params section, the run name and the test id. `space` is what a sweep may
     vary of it. `answers` says how it answers, `reads` what it looks at of a product, which a config may add to.
-    `calibration` says how sure it truly is and when to be silent; it changes nothing until `calibrate` was called.
+    `calibration` says how sure it truly is and when to be silent; it changes nothing until `fit` or `calibrate` set it.
     `reader` reads pictures as those of its training data were read; None where it needs nothing of them.
     """
 

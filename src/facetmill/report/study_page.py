@@ -103,7 +103,7 @@ def _gain(measure: Mapping[str, float]) -> str:
 
 def _costs(rows: Sequence[Row]) -> str:
     costs = ("Row", "Scored", "Best epochs", "Training, s", "Products/s", "Peak, MiB")
-    head = (*costs, "Recall seen, %", "Unseen, %", "Calibration error, %")
+    head = (*costs, "Values seen, %", "Recall seen, %", "Unseen, %", "Calibration error, %")
     names = ("train_seconds", "products_per_second", "peak_mib")
     cells = [
         (
@@ -111,6 +111,7 @@ def _costs(rows: Sequence[Row]) -> str:
             f"{row['num_scored']:,}",
             ", ".join(map(str, row["best_epochs"])),
             *(f"{row[name]:,.0f}" for name in names),
+            f"{row['share_seen']:.1f}",
             f"{row['recall_seen']:.1f}",
             f"{row['recall_unseen']:.1f}",
             "" if row["calibration_error"] is None else f"{row['calibration_error']:.1f}",

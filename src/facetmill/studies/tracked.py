@@ -81,6 +81,7 @@ def _metrics(row: Row, metric: str) -> dict[str, float]:
     if row.calibration_error is not None:
         found["test/calibration_error"] = row.calibration_error / 100
     return found | {
+        "test/share_seen": row.share_seen / 100,
         "test/recall_seen": row.recall_seen / 100,
         "test/recall_unseen": row.recall_unseen / 100,
         "train_seconds": row.train_seconds,

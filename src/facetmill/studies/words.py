@@ -23,8 +23,6 @@ def to_markdown(table: Table) -> str:
     by_values = "; ".join(row.name for row in table.rows if not row.predicts_attributes)
     if by_values:
         parts.append(f"Of these, which predict no attributes as such, the attributes of the values count: {by_values}.")
-    seen = table.rows[0].share_seen
-    parts.append(f"Training has {seen:.1f} % of the values asked for; whoever only remembers recalls no more.")
     return "\n\n".join([*parts, _costs(table), *_published(table.published)]) + "\n"
 
 
@@ -79,6 +77,7 @@ def _costs(table: Table) -> str:
         (
             row.name,
             f"{row.num_scored}",
+            f"{row.share_seen:.1f}",
             f"{row.recall_seen:.1f}",
             f"{row.recall_unseen:.1f}",
             "" if row.calibration_error is None else f"{row.calibration_error:.1f}",
@@ -88,7 +87,8 @@ def _costs(table: Table) -> str:
         )
         for row in table.rows
     ]
-    return _grid(("", "products", "recall, seen", "unseen", "calibration error", "train, s", "products/s", "MiB"), rows)
+    seen = ("values seen in training", "recall of these", "of others")
+    return _grid(("", "products", *seen, "calibration error", "train, s", "products/s", "MiB"), rows)
 
 
 def _published(rows: Sequence[PublishedRow]) -> Iterable[str]:

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from facetmill.cli import app
 from facetmill.dataset.store.reading import reading_data
 from facetmill.errors import DataError
-from facetmill.params import Params, load_params, to_mapping
+from facetmill.params import JaveConfig, Params, load_params, to_mapping
 from facetmill.platform.layout import Layout
 from facetmill.records import Product
 from facetmill.runs.train import Recipe
@@ -147,7 +147,9 @@ def _tiny(made: Workshop) -> Experiment:
     experiment = next(claim for claim in CLAIMS if claim.name == "joint-learning").experiment(few)
 
     def small_side(side: Side) -> Side:
-        config = replace(small.JAVE, tasks=side.recipe.config.tasks)  # type: ignore[union-attr]
+        asked = side.recipe.config
+        assert isinstance(asked, JaveConfig)
+        config = replace(small.JAVE, tasks=asked.tasks)
         return replace(side, recipe=Recipe("jave", config, replace(small.TRAINING, epochs=1)))
 
     more, less = (tuple(map(small_side, sides)) for sides in (experiment.more, experiment.less))
