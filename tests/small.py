@@ -32,7 +32,14 @@ DICTIONARY = DictionaryConfig(
 
 SPLIT = SplitParams(seed=0, validation=0.1, test=0.2, keep_published=False, pictures_together=True, workers=1)
 TEXT = TextEncoderParams(
-    network="bilstm", tokenizer="auto", freeze=False, hidden_size=16, num_layers=1, keep_layers=None, window=16
+    network="bilstm",
+    tokenizer="auto",
+    freeze=False,
+    hidden_size=16,
+    num_layers=1,
+    keep_layers=None,
+    frozen_layers=0,
+    window=16,
 )
 
 IMAGE = ImageEncoderParams(network="config", freeze=False, size=32, hidden_size=8, num_stages=2)

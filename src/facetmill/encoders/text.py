@@ -85,10 +85,11 @@ class TransformerEncoder(TextEncoder):
     """Any encoder of transformers that works with `AutoModel`; the text state is that of [CLS].
 
     The embeddings of a pretrained encoder rest unless a training asks otherwise: they are half of a small encoder's
-    weights, and a shop's titles would move only the words that they hold, away from those met later.
+    weights, and a shop's titles would move only the words that they hold, away from those met later. With
+    `frozen_layers` its first layers rest too, which then cost no gradients. Raises `ParamsError` if it has no more.
     """
 
-    def __init__(self, network: PreTrainedModel, *, pretrained: bool, frozen: bool) -> None:
+    def __init__(self, network: PreTrainedModel, *, pretrained: bool, frozen: bool, frozen_layers: int = 0) -> None:
         super().__init__()
         if getattr(network, "pooler", None) is not None:
             network.register_module("pooler", None)  # a head that nothing here uses
@@ -101,6 +102,8 @@ class TransformerEncoder(TextEncoder):
             self.requires_grad_(False)
         elif pretrained:
             network.get_input_embeddings().requires_grad_(False)
+            if frozen_layers:
+                _freeze_first(network, frozen_layers)
 
     def forward(self, ids_BT: Tensor, mask_BT: Tensor, segment_BT: Tensor) -> tuple[Tensor, Tensor]:
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
@@ -310,7 +313,19 @@ def _load_network(source: str, config: TextEncoderParams, tokenizer: PretrainedT
     most = min((limit for limit in limits if limit is not None), default=config.window + 2) - 2
     if config.window > most:
         raise ParamsError(f"encoder.window = {config.window}: {source!r} takes at most {most} tokens and two specials")
-    return TransformerEncoder(network, pretrained=True, frozen=config.freeze)
+    return TransformerEncoder(network, pretrained=True, frozen=config.freeze, frozen_layers=config.frozen_layers)
+
+
+def _freeze_first(network: PreTrainedModel, number: int) -> None:
+    """Let only the layers above the first `number` learn. What all layers share, as MPNet's do biases of places, must
+    rest too: gradients would go down to it through every layer."""
+    stacks = [module for module in network.modules() if isinstance(module, nn.ModuleList)]
+    layers = next((stack for stack in stacks if len(stack) == network.config.num_hidden_layers), None)
+    if layers is None or number >= len(layers):
+        has = "no layers that can be counted" if layers is None else f"{len(layers)}, and one at least must learn"
+        raise ParamsError(f"encoder.frozen_layers = {number}: the encoder has {has}; freeze: true stills all of it")
+    network.requires_grad_(False)
+    layers[number:].requires_grad_(True)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ class TextEncoderParams:
     hidden_size: Count
     num_layers: Count
     keep_layers: Count | None
+    frozen_layers: Annotated[int, Field(ge=0)]
     window: Annotated[int, Field(ge=8)]
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from facetmill.params.encoders import KINDS
+
 #: By model, what a field means to a model saved before there was one.
 _ADDED: Mapping[str, Mapping[str, Any]] = {
     "dictionary": {"negatives": "all", "places": "shared", "values": "one", "ocr": False, "distractors": []},
@@ -46,4 +48,7 @@ def migrated(key: str, saved: Mapping[str, Any]) -> dict[str, Any]:
     for name, fields in (("encoder", _TEXT), ("image_encoder", _IMAGE)):
         if isinstance(config.get(name), str):
             config[name] = {new: config.pop(old) for old, new in fields.items() if old in config}
+    for name, kind in KINDS.items():
+        if kind == "text" and isinstance(config.get(name), Mapping):
+            config[name] = {"frozen_layers": 0, **config[name]}
     return config

@@ -64,7 +64,14 @@ def hours_baseline(params: Params) -> Recipe:
     """A plain tagger as one writes it in an hour: all six layers of MiniLM fine-tuned, BIO tags of all attributes, the
     category before the title, tags of other categories masked, 30 epochs of which validation chooses one."""
     encoder = TextEncoderParams(
-        network="packaged", tokenizer="auto", freeze=False, hidden_size=384, num_layers=6, keep_layers=None, window=128
+        network="packaged",
+        tokenizer="auto",
+        freeze=False,
+        hidden_size=384,
+        num_layers=6,
+        keep_layers=None,
+        frozen_layers=0,
+        window=128,
     )
     config = TaggerConfig(
         encoder=encoder, decoder="softmax", category_input=True, category_attributes=True, dropout=0.1

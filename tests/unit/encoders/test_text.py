@@ -14,9 +14,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoModel
+from transformers import AutoModel, MPNetConfig
 
-from facetmill.encoders.text import BiLstmEncoder, build_text_encoder, load_text_encoder, save_text_encoder
+from facetmill.encoders.text import (
+    BiLstmEncoder,
+    TransformerEncoder,
+    build_text_encoder,
+    load_text_encoder,
+    save_text_encoder,
+)
 from facetmill.encoders.tokens import VocabularyTokenizer, coverage, unspaced_share
 from facetmill.errors import ParamsError
 from facetmill.params import TextEncoderParams
@@ -166,6 +172,28 @@ def test_a_frozen_encoder_gets_no_gradient_and_stays_in_evaluation(packaged_dir:
     assert not first.requires_grad
     assert torch.equal(first, second)  # no dropout
     assert not any(p.requires_grad for p in encoder.parameters())
+
+
+def test_first_layers_that_rest_cost_no_gradients() -> None:
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 50, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8}
+    network = AutoModel.from_config(MPNetConfig(**sizes, num_hidden_layers=3))  # its layers share biases of places
+    below: list[torch.Tensor] = []
+    for layer in network.encoder.layer[:2]:
+        layer.register_forward_hook(lambda _, __, found: below.append(found[0]))
+    encoder = TransformerEncoder(network, pretrained=True, frozen=False, frozen_layers=2).train()
+    ids = torch.tensor([[5, 6, 7]])
+    states, _ = encoder(ids, ids > 0, torch.zeros_like(ids))
+    states.sum().backward()
+    assert len(below) == 2
+    assert not any(state.requires_grad for state in below)
+    learned = {name for name, weight in encoder.network.named_parameters() if weight.grad is not None}
+    assert learned == {f"encoder.layer.2.{name}" for name, _ in network.encoder.layer[2].named_parameters()}
+
+
+def test_more_layers_cannot_rest_than_there_are_below_the_last() -> None:
+    with pytest.raises(ParamsError, match=r"frozen_layers = 6: the encoder has 6, and one at least must learn"):
+        build_text_encoder(config(network="packaged", frozen_layers=6), ENGLISH)
 
 
 @pytest.mark.parametrize("encoder", ["bilstm", "config", "packaged"])

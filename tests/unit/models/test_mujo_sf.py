@@ -25,7 +25,14 @@ from tests import small
 
 TRAINING = replace(small.TRAINING, epochs=12, learning_rate=0.01)
 MINILM = TextEncoderParams(
-    network="packaged", tokenizer="encoder", freeze=True, hidden_size=16, num_layers=1, keep_layers=2, window=16
+    network="packaged",
+    tokenizer="encoder",
+    freeze=True,
+    hidden_size=16,
+    num_layers=1,
+    keep_layers=2,
+    frozen_layers=0,
+    window=16,
 )
 
 

@@ -43,6 +43,7 @@ def test_a_config_of_commit_92b7a0f_is_read_with_every_value(root: Path, key: st
     found = {name: value for name, value in now.items() if name not in ("encoder", "image_encoder")}
     if key != "dictionary":
         text = now["encoder"]
+        assert text.pop("frozen_layers") == 0
         found |= {"encoder": text.pop("network"), "freeze_encoder": text.pop("freeze"), **text}
     if key == "m_jave":
         image = now["image_encoder"]
@@ -63,6 +64,7 @@ def test_every_setting_of_an_encoder_finds_its_place(root: Path) -> None:
         "hidden_size": 256,
         "num_layers": 2,
         "keep_layers": None,
+        "frozen_layers": 0,
         "window": 128,
     }
     assert to_mapping(config.image_encoder) == {
