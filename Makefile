@@ -41,8 +41,10 @@ $(STORES): | $(STAMP)
 	@$(BIN)/facetmill init >/dev/null
 	@touch $@
 
-retrain: $(STAMP) $(STORES) ## dataset, gate, sweep, training, judgement, promotion; DATA=format:path MODEL=key
-	$(BIN)/facetmill retrain $(if $(value DATA),--data $(call quote,$(value DATA))) \
+retrain: $(STAMP) $(STORES) ## dataset, gate, sweep, training, judgement, promotion; CATALOGUE=name, DATA=format:path, MODEL=key
+	$(BIN)/facetmill retrain \
+	  $(if $(value CATALOGUE),--catalogue $(call quote,$(value CATALOGUE))) \
+	  $(if $(value DATA),--data $(call quote,$(value DATA))) \
 	  $(if $(value MODEL),--model $(call quote,$(value MODEL)))
 
 test: $(STAMP) ## run the tests in TEST_PROCESSES=2 processes; PYTEST_ARGS='-k gates' to choose

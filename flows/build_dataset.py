@@ -12,9 +12,11 @@ from facetmill.project import open_project
 
 
 @flow(name="build_dataset", log_prints=True)
-def build_dataset(data: str | None = None, changes: list[str] | None = None) -> dict[str, Any]:
+def build_dataset(
+    data: str | None = None, catalogue: str | None = None, changes: list[str] | None = None
+) -> dict[str, Any]:
     """Run the stale DVC stages. Fails when the data gate says no; the dataset and its verdict stay to be looked at."""
-    project = open_project(data, changes=changes)
+    project = open_project(data, changes=changes, catalogue=catalogue)
     built = step(build)(project.layout.root, project.params, log=print)
     step(built.dataset.require_passed)()
     return built.to_json()

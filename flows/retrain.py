@@ -16,13 +16,14 @@ from facetmill.project import open_project
 @flow(name="retrain", log_prints=True)
 def retrain(
     data: str | None = None,
+    catalogue: str | None = None,
     model: str | None = None,
     changes: list[str] | None = None,
     who: str = "",
     why: str = "retrain",
 ) -> dict[str, Any]:
     """Offer the champion a challenger trained on today's data; one that is not better changes nothing live."""
-    project = open_project(data, model, changes)
+    project = open_project(data, model, changes, catalogue=catalogue)
     with project.retraining():
         with imported_meanwhile(
             "facetmill.judging.judge", "facetmill.runs.sweep"

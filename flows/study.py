@@ -14,11 +14,15 @@ from facetmill.project import open_project
 
 @flow(name="study", log_prints=True)
 def study(
-    name: str, data: str | None = None, changes: list[str] | None = None, asked: dict[str, Any] | None = None
+    name: str,
+    data: str | None = None,
+    catalogue: str | None = None,
+    changes: list[str] | None = None,
+    asked: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train what is missing of the table, and keep it in MLflow; `asked` are further arguments of `run_study`."""
     own_flow_run()
-    project = open_project(data, changes=changes)
+    project = open_project(data, changes=changes, catalogue=catalogue)
     with imported_meanwhile("facetmill.studies.run"):
         from facetmill.studies.tracked import log_table
     from facetmill.studies.run import run_study

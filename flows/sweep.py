@@ -14,9 +14,11 @@ from facetmill.project import open_project
 
 
 @flow(name="sweep", log_prints=True)
-def sweep(data: str | None = None, model: str | None = None, changes: list[str] | None = None) -> dict[str, Any]:
+def sweep(
+    data: str | None = None, catalogue: str | None = None, model: str | None = None, changes: list[str] | None = None
+) -> dict[str, Any]:
     """Run or resume the study. Registers nothing: `train` does, with the winner on fixed seeds."""
-    project = open_project(data, model, changes)
+    project = open_project(data, model, changes, catalogue=catalogue)
     with imported_meanwhile("facetmill.runs.sweep"):  # while DVC works in processes of its own
         dataset = step(build)(project.layout.root, project.params, log=print).dataset
     from facetmill.runs import sweep as search

@@ -14,9 +14,11 @@ from facetmill.project import open_project
 
 
 @flow(name="train", log_prints=True)
-def train(data: str | None = None, model: str | None = None, changes: list[str] | None = None) -> dict[str, Any]:
+def train(
+    data: str | None = None, catalogue: str | None = None, model: str | None = None, changes: list[str] | None = None
+) -> dict[str, Any]:
     """One MLflow run per seed and one new version of `facets-candidates`; nothing live changes."""
-    project = open_project(data, model, changes)
+    project = open_project(data, model, changes, catalogue=catalogue)
     with imported_meanwhile("facetmill.judging.judge"):  # while DVC works in processes of its own
         dataset = step(build)(project.layout.root, project.params, log=print).dataset
     from facetmill.judging.judge import register_candidate

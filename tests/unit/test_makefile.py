@@ -39,7 +39,7 @@ def make(project: Path, *words: str, **environment: str) -> subprocess.Completed
     clean = {
         name: value
         for name, value in os.environ.items()
-        if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "DATA", "MODEL"}
+        if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "CATALOGUE", "DATA", "MODEL"}
     }
     return subprocess.run(
         ["make", *words], cwd=project, env=clean | environment, capture_output=True, text=True, timeout=60, check=False

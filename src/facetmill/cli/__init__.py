@@ -16,10 +16,12 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from facetmill.cli import catalogue as catalogues
 from facetmill.cli import dataset, distant, study
 from facetmill.cli.common import (
     REF_HELP,
     AsJson,
+    Catalogue,
     Changes,
     Data,
     ModelKey,
@@ -37,6 +39,7 @@ from facetmill.imports import unhindered_imports
 from facetmill.terminal import guard, one_line
 
 app = command_group("Extract product facets, and keep the models that do it fresh.")
+app.add_typer(catalogues.app, name="catalogue")
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(study.app, name="study")
 app.add_typer(distant.app, name="distant")
@@ -215,28 +218,41 @@ def reproduce(ref: Ref, changes: Changes = None, as_json: AsJson = False) -> Non
 
 
 @app.command()
-def sweep(data: Data = None, model: ModelKey = None, changes: Changes = None, as_json: AsJson = False) -> None:
+def sweep(
+    data: Data = None,
+    catalogue: Catalogue = None,
+    model: ModelKey = None,
+    changes: Changes = None,
+    as_json: AsJson = False,
+) -> None:
     """Search a model's hyper-parameters; an interrupted sweep goes on where it stopped."""
-    run_flow("sweep", as_json, changes=changes, data=data, model=model)
+    run_flow("sweep", as_json, changes=changes, data=data, catalogue=catalogue, model=model)
 
 
 @app.command()
-def train(data: Data = None, model: ModelKey = None, changes: Changes = None, as_json: AsJson = False) -> None:
+def train(
+    data: Data = None,
+    catalogue: Catalogue = None,
+    model: ModelKey = None,
+    changes: Changes = None,
+    as_json: AsJson = False,
+) -> None:
     """Train on the fixed seeds with params.yaml as it stands, and register the best; nothing live changes."""
-    run_flow("train", as_json, changes=changes, data=data, model=model)
+    run_flow("train", as_json, changes=changes, data=data, catalogue=catalogue, model=model)
 
 
 @app.command()
 def retrain(
     who: Who,
     data: Data = None,
+    catalogue: Catalogue = None,
     model: ModelKey = None,
     why: Why = "retrain",
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
     """The whole loop: dataset, gate, sweep, training, judgement, promotion."""
-    run_flow("retrain", as_json, changes=changes, data=data, model=model, who=who, why=why)
+    run_flow("retrain", as_json, changes=changes, data=data, catalogue=catalogue, model=model, who=who, why=why)
 
 
 @app.command()
@@ -262,6 +278,7 @@ def compare(
         "review.html"
     ),
     data: Data = None,
+    catalogue: Catalogue = None,
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
@@ -274,7 +291,7 @@ def compare(
     from facetmill.registry.lineage import bring_back, dataset_version_of
     from facetmill.report.review_page import write_review
 
-    project = open_project(data, changes=changes, start=paths.root)
+    project = open_project(data, changes=changes, start=paths.root, catalogue=catalogue)
     if data is None:
         dataset = bring_back(project.tracker, paths.root, dataset_version_of(project.tracker, first))
     else:
@@ -351,6 +368,7 @@ def restore(
 def evaluate(
     ref: Ref,
     data: Data = None,
+    catalogue: Catalogue = None,
     split: Annotated[str | None, typer.Option(help="Only this split of the dataset built from the data.")] = None,
     changes: Changes = None,
     as_json: AsJson = False,
@@ -360,7 +378,10 @@ def evaluate(
     from facetmill.project import open_project
     from facetmill.runs.score import evaluate_reference
 
-    show(evaluate_reference(open_project(data, changes=changes, start=paths.root), ref, split), as_json)
+    show(
+        evaluate_reference(open_project(data, changes=changes, start=paths.root, catalogue=catalogue), ref, split),
+        as_json,
+    )
 
 
 @app.command()
@@ -368,6 +389,7 @@ def extract(
     ref: Ref,
     out: Annotated[Path, typer.Option(help="JSON lines to write: product_id and facets.")],
     data: Data = None,
+    catalogue: Catalogue = None,
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
@@ -376,7 +398,7 @@ def extract(
     from facetmill.project import open_project
     from facetmill.runs.score import extract_to_file
 
-    show(extract_to_file(open_project(data, changes=changes, start=paths.root), ref, out), as_json)
+    show(extract_to_file(open_project(data, changes=changes, start=paths.root, catalogue=catalogue), ref, out), as_json)
 
 
 @app.command()

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from facetmill.params import Params
     from facetmill.records import Product
 
-Data = Annotated[str | None, typer.Option(help="What to read, as format:path; without it, params.yaml says.")]
+Data = Annotated[
+    str | None, typer.Option(help="What to read, as format:path; without it, the catalogue or params.yaml says.")
+]
+Catalogue = Annotated[
+    str | None, typer.Option(help="One of `facetmill catalogue list`: its data, its settings, its champion.")
+]
 ModelKey = Annotated[str | None, typer.Option(help="Model key; without it, params.yaml says.")]
 Changes = Annotated[
     list[str] | None,
@@ -80,7 +85,8 @@ def run_flow(name: str, as_json: bool, **parameters: Any) -> dict[str, Any]:
     from facetmill.platform import servers
     from facetmill.project import resolve_params
 
-    given = {name: parameters[name] for name in ("data", "model", "changes") if name in parameters}
+    shared = ("data", "model", "changes", "catalogue")
+    given = {name: parameters[name] for name in shared if name in parameters}
     resolve_params(paths.root, **given)  # wrong input fails before any server
     servers.connect(servers.start(paths, servers.PREFECT))
     with unhindered_imports():  # of Prefect, torch and more, while the server comes up on another core
@@ -98,12 +104,14 @@ def run_flow(name: str, as_json: bool, **parameters: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def reading(paths: Layout, data: str | None, changes: list[str] | None) -> Iterator[tuple[Params, Iterator[Product]]]:
+def reading(
+    paths: Layout, data: str | None, catalogue: str | None, changes: list[str] | None
+) -> Iterator[tuple[Params, Iterator[Product]]]:
     """The settings of this run, and the products of its data."""
     from facetmill.dataset.store.reading import reading_data
     from facetmill.project import resolve_params
 
-    params = resolve_params(paths.root, data, changes=changes)
+    params = resolve_params(paths.root, data, changes=changes, catalogue=catalogue)
     with reading_data(params) as (products, _):
         yield params, products
 

@@ -7,30 +7,46 @@ from typing import Annotated
 
 import typer
 
-from facetmill.cli.common import AsJson, Changes, Data, DatasetVersion, command_group, layout, run_flow, say, show
+from facetmill.cli.common import (
+    AsJson,
+    Catalogue,
+    Changes,
+    Data,
+    DatasetVersion,
+    command_group,
+    layout,
+    run_flow,
+    say,
+    show,
+)
 
 app = command_group("Build and look at datasets.")
 
 
 @app.command("build")
-def dataset_build(data: Data = None, changes: Changes = None, as_json: AsJson = False) -> None:
+def dataset_build(
+    data: Data = None, catalogue: Catalogue = None, changes: Changes = None, as_json: AsJson = False
+) -> None:
     """Run the stale stages of a dataset (DVC) and the data gate."""
-    run_flow("build_dataset", as_json, changes=changes, data=data)
+    run_flow("build_dataset", as_json, changes=changes, data=data, catalogue=catalogue)
 
 
 @app.command("describe")
-def dataset_describe(data: Data = None, changes: Changes = None, as_json: AsJson = False) -> None:
+def dataset_describe(
+    data: Data = None, catalogue: Catalogue = None, changes: Changes = None, as_json: AsJson = False
+) -> None:
     """What a built dataset holds, what was dropped on the way, and the gate's verdict."""
     paths = layout()
     from facetmill.dataset.store.describe import describe
     from facetmill.project import resolve_params
 
-    show(describe(paths.root, resolve_params(paths.root, data, changes=changes)), as_json)
+    show(describe(paths.root, resolve_params(paths.root, data, changes=changes, catalogue=catalogue)), as_json)
 
 
 @app.command("card")
 def dataset_card(
     data: Data = None,
+    catalogue: Catalogue = None,
     out: Annotated[Path, typer.Option(help="The Markdown file to write.")] = Path("card.md"),
     changes: Changes = None,
     as_json: AsJson = False,
@@ -44,7 +60,7 @@ def dataset_card(
     from facetmill.project import resolve_params
     from facetmill.sources import SOURCES
 
-    params = resolve_params(paths.root, data, changes=changes)
+    params = resolve_params(paths.root, data, changes=changes, catalogue=catalogue)
     dataset = Dataset.open(workspace_dir(paths.root, params))
     write_text(out, card(dataset, SOURCES[params.dataset.format]))
     show({"version": dataset.version, "card": str(out)}, as_json)
@@ -113,7 +129,9 @@ def dataset_unpack(
 
 
 @app.command("push")
-def dataset_push(data: Data = None, changes: Changes = None, as_json: AsJson = False) -> None:
+def dataset_push(
+    data: Data = None, catalogue: Catalogue = None, changes: Changes = None, as_json: AsJson = False
+) -> None:
     """Copy a built dataset to the project's DVC remote, as every training does before it begins."""
     paths = layout()
     from facetmill.dataset.store.dvc import remote_name
@@ -122,7 +140,9 @@ def dataset_push(data: Data = None, changes: Changes = None, as_json: AsJson = F
     from facetmill.dataset.store.workspace import workspace_dir
     from facetmill.project import resolve_params
 
-    dataset = Dataset.open(workspace_dir(paths.root, resolve_params(paths.root, data, changes=changes)))
+    dataset = Dataset.open(
+        workspace_dir(paths.root, resolve_params(paths.root, data, changes=changes, catalogue=catalogue))
+    )
     push(paths.root, dataset, log=say)
     show({"version": dataset.version, "remote": remote_name(paths.root)}, as_json)
 

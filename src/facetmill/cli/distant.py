@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from facetmill.cli.common import AsJson, Changes, Data, command_group, layout, reading, say, show
+from facetmill.cli.common import AsJson, Catalogue, Changes, Data, command_group, layout, reading, say, show
 
 app = command_group("Learn from other picture sets what only pictures show.")
 
@@ -35,6 +35,7 @@ def distant_train(
 def distant_judge(
     labeller: Annotated[Path, typer.Option(help="A folder that `facetmill distant train` wrote.")],
     data: Data = None,
+    catalogue: Catalogue = None,
     out: Annotated[Path, typer.Option(help="The JSON file to write.")] = Path("distant-quality.json"),
     changes: Changes = None,
     as_json: AsJson = False,
@@ -45,7 +46,7 @@ def distant_judge(
     from facetmill.dataset.distant.labeller import load_labeller
     from facetmill.files import write_json
 
-    with reading(paths, data, changes) as (params, products):
+    with reading(paths, data, catalogue, changes) as (params, products):
         found = judge(load_labeller(labeller), products, params.distant.min_confidence)
     write_json(out, found)
     show(found, as_json)

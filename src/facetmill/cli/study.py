@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from facetmill.cli.common import AsJson, Changes, Data, command_group, layout, reading, say, show
+from facetmill.cli.common import AsJson, Catalogue, Changes, Data, command_group, layout, reading, say, show
 from facetmill.platform.layout import Layout
 from facetmill.studies.papers import PAPER_TABLES, SUBSETS, SYSTEMS, TRANSFER
 
@@ -85,12 +85,14 @@ def study_backbone(
 
 
 @app.command("implicit")
-def study_implicit(data: Data = None, changes: Changes = None, as_json: AsJson = False) -> None:
+def study_implicit(
+    data: Data = None, catalogue: Catalogue = None, changes: Changes = None, as_json: AsJson = False
+) -> None:
     """Which tells an implicit value: the title, the picture, or both? By folds over products with pictures."""
     paths = layout()
     from facetmill.studies.implicit import study_implicit
 
-    with reading(paths, data, changes) as (params, products):
+    with reading(paths, data, catalogue, changes) as (params, products):
         found = study_implicit(params, products, paths.features_dir, say)
     show(found.to_json(), as_json)
 
@@ -98,6 +100,7 @@ def study_implicit(data: Data = None, changes: Changes = None, as_json: AsJson =
 @app.command("saliency")
 def study_saliency(
     data: Data = None,
+    catalogue: Catalogue = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 3,
     changes: Changes = None,
     as_json: AsJson = False,
@@ -106,7 +109,7 @@ def study_saliency(
     paths = layout()
     from facetmill.studies.saliency import study_saliency
 
-    with reading(paths, data, changes) as (params, products):
+    with reading(paths, data, catalogue, changes) as (params, products):
         found = study_saliency(params.saliency, products, range(seeds), say)
     show(found.to_json(), as_json)
 
@@ -114,6 +117,7 @@ def study_saliency(
 @app.command("dictionary")
 def study_dictionary(
     data: Data = None,
+    catalogue: Catalogue = None,
     beside: Beside = None,
     changes: Changes = None,
     as_json: AsJson = False,
@@ -122,7 +126,7 @@ def study_dictionary(
     paths = layout()
     from facetmill.studies.dictionary import study_dictionary
 
-    with reading(paths, data, changes) as (params, products):
+    with reading(paths, data, catalogue, changes) as (params, products):
         found = study_dictionary(params.models.dictionary, products, beside, say)
     show(found.to_json(), as_json)
 
@@ -130,6 +134,7 @@ def study_dictionary(
 @app.command("ocr")
 def study_ocr(
     data: Data = None,
+    catalogue: Catalogue = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many products, drawn at random.")] = None,
     category: Annotated[list[str] | None, typer.Option(help="Only products of this category; may be repeated.")] = None,
     changes: Changes = None,
@@ -139,7 +144,7 @@ def study_ocr(
     paths = layout()
     from facetmill.studies.ocr import study_ocr
 
-    with reading(paths, data, changes) as (params, products):
+    with reading(paths, data, catalogue, changes) as (params, products):
         found = study_ocr(params, products, say, categories=category or (), limit=limit)
     show(found.to_json(), as_json)
 
@@ -149,6 +154,7 @@ def _table(name: str, asks: str, *without: str, num_seeds: int = 1, scored_by: S
 
     def command(
         data: Data = None,
+        catalogue: Catalogue = None,
         elsewhere: Elsewhere = None,
         model: Models = None,
         seeds: Seeds = num_seeds,
@@ -161,7 +167,7 @@ def _table(name: str, asks: str, *without: str, num_seeds: int = 1, scored_by: S
         as_json: AsJson = False,
     ) -> None:
         trained: dict[str, Any] = {"models": model or (), "seeds": seeds, "folds": folds, "workers": workers}
-        _run(name, data, elsewhere, pool, changes, as_json, metric=metric, beside=beside, **trained)
+        _run(name, data, catalogue, elsewhere, pool, changes, as_json, metric=metric, beside=beside, **trained)
 
     signature = inspect.signature(command, eval_str=True)
     options = [option for option in signature.parameters.values() if option.name not in without]
@@ -179,6 +185,7 @@ for _paper in PAPER_TABLES:
 def _run(
     name: str,
     data: str | None,
+    catalogue: str | None,
     elsewhere: str | None,
     pool: str | None,
     changes: list[str] | None,
@@ -193,11 +200,12 @@ def _run(
     from facetmill.studies.tracked import PAGE, log_table
     from facetmill.studies.words import to_markdown
 
-    project = Project(paths, resolve_params(paths.root, data, changes=changes))
+    project = Project(paths, resolve_params(paths.root, data, changes=changes, catalogue=catalogue))
     if elsewhere is not None:
         asked["elsewhere"] = address(resolve(paths.root, project.params, elsewhere))
     if pool is not None:
-        parameters = {"name": name, "data": address(project.params), "changes": changes, "asked": asked}
+        parameters: dict[str, Any] = {"name": name, "data": address(project.params), "catalogue": catalogue}
+        parameters |= {"changes": changes, "asked": asked}
         _train_in_pool(paths, pool, parameters)  # what it has trained is found here then
     table = run_study(paths, project.params, name, log=say, **asked)
     run = log_table(project.tracker, table)

@@ -51,7 +51,7 @@ from facetmill.params.models import (
     TokenTaggerConfig,
     UlsDramConfig,
 )
-from facetmill.params.problems import explain
+from facetmill.params.problems import did_you_mean, explain
 from facetmill.params.reading import read_yaml
 from facetmill.params.training import PromotionParams, SweepParams, TrainingParams, without_own_training
 
@@ -130,8 +130,8 @@ class Params(_Sections):
 _SECTIONS, _TRAINING = TypeAdapter(_Sections), TypeAdapter(TrainingParams)
 
 
-def load_params(path: Path, changes: Sequence[str] = ()) -> Params:
-    """Read and check a params.yaml, with other values where `changes` say "section.key=value".
+def load_params(path: Path, changes: Sequence[str] = (), catalogue: Sequence[Change] = ()) -> Params:
+    """Read and check a params.yaml, with other values where a `catalogue` says so, or `changes`: "section.key=value".
 
     Raises `ParamsError` naming the file, or the change, and every wrong key with its value.
     """
@@ -139,14 +139,14 @@ def load_params(path: Path, changes: Sequence[str] = ()) -> Params:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path}: {error}") from error
-    return parse_params(read_yaml(text, str(path)), str(path), changes)
+    return parse_params(read_yaml(text, str(path)), str(path), changes, catalogue)
 
 
-def parse_params(raw: Any, origin: str, changes: Sequence[str] = ()) -> Params:
+def parse_params(raw: Any, origin: str, changes: Sequence[str] = (), catalogue: Sequence[Change] = ()) -> Params:
     """Check a parsed params mapping; `origin` stands before each message. Sections get the encoders that they name."""
     if not isinstance(raw, Mapping):
         raise ParamsError(f"{origin}: expected a mapping of sections, got {type(raw).__name__}")
-    parsed = tuple(map(Change.parse, changes))
+    parsed = (*catalogue, *map(Change.parse, changes))
     whole, names = with_encoders(with_changes(raw, parsed, origin))
     whole, own = without_own_training(whole)
     errors: list[Any] = []
@@ -197,6 +197,7 @@ def model_config(params: Params, key: str) -> ModelConfig:
     try:
         config: ModelConfig = getattr(params.models, key)
     except AttributeError:
-        known = ", ".join(field.name for field in dataclasses.fields(ModelsParams))
-        raise ParamsError(f"model: unknown key {key!r}; params.yaml has models: {known}") from None
+        known = [field.name for field in dataclasses.fields(ModelsParams)]
+        near = did_you_mean(key, known)
+        raise ParamsError(f"model: unknown key {key!r}{near}; params.yaml has models: {', '.join(known)}") from None
     return config

@@ -1,4 +1,5 @@
-"""Other values for one run, as `--set section.key=value` gives them, and sections that a preset fills.
+"""Other values than those of params.yaml, as a catalogue or `--set section.key=value` gives them, and sections that a
+preset fills.
 
 A model's section may be the name of a preset: `m_jave: paper` in params.yaml, or `--set models.m_jave=paper`, takes the
 section from `papers/m_jave.yaml`, which has the hyper-parameters that the paper gives.
@@ -22,11 +23,12 @@ _PAPERS = Path(__file__).parent / "papers"
 
 @dataclass(frozen=True)
 class Change:
-    """One `--set`: the place of a key, and its value as params.yaml would have it."""
+    """The place of a key, its value as params.yaml would have it, and who says so, as messages call it: one `--set`,
+    or a catalogue's file."""
 
-    text: str
     place: Place
     value: Any
+    origin: str
 
     @classmethod
     def parse(cls, text: str) -> Change:
@@ -35,12 +37,7 @@ class Change:
         place = tuple(key.strip().split("."))
         if not equals or not all(place):
             raise ParamsError(f"--set {text}: write section.key=value")
-        return cls(text, place, read_yaml(value, f"--set {text}"))
-
-    @property
-    def origin(self) -> str:
-        """As messages call it."""
-        return f"--set {self.text}"
+        return cls(place, read_yaml(value, f"--set {text}"), f"--set {text}")
 
 
 def with_changes(raw: Mapping[str, Any], changes: tuple[Change, ...], origin: str) -> dict[str, Any]:

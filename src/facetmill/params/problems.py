@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from facetmill.params.encoders import KINDS, Place, known_encoders
+
+_UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")  # as pydantic calls it
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Words in brackets that begin with a space, or none where nothing is near."""
+    near = get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def explain(
@@ -24,13 +33,24 @@ def explain(
         elif any(place[: len(named)] == named for named in names):
             continue
         else:
-            said = _said(".".join(place), detail)
+            said = _said(".".join(place), detail, _keys_beside(place, errors, whole))
         yield f"{origin(place)}: {said}"
 
 
-def _said(key: str, detail: Any) -> str:
+def _said(key: str, detail: Any, keys_beside: Sequence[str]) -> str:
     if detail["type"] == "missing":
         return f"missing key {key!r}"
-    if detail["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        return f"unknown key {key!r}"
+    if detail["type"] in _UNKNOWN:
+        return f"unknown key {key!r}{did_you_mean(key.rpartition('.')[2], keys_beside)}"
     return f"{key} = {detail['input']!r}: {detail['msg']}"
+
+
+def _keys_beside(place: Place, errors: Sequence[Any], whole: Mapping[str, Any]) -> list[str]:
+    """The keys that could be meant at a place: those of its section that are known, whether they are there or not."""
+    section: Any = whole
+    for key in place[:-1]:
+        section = section.get(key, {}) if isinstance(section, Mapping) else {}
+    told = [(detail["type"], tuple(map(str, detail["loc"]))) for detail in errors]
+    here = {found[-1]: kind for kind, found in told if found[:-1] == place[:-1]}
+    present = list(map(str, section)) if isinstance(section, Mapping) else []
+    return [key for key in dict.fromkeys((*present, *here)) if here.get(key) not in _UNKNOWN]

@@ -28,6 +28,8 @@ from facetmill.dataset.store.version import Dataset
 from facetmill.errors import DataError, ParamsError
 from facetmill.files import hash_json, write_text
 from facetmill.params import Params, to_mapping
+from facetmill.params.catalogue import DEMO, DEMO_PATH
+from facetmill.params.problems import did_you_mean
 from facetmill.params.stages import STAGES, setting, switched_off, with_settings
 from facetmill.records import Product, Split
 from facetmill.sources import SOURCES, parse_data
@@ -35,7 +37,6 @@ from facetmill.sources import SOURCES, parse_data
 #: What DVC needs to bring back what it has made; every training run keeps them.
 DVC_FILES = ("dvc.yaml", "dvc.lock", "params.yaml")
 
-_DEMO_PATH = Path("src/facetmill/sources/demo")
 _OUTS = {
     *("ingested", "matched", "dataset", "checked", "reports"),
     *(out for stage in STAGES for out in stage.place or (stage.name,)),
@@ -72,27 +73,38 @@ class BuildResult:
         }
 
 
-def resolve(root: Path, params: Params, data: str | None) -> Params:
-    """The parameters with the data of one run, its paths absolute.
+def named_data(root: Path, params: Params, data: str | None) -> Params:
+    """The parameters with the data of one run, its path absolute, whether it is there or not.
 
-    `data` is "format:path", the path taken from the working directory; without it params.yaml decides, its paths taken
-    from `root`. "demo:" has no path, for it is drawn by code. Raises `DataError` for an unknown format or a path that
-    does not exist; a format that is unknown in `params` is a `ParamsError`.
+    `data` is "format:path", the path taken from the working directory; without it the parameters decide, their path
+    taken from `root`. "demo:" has no path, for it is drawn by code. Raises `DataError` for an unknown format; one that
+    is unknown in `params` is a `ParamsError`.
     """
     dataset = params.dataset
     base = root
     if data is not None:
         name, path = parse_data(data)
-        if name == "demo" and path:
+        if name == DEMO and path:
             raise DataError(f"data {data!r}: the demo catalogue takes no path; write 'demo:'")
-        if name != "demo":
+        if name != DEMO:
             base = Path.cwd()
             if not path:
                 raise DataError(f"data {data!r}: no path after {name!r}")
-        dataset = replace(dataset, format=name, path=path or str(_DEMO_PATH))
+        dataset = replace(dataset, format=name, path=path or DEMO_PATH)
     if dataset.format not in SOURCES:
-        raise ParamsError(f"dataset.format = {dataset.format!r}: known are {', '.join(SOURCES)}")
-    found = Path(os.path.abspath(base / Path(dataset.path).expanduser()))
+        known = ", ".join(SOURCES)
+        raise ParamsError(
+            f"dataset.format = {dataset.format!r}{did_you_mean(dataset.format, SOURCES)}: known are {known}"
+        )
+    return replace(params, dataset=replace(dataset, path=os.path.abspath(base / Path(dataset.path).expanduser())))
+
+
+def resolve(root: Path, params: Params, data: str | None) -> Params:
+    """The parameters with the data of one run, as `named_data` has it, and all paths absolute. Raises `DataError` where
+    one does not exist."""
+    params = named_data(root, params, data)
+    dataset = params.dataset
+    found = Path(dataset.path)
     if not found.exists():
         raise DataError(f"{dataset.format} data: no such file or folder: {found}")
     require_unpacked(found)
@@ -107,7 +119,7 @@ def resolve(root: Path, params: Params, data: str | None) -> Params:
         raise DataError(f"distant.labeller = {params.distant.labeller!r}: no such folder: {labeller}")
     named = {key: _absolute_network(root, setting(params, key)) for stage in STAGES for key in stage.folders}
     resolved: Params = with_settings(params, named | {"distant.labeller": labeller})
-    return replace(resolved, dataset=replace(dataset, path=str(found), images=images, corrections=corrections))
+    return replace(resolved, dataset=replace(dataset, images=images, corrections=corrections))
 
 
 def workspace_dir(root: Path, params: Params) -> Path:

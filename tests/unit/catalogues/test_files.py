@@ -1,0 +1,139 @@
+"""Catalogues as files: written, read over params.yaml, listed, checked."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from facetmill.catalogues.files import add, checked, listed
+from facetmill.cli import app
+from facetmill.errors import DataError, ParamsError
+from facetmill.params.catalogue import read_catalogue, require_name, unsaved_name
+from facetmill.project import catalogue_in_hand, resolve_params
+
+ROWS = ["Item No,Title,Color,Price"] + [f"A{i},Hat {i} red,red,1.50 EUR" for i in range(12)]
+
+
+@pytest.fixture
+def project(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a shop's file in it."""
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(root / name, tmp_path)
+    (tmp_path / "src").symlink_to(root / "src")
+    (tmp_path / "shop.csv").write_text("\n".join(ROWS))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def saved(project: Path, text: str, name: str = "shop") -> None:
+    (project / "catalogues").mkdir(exist_ok=True)
+    (project / "catalogues" / f"{name}.yaml").write_text(text)
+
+
+def test_what_was_added_is_read_as_proposed(project: Path) -> None:
+    made = add(project, "shop.csv")
+    assert (made.name, made.file) == ("shop", "catalogues/shop.yaml")
+    params = resolve_params(project, catalogue="shop")
+    assert params.dataset.path == str(project / "shop.csv")
+    assert params.dataset.columns == {"product_id": "Item No", "title": "Title"}
+    assert params.dataset.ignore == ["Price"]
+    said = yaml.safe_load((project / made.file).read_text())
+    assert said["dataset"]["path"] == "shop.csv", "it may move with the project"
+    found = checked(project, "shop")
+    assert (found["products"], found["products_with"]) == (12, {"Color": 12})
+
+
+def test_any_section_may_differ_and_set_has_the_last_word(project: Path) -> None:
+    saved(
+        project,
+        "dataset: {format: products, path: shop.csv, columns: {product_id: Item No}}\n"
+        "model: tagger\nsweep: {trials: 2}\nmodels: {jave: {training: {epochs: 3}}}\n",
+    )
+    params = resolve_params(project, catalogue="shop", changes=["sweep.trials=5"])
+    assert (params.model, params.sweep.trials) == ("tagger", 5)
+    assert params.own_training["jave"]["epochs"] == 3
+    assert params.dataset.max_bad_share == resolve_params(project).dataset.max_bad_share
+    assert resolve_params(project).model != "tagger", "params.yaml is as it was"
+
+
+def test_errors_name_file_key_and_value_and_what_is_near(project: Path) -> None:
+    data = "dataset: {format: products, path: shop.csv"
+    for text, told in (
+        (
+            data + "}\npromtion: {metric: na_f1}",
+            r"catalogues/shop.yaml: unknown key 'promtion' \(did you mean 'promotion'\?\)",
+        ),
+        (data + ", colums: {}}", r"catalogues/shop.yaml: unknown key 'dataset.colums' \(did you mean 'columns'\?\)"),
+        (data + "}\nsweep: {trials: many}", r"catalogues/shop.yaml: sweep.trials = 'many': "),
+        (data + "}\nmodel: jafe", r"model: unknown key 'jafe' \(did you mean 'jave'\?\)"),
+        (data.replace("products", "product") + "}", r"dataset.format = 'product' \(did you mean 'products'\?\)"),
+        ("- a", "catalogues/shop.yaml: expected a mapping"),
+        ("model: jave", "catalogues/shop.yaml: dataset.format and dataset.path must say"),
+        ("dataset: {\n", "catalogues/shop.yaml"),
+    ):
+        saved(project, text)
+        with pytest.raises(ParamsError, match=told):
+            resolve_params(project, catalogue="shop")
+    with pytest.raises(ParamsError, match=r"no catalogue 'shp' \(did you mean 'shop'\?\); there are: demo, shop"):
+        resolve_params(project, catalogue="shp")
+
+
+def test_demo_is_there_without_a_file(project: Path) -> None:
+    params = resolve_params(project, catalogue="demo", changes=["dataset.ignore=[Price]"])
+    assert params.dataset.format == "demo"
+    assert [each["name"] for each in listed(project)] == ["demo"]
+    with pytest.raises(ParamsError, match="drawn by code"):
+        add(project, "shop.csv", name="demo")
+
+
+def test_nothing_is_written_over_and_nothing_for_data_that_is_none(project: Path) -> None:
+    saved(project, "dataset: {format: products, path: shop.csv}\n# mine\n")
+    with pytest.raises(ParamsError, match="is there already"):
+        add(project, "shop.csv")
+    assert "# mine" in (project / "catalogues" / "shop.yaml").read_text()
+    add(project, "shop.csv", replace=True)
+    assert "# mine" not in (project / "catalogues" / "shop.yaml").read_text()
+    for data in ("nowhere.csv", "mae:nowhere"):
+        with pytest.raises(DataError, match="no such file or folder"):
+            add(project, data, name="other")
+    assert [each["name"] for each in listed(project)] == ["demo", "shop"]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "../x", "a/b", "Shop", "-a", "a-", "x" * 49, "facets", "shop-candidates", "a:b", "a b"]
+)
+def test_a_name_is_no_path_and_nobody_elses(name: str) -> None:
+    with pytest.raises(ParamsError, match="a name has up to"):
+        require_name(name)
+
+
+def test_names_of_columns_may_be_anything_that_yaml_can_write(project: Path) -> None:
+    odd = ["id", "title", "a: b", "#x", '"q"', "- y", "ключ", "a\tb", "&z *z", "yes", "1"]
+    rows = [",".join('"' + name.replace('"', '""') + '"' for name in odd)]
+    rows += [",".join([str(i), f"Hat number {i}", *["https://x.example"] * 9]) for i in range(4)]
+    (project / "odd.csv").write_text("\n".join(rows))
+    add(project, "odd.csv")
+    assert resolve_params(project, catalogue="odd").dataset.ignore == odd[2:]
+
+
+def test_data_alone_makes_a_catalogue_of_its_own(project: Path) -> None:
+    first = catalogue_in_hand(project, data="products:shop.csv")
+    assert first == catalogue_in_hand(project, data=f"products:{project}/shop.csv"), "the same file, however named"
+    assert first != catalogue_in_hand(project, data="products:other/shop.csv"), "which need not be there"
+    assert catalogue_in_hand(project) == catalogue_in_hand(project, data="demo:") == "demo"
+    for path in ("Schöne Hüte!.csv", "---.csv", "x" * 200 + ".csv"):
+        require_name(unsaved_name("products", project / path))
+
+
+def test_the_command_says_what_each_column_is_and_what_comes_next(project: Path) -> None:
+    done = CliRunner().invoke(app, ["catalogue", "add", "shop.csv", "--name", "hats"])
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert "  product_id  'Item No'" in lines
+    assert "  ignored     'Price': prices, such as '1.50 EUR'" in lines
+    assert lines[-1] == "next: facetmill catalogue check hats, then facetmill retrain --catalogue hats"
+    assert read_catalogue(project, "hats")
