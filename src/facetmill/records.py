@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -83,13 +83,20 @@ class OcrToken:
     box: Box | None = None
 
 
+class Place(NamedTuple):
+    """Where something was read: the file, and its row as a person counts."""
+
+    file: str
+    row: int
+
+
 @dataclass(frozen=True, slots=True)
 class Product:
     """One listing. `group_id` names the product behind it: listings of one group never sit in two splits.
 
     `absent` holds attributes that an annotator looked for and found to have no value ("n/a"); one that is in `facets`
     too was given a value after that. An attribute in neither is simply unknown. Image paths are absolute, or relative
-    to the folder of the dataset.
+    to the folder of the dataset. `place` is known only while a product is read, and no part of what it is.
     """
 
     product_id: str
@@ -104,6 +111,7 @@ class Product:
     facets: tuple[Facet, ...] = ()
     absent: tuple[str, ...] = ()
     split: Split | None = None
+    place: Place | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.group_id:
@@ -172,6 +180,7 @@ def is_unicode(text: str) -> bool:
 def to_row(product: Product) -> dict[str, Any]:
     """A product as the plain dict that `PRODUCT_SCHEMA` describes; several times as fast as `dataclasses.asdict`."""
     row = _fields(product)
+    del row["place"]
     row["ocr"] = tuple({"text": token.text, "box": _fields(token.box) if token.box else None} for token in product.ocr)
     row["regions"] = tuple(map(_fields, product.regions))
     row["facets"] = tuple(_fields(facet) | {"spans": tuple(map(_fields, facet.spans))} for facet in product.facets)

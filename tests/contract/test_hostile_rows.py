@@ -292,5 +292,7 @@ def test_a_corrupt_picture_is_dropped_and_its_product_kept(key: str, content: by
     named = 2 if key == "implicitave" else 1
     assert (report.num_products, report.dropped) == (2, {})
     assert (report.num_images, report.images_dropped) == (0, {"corrupt_image": named})
-    assert report.examples["corrupt_image"][0] == f"{path}, row 1, field images: corrupt_image ({image.name!r})"
+    first, row = ("000.json", 1) if key == "mae" else ("Home.tsv", 2) if key == "implicitave" else ("", 2)
+    named_row = f"{path / first if first else path}, row {row}, field images"
+    assert report.examples["corrupt_image"][0] == f"{named_row}: corrupt_image ({image.name!r})"
     assert [product.images for product in read_products(tmp_path / "out")] == [(), ()]

@@ -87,6 +87,8 @@ def test_columns_are_filled_as_arrow_fills_them_from_plain_rows(products: list[P
     batch = to_batch(products)
     batch.validate(full=True)
     rows = [asdict(product) for product in products]
+    for row in rows:
+        del row["place"]  # no part of what a product is
     assert [to_row(product) for product in products] == rows
     assert batch.equals(pa.RecordBatch.from_pylist(rows, schema=PRODUCT_SCHEMA), check_metadata=True)
 

@@ -9,7 +9,11 @@ from facetmill.sources.base import Source
 SOURCES: dict[str, Source] = {
     "demo": Source("demo", demo.SUMMARY, "that of Facetmill", demo.read),
     "products": Source(
-        "products", "your own catalogue: .parquet, .jsonl or .csv", "yours", products.read, products.cut
+        "products",
+        "your own catalogue: .csv, .tsv, .xlsx, .ods, .jsonl, .parquet",
+        "yours",
+        products.read,
+        products.cut,
     ),
     "mae": Source(
         "mae", "MAE's JSON arrays of listings with specs", "that of the set it was built from", mae.read, mae.cut

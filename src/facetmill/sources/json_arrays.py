@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -53,7 +54,7 @@ def read_json_array(path: Path, together: Together = lambda elements: None) -> I
                 # Text that is whole in brackets is so in a longer array too, so the cut was at the end of an element.
                 elements = strict_json.plain_array(f"[{buffer[at:end]}]")
                 if elements and (taken := together(elements)):
-                    yield taken
+                    yield replace(taken, file=str(path), first_row=number + 1)
                     number += len(elements)
                     at = end
                     continue

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain, count, pairwise
 
 import pyarrow as pa
 
 from facetmill import arrow
-from facetmill.records import PRODUCT_SCHEMA, Facet, Product
+from facetmill.records import PRODUCT_SCHEMA, Facet, Place, Product
 
 _FACET = PRODUCT_SCHEMA.field("facets").type.value_type
 _ANNOTATED = Facet("", "").provenance
@@ -26,6 +26,7 @@ class PlainProducts:
     """Products of one source as columns: id, title, text, and facets without spans. They have nothing else.
 
     `attributes` and `values` are those of all facets, one product's behind the other's; `num_facets` is each product's.
+    They stand in the rows of `file` from `first_row` on.
     """
 
     source: str
@@ -35,13 +36,17 @@ class PlainProducts:
     attributes: Sequence[str]
     values: Sequence[str]
     num_facets: Sequence[int]
+    file: str = ""
+    first_row: int = 1
 
     def products(self) -> Iterator[Product]:
         """The same one by one."""
         facets = list(map(Facet, self.attributes, self.values))
         bounds = pairwise(accumulate(self.num_facets, initial=0))
-        for product_id, title, text, (begin, end) in zip(self.ids, self.titles, self.texts, bounds, strict=True):
-            yield Product(product_id, self.source, title, text, facets=tuple(facets[begin:end]))
+        places = (Place(self.file, row) for row in count(self.first_row))
+        rows = zip(self.ids, self.titles, self.texts, bounds, strict=True)
+        for (product_id, title, text, (begin, end)), place in zip(rows, places, strict=False):
+            yield Product(product_id, self.source, title, text, facets=tuple(facets[begin:end]), place=place)
 
 
 def plain_batch(parts: Sequence[PlainProducts]) -> pa.RecordBatch:

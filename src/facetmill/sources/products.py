@@ -1,4 +1,9 @@
-"""Your own catalogue, as `.parquet`, `.jsonl` or `.csv` (UTF-8, with or without BOM; comma, semicolon or tab).
+"""Your own catalogue: a table (`.csv`, `.tsv`, `.txt`), a spreadsheet (`.xlsx`, `.ods` and their kin), `.jsonl` or
+`.parquet`; text also as `.gz` or `.zst`.
+
+How a table is written is told by its content: see `tables` and `text_files`. Of a folder every such file is read; each
+other is named and counted, but for pictures and what systems put beside (`__MACOSX`, `.DS_Store`, `~$book.xlsx`).
+Cells that say that nothing is known (`#N/A`, `NULL`, `nan`, `-`) are unknown, and counted.
 
 Columns are found by our names, or by the usual others, in any case: product_id, id or sku, title or name, text or
 description, category, group_id, images or image, facets. `dataset.columns` of params.yaml maps the rest: {our field:
@@ -25,6 +30,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -32,6 +38,7 @@ import pyarrow as pa
 from facetmill.errors import DataError
 from facetmill.records import Product, Split
 from facetmill.sources import strict_json
+from facetmill.sources.any_table import DELIMITED, TABLES, read_any_table
 from facetmill.sources.base import BadRow, Reason, RowError, SourceOptions, Stretch
 from facetmill.sources.parquet import ParquetTable
 from facetmill.sources.rows import (
@@ -39,20 +46,22 @@ from facetmill.sources.rows import (
     ImageFolder,
     Row,
     Rows,
+    bad_row,
     build_each,
     collect_facets,
-    cut_files,
     cut_lines,
     identifier,
-    input_files,
+    input_file,
     named_split,
     optional_identifier,
     optional_text,
     read_json_lines,
     spec_pairs,
     title,
+    without_unknown,
 )
-from facetmill.sources.tables import read_table, shown_names
+from facetmill.sources.tables import shown_names
+from facetmill.sources.text_files import text_file
 
 _USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "product_id": ("product_id", "id", "sku"),
@@ -65,10 +74,15 @@ _USUAL_NAMES: dict[str, tuple[str, ...]] = {
 }
 _SPLIT = "split"  # never found by its name alone: it may be an attribute
 _REQUIRED = ("product_id", "title")
-_SUFFIXES = (".parquet", ".jsonl", ".csv")
+_LINES = (".jsonl", ".ndjson")
+_PARQUET = ".parquet"
+_NOTES = ".txt"  # which may be a table, or somebody's words
+_SUFFIXES = (_PARQUET, *_LINES, *TABLES)
+_COMPRESSED = (".gz", ".zst")
+_ASIDE = ("__MACOSX", "Thumbs.db", "desktop.ini")  # what systems put beside files
+_ASIDE_BEGINS = (".", "~$")
+_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".svg")
 _SEPARATOR = "|"
-_DELIMITERS = (",", ";", "\t")  # spreadsheets write a semicolon where a comma is the decimal point
-_HEADER_BYTES = 2**16
 
 
 def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
@@ -80,40 +94,68 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
     if unknown := set(options.columns) - {*_USUAL_NAMES, _SPLIT}:
         fields = ", ".join((*_USUAL_NAMES, _SPLIT))
         raise DataError(f"dataset.columns: unknown field {min(unknown)!r}; fields are {fields}")
-    for file in input_files(path, *_SUFFIXES, only=options.only):
+    for file in [options.only.file] if options.only else _files(path):
+        try:
+            rows = _rows(file, options)
+        except DataError as error:
+            if file == path or (_kind(file) in _SUFFIXES and _kind(file) != _NOTES):
+                raise
+            yield bad_row(file, 1, "file", error, Reason.FILE_NOT_READ)
+            continue
         reader = _Catalogue(options.columns, frozenset(options.ignore), ImageFolder(options.images or file.parent))
-        yield from build_each(file, _rows(file, options), reader.product)
+        yield from build_each(file, without_unknown(file, rows), reader.product)
 
 
 def cut(path: Path) -> list[Stretch]:
     """JSON lines between any two lines, other files each by itself: a cell of a CSV may hold line ends."""
-    files = input_files(path, *_SUFFIXES)
-    return [stretch for file in files for stretch in (cut_lines(file) if file.suffix == ".jsonl" else cut_files(file))]
+    return [
+        stretch
+        for file in _files(path)
+        for stretch in (cut_lines(file) if file.suffix.lower() in _LINES else [Stretch(file)])
+    ]
+
+
+def _files(path: Path) -> list[Path]:
+    """`path`, or what lies below the folder `path` and is neither a picture nor put there by a system.
+
+    Raises `DataError` where there is no catalogue among them, and as `input_file` does.
+    """
+    if not path.is_dir():
+        return [input_file(path)]
+    found = [input_file(file) for file in sorted(path.rglob("*")) if file.is_file() and not _is_aside(file, path)]
+    if not any(_kind(file) in _SUFFIXES for file in found):
+        raise DataError(f"{path}: no file ending in {', '.join(_SUFFIXES)}")
+    return found
+
+
+def _is_aside(file: Path, folder: Path) -> bool:
+    parts = file.relative_to(folder).parts
+    return file.suffix.lower() in _PICTURES or any(part in _ASIDE or part.startswith(_ASIDE_BEGINS) for part in parts)
+
+
+def _kind(file: Path) -> str:
+    """The ending that says what is in a file, also where it is compressed text."""
+    ending, inside = file.suffix.lower(), file.with_suffix("").suffix.lower()
+    return inside if ending in _COMPRESSED and inside in (*_LINES, *DELIMITED) else ending
 
 
 def _rows(path: Path, options: SourceOptions) -> Rows:
-    match path.suffix:
-        case ".jsonl":
-            # Objects may differ in their keys, so there is no header to check.
-            return read_json_lines(path, options.only)
-        case ".csv":
-            header, rows = read_table(path, _delimiter(path))
-            _check_header(path, header, options)
-            return rows
-        case ".parquet":
-            table = ParquetTable(path)
-            _check_header(path, table.header, options)
-            _require_no_struct(table, _place("facets", options.columns, table.header))
-            return table.rows(_used(table.header, options))
-        case _:
-            raise DataError(f"{path}: a catalogue is .parquet, .jsonl or .csv, not {path.suffix or 'without ending'!r}")
-
-
-def _delimiter(path: Path) -> str:
-    """The one that the header line has most of."""
-    with path.open("rb") as stream:
-        header = stream.readline(_HEADER_BYTES).decode("utf-8", errors="replace")
-    return max(_DELIMITERS, key=header.count)
+    kind = _kind(path)
+    if kind in _LINES:
+        # Objects may differ in their keys, so there is no header to check.
+        opened = text_file(path).opened if path.suffix.lower() in _COMPRESSED else None
+        return read_json_lines(path, options.only, opened, nan_is_text=True)
+    if kind in TABLES:
+        looked_for = {*chain.from_iterable(_USUAL_NAMES.values()), *options.columns.values(), *options.ignore}
+        header, rows = read_any_table(path, looked_for)
+        _check_header(path, header, options)
+        return rows
+    if kind == _PARQUET:
+        table = ParquetTable(path)
+        _check_header(path, table.header, options)
+        _require_no_struct(table, _place("facets", options.columns, table.header))
+        return table.rows(_used(table.header, options))
+    raise DataError(f"{path}: a catalogue is one of {', '.join(_SUFFIXES)}, not {path.suffix or 'without ending'!r}")
 
 
 def _check_header(path: Path, header: list[str], options: SourceOptions) -> None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import IO, Any, TypeAlias, TypeVar, overload
 
 from facetmill.errors import DataError
-from facetmill.records import Facet, Split, is_unicode
+from facetmill.records import Facet, Place, Product, Split, is_unicode
 from facetmill.sources import strict_json
 from facetmill.sources.base import BadRow, Reason, RowError, Stretch
 from facetmill.sources.plain import PlainProducts
@@ -47,6 +49,8 @@ class Row:
 
 
 T = TypeVar("T")
+#: Opens a file as the bytes of UTF-8.
+Opened: TypeAlias = Callable[[], AbstractContextManager[IO[bytes]]]
 Rows: TypeAlias = Iterator[Row | BadRow]
 
 
@@ -66,15 +70,19 @@ def build_each(
     path: Path, rows: Iterator[Row | PlainProducts | BadRow], build: Callable[[Row], T]
 ) -> Iterator[T | PlainProducts | BadRow]: ...
 def build_each(path: Path, rows: Iterator[Any], build: Callable[[Row], T]) -> Iterator[T | Any]:
-    """What `build` makes of each row of `path`; a row that it refuses becomes a `BadRow`. All else is passed on."""
+    """What `build` makes of each row of `path`, a product with its place; a row that it refuses becomes a `BadRow`. All
+    else is passed on."""
+    file = str(path)
     for row in rows:
         if not isinstance(row, Row):
             yield row
             continue
         try:
-            yield build(row)
+            built = build(row)
         except RowError as error:
             yield bad_row(path, row.number, error.field, error.value, error.reason)
+            continue
+        yield replace(built, place=Place(file, row.number)) if isinstance(built, Product) else built
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -143,15 +151,18 @@ def cut_lines(path: Path, stretch_bytes: int = _STRETCH_BYTES) -> list[Stretch]:
 # --- rows of a file ---------------------------------------------------------------------------------------------------
 
 
-def whole_lines(path: Path, only: Stretch | None = None) -> Iterator[tuple[int, str, Reason | None]]:
-    """Stream (line number, line with its end, what is wrong with it) of a UTF-8 file, or of a stretch of it.
+def whole_lines(
+    path: Path, only: Stretch | None = None, opened: Opened | None = None
+) -> Iterator[tuple[int, str, Reason | None]]:
+    """Stream (line number, line with its end, what is wrong with it) of a UTF-8 file, or of a stretch of it. `opened`
+    gives the UTF-8 of a file that is another.
 
     A BOM is dropped. Of a line that is too long only the beginning is given; what is no UTF-8 is U+FFFD.
     """
     only = only or Stretch(path)
     end = math.inf if only.end is None else only.end
-    with path.open("rb", buffering=_CHUNK) as stream:
-        at, number = stream.seek(only.start), only.first_line - 1
+    with opened() if opened else path.open("rb", buffering=_CHUNK) as stream:
+        at, number = stream.seek(only.start) if only.start else 0, only.first_line - 1
         while at < end and (raw := stream.readline(MAX_ROW_BYTES + 1)):
             at += len(raw)
             number += 1
@@ -170,25 +181,30 @@ def whole_lines(path: Path, only: Stretch | None = None) -> Iterator[tuple[int, 
             yield number, text, Reason.NUL_BYTE if "\0" in text else None
 
 
-def read_lines(path: Path, only: Stretch | None = None) -> Iterator[tuple[int, str] | BadRow]:
+def read_lines(
+    path: Path, only: Stretch | None = None, opened: Opened | None = None
+) -> Iterator[tuple[int, str] | BadRow]:
     """Stream (line number, line without its end) of a UTF-8 file, or of a stretch of it. Blank lines are no rows; a BOM
     is dropped."""
-    for number, text, fault in whole_lines(path, only):
+    for number, text, fault in whole_lines(path, only, opened):
         if fault:
             yield bad_row(path, number, "line", text[:_SHOWN], fault)
         elif text.strip():
             yield number, text.rstrip("\r\n")
 
 
-def read_json_lines(path: Path, only: Stretch | None = None) -> Rows:
-    """Stream the objects of a JSON-lines file, or of a stretch of it."""
-    for line in read_lines(path, only):
+def read_json_lines(
+    path: Path, only: Stretch | None = None, opened: Opened | None = None, *, nan_is_text: bool = False
+) -> Rows:
+    """Stream the objects of a JSON-lines file, or of a stretch of it; `opened` as in `whole_lines`, `nan_is_text` as in
+    `strict_json.loads`."""
+    for line in read_lines(path, only, opened):
         if isinstance(line, BadRow):
             yield line
             continue
         number, text = line
         try:
-            yield object_row(path, number, strict_json.loads(text))
+            yield object_row(path, number, strict_json.loads(text, nan_is_text=nan_is_text))
         except RowError as error:
             yield bad_row(path, number, error.field or "line", error.value, error.reason)
 
@@ -197,6 +213,47 @@ def object_row(path: Path, number: int, value: object) -> Row | BadRow:
     if isinstance(value, dict):
         return Row(number, value)
     return bad_row(path, number, "row", f"{type(value).__name__}, expected an object", Reason.WRONG_TYPE)
+
+
+def without_unknown(path: Path, rows: Rows) -> Rows:
+    """Rows without the cells that say that nothing is known, as null; each is counted by a note.
+
+    Those are what spreadsheets and databases put where a value is missing or cannot be computed: `#N/A`, `#REF!`,
+    `Err:502`, `NULL`, `NaN`, `\\N`, and dashes alone. "None" and "unknown" are values, `n/a` is absent.
+    """
+    for row in rows:
+        if isinstance(row, BadRow):
+            yield row
+            continue
+        known: dict[str, Any] = {}
+        for name, cell in row.fields.items():
+            match cell:
+                case str():
+                    unknown = [cell] if is_unknown(cell) else []
+                    known[name] = None if unknown else cell
+                case list():
+                    unknown = list(filter(is_unknown, cell))
+                    known[name] = [value for value in cell if not is_unknown(value)] if unknown else cell
+                case dict():
+                    unknown = list(filter(is_unknown, cell.values()))
+                    known[name] = {key: value for key, value in cell.items() if not is_unknown(value)}
+                case _:
+                    unknown = []
+                    known[name] = cell
+            for value in unknown:
+                yield bad_row(path, row.number, name, value, Reason.UNKNOWN_VALUE)
+        yield Row(row.number, known)
+
+
+_UNKNOWN = re.compile(
+    r"\#[¡¿]?[A-ZÀ-Þ/0-9_]+[!?]|\#N/?[AD]|\#NV|\#GETTING_DATA|Err:[0-9]{3}|(?i:null|nan|nat|<na>)|\\N|[-‐‑–—]+"
+)
+_LONGEST_UNKNOWN = 24
+
+
+def is_unknown(cell: object) -> bool:
+    """Whether a cell says that nothing is known."""
+    return isinstance(cell, str) and len(cell) <= _LONGEST_UNKNOWN and _UNKNOWN.fullmatch(cell.strip()) is not None
 
 
 # --- fields of a row --------------------------------------------------------------------------------------------------

@@ -24,8 +24,8 @@ _LEAST, _MOST = -(2**63), 2**64 - 1
 _DIGITS = 20  # of `_MOST`, and of `_LEAST` with its sign
 
 
-def loads(text: str) -> Any:
-    """The value of a JSON text.
+def loads(text: str, *, nan_is_text: bool = False) -> Any:
+    """The value of a JSON text. With `nan_is_text` a NaN, as pandas writes it, is the text "NaN".
 
     Raises `RowError`, its field the key where one is to blame, else empty.
     """
@@ -33,7 +33,9 @@ def loads(text: str) -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         with suppress(ValueError, RecursionError):
-            _require_bounds(_DECODER.decode(text))  # which know more reasons
+            _require_bounds(value := (_WITH_NAN if nan_is_text else _DECODER).decode(text))  # which know more reasons
+            if nan_is_text:
+                return value
         raise RowError("", text, Reason.BROKEN_JSON) from None
     if not _is_all_of(value, text):
         _require_bounds(_DECODER.decode(text))  # names what is wrong
@@ -114,5 +116,10 @@ def _no_number(name: str) -> NoReturn:
     raise RowError("", name, Reason.BROKEN_JSON)
 
 
+def _nan_as_text(name: str) -> str:
+    return name if name == "NaN" else _no_number(name)
+
+
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_whole, parse_constant=_no_number)
+_WITH_NAN = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_whole, parse_constant=_nan_as_text)
 _LAX = json.JSONDecoder(parse_int=str)  # finds the end of what the other refuses

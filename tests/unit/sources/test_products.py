@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import pytest
 from facetmill.errors import DataError
 from facetmill.records import Facet, Product
 from facetmill.sources.base import BadRow, Reason, SourceOptions
-from facetmill.sources.products import read
+from facetmill.sources.products import cut, read
 from tests import small
+from tests.office import xlsx
 
 DEMO = small.DEMO
 
@@ -175,9 +177,9 @@ def test_what_only_calls_itself_parquet_is_refused(content: bytes, tmp_path: Pat
 
 
 def test_another_ending_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "c.xlsx").touch()
-    with pytest.raises(DataError, match=r"is \.parquet, \.jsonl or \.csv, not '\.xlsx'"):
-        rows(tmp_path / "c.xlsx")
+    (tmp_path / "c.docx").touch()
+    with pytest.raises(DataError, match=r"is one of \.parquet, .*\.csv, .*, not '\.docx'"):
+        rows(tmp_path / "c.docx")
 
 
 def test_a_folder_is_read_file_by_file(tmp_path: Path) -> None:
@@ -196,3 +198,107 @@ def test_a_split_is_taken_from_the_column_that_is_named_for_it(tmp_path: Path) -
     assert (first.split, second.split) == ("validation", None)
     assert first.facets == (Facet("Split", "two"),), "a column that only has the name is an attribute"
     assert bad == BadRow(str(path), 4, "Part", "holdout", Reason.UNKNOWN_SPLIT)
+
+
+def test_cells_that_say_that_nothing_is_known_are_unknown_and_counted(tmp_path: Path) -> None:
+    path = csv(
+        tmp_path,
+        "id,title,category,text,images,Color,Size,Closure\n"
+        "1,Hat,NULL,nan,-,#N/A,Err:502,None\n"
+        "2,Cap,Caps,,, #REF! ,–,#FFFFFF\n"
+        "3,Bag,,,,#¡VALOR!,\\N,-5\n"
+        "4,NULL,,,,red,,\n",
+    )
+    found = rows(path)
+    notes = [row for row in found if isinstance(row, BadRow) and row.reason is Reason.UNKNOWN_VALUE]
+    assert [(note.row, note.field, note.value) for note in notes] == [
+        *[
+            (2, "category", "NULL"),
+            (2, "text", "nan"),
+            (2, "images", "-"),
+            (2, "Color", "#N/A"),
+            (2, "Size", "Err:502"),
+        ],
+        *[
+            (3, "Color", " #REF! "),
+            (3, "Size", "–"),
+            (4, "Color", "#¡VALOR!"),
+            (4, "Size", "\\N"),
+            (5, "title", "NULL"),
+        ],
+    ]
+    assert [row for row in found if row not in notes] == [
+        Product("1", "products", "Hat", facets=(Facet("Closure", "None"),)),
+        Product("2", "products", "Cap", category="Caps", facets=(Facet("Closure", "#FFFFFF"),)),
+        Product("3", "products", "Bag", facets=(Facet("Closure", "-5"),)),
+        BadRow(str(path), 5, "title", "", Reason.MISSING_FIELD),
+    ]
+
+
+def test_a_title_that_is_unknown_is_not_looked_for_under_another_name(tmp_path: Path) -> None:
+    _, bad = rows(csv(tmp_path, "id,title,name\n1,#N/A,Hat\n"))
+    assert isinstance(bad, BadRow)
+    assert (bad.field, bad.reason) == ("title", Reason.MISSING_FIELD)
+
+
+def test_nan_in_json_lines_is_unknown_wherever_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text(
+        '{"id": "1", "title": "Hat", "Color": NaN, "Size": ["S", NaN]}\n'
+        '{"id": "2", "title": "Cap", "facets": {"Color": NaN, "Size": null, "Kind": "NULL"}}\n'
+        '{"id": "3", "title": "Bag", "Depth": Infinity}\n'
+    )
+    found = rows(path)
+    assert [row for row in found if isinstance(row, Product)] == [
+        Product("1", "products", "Hat", facets=(Facet("Size", "S"),)),
+        Product("2", "products", "Cap", absent=("Size",)),
+    ]
+    notes = [(row.row, row.field, row.reason) for row in found if isinstance(row, BadRow)]
+    assert notes == [
+        *[(1, "Color", Reason.UNKNOWN_VALUE), (1, "Size", Reason.UNKNOWN_VALUE)],
+        *[(2, "facets", Reason.UNKNOWN_VALUE)] * 2,
+        (3, "line", Reason.BROKEN_JSON),
+    ]
+
+
+def test_every_file_of_a_folder_is_read_or_named(tmp_path: Path) -> None:
+    (tmp_path / "a.CSV").write_text("id,title\n1,Hat\n")
+    (tmp_path / "b.tsv").write_text("id\ttitle\n2\tCap\n")
+    (tmp_path / "c.csv.gz").write_bytes(gzip.compress("id;title\n3;Mütze\n".encode()))
+    xlsx(tmp_path / "d.xlsx", [["id", "title"], [4, "Bag"]])
+    (tmp_path / "e.jsonl.gz").write_bytes(gzip.compress(b'{"id": 5, "title": "Belt"}\n'))
+    (tmp_path / "f.txt").write_text("id|title\n6|Scarf\n")
+    (tmp_path / "readme.txt").write_text("All hats of this year.\n")
+    (tmp_path / "g.pdf").write_bytes(b"%PDF")
+    (tmp_path / "h.parquet.gz").write_bytes(b"")
+    for aside in ("__MACOSX/._a.csv", ".DS_Store", "~$d.xlsx", "hat.JPG", "Thumbs.db"):
+        (tmp_path / aside).parent.mkdir(exist_ok=True)
+        (tmp_path / aside).write_bytes(b"\0\5\x16\7")
+    found = rows(tmp_path)
+    products = {row.product_id: row.title for row in found if isinstance(row, Product)}
+    assert products == {"1": "Hat", "2": "Cap", "3": "Mütze", "4": "Bag", "5": "Belt", "6": "Scarf"}
+    told = [row for row in found if isinstance(row, BadRow)]
+    assert [(Path(row.file).name, row.reason) for row in told] == [
+        ("g.pdf", Reason.FILE_NOT_READ),
+        ("h.parquet.gz", Reason.FILE_NOT_READ),
+        ("readme.txt", Reason.FILE_NOT_READ),
+    ]
+    assert "no column for product_id" in told[2].value
+    pieces = [row for only in cut(tmp_path) for row in read(tmp_path, SourceOptions(demo=DEMO, only=only))]
+    assert pieces == found
+
+
+def test_a_catalogue_of_a_folder_that_cannot_be_read_stops_as_it_does_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,title\n1,Hat\n")
+    (tmp_path / "b.csv").write_text("price\n1\n")
+    with pytest.raises(DataError, match=r"b\.csv: no column for product_id"):
+        rows(tmp_path)
+
+
+def test_windows_1252_is_read_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_bytes("id;title;Farbe\n1;Grüner Schal;grün\n2;Größe M, weiß;weiß\n".encode("cp1252"))
+    note, *found = rows(path)
+    assert isinstance(note, BadRow)
+    assert note.reason is Reason.READ_AS_WINDOWS_1252
+    assert [row.title for row in found if isinstance(row, Product)] == ["Grüner Schal", "Größe M, weiß"]

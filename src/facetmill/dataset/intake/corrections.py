@@ -1,8 +1,9 @@
-"""What people have set right: a CSV that outranks whatever the source, a rule or a model says.
+"""What people have set right: a table that outranks whatever the source, a rule or a model says.
 
-Columns `product_id`, `attribute` and `value`; others are ignored, such as who wrote it. All rows of one product and one
-attribute together are what is true of it: each value is one facet, `n/a` says that there is none. What the source said
-of that attribute is dropped. The file is written by hand and small: a row that is wrong stops the build.
+A table as `any_table` reads it. Columns `product_id`, `attribute` and `value`, in any case; others are
+ignored, such as who wrote it. All rows of one product and one attribute together are what is true of it: each value is
+one facet, `n/a` says that there is none. What the source said of that attribute is dropped. The table is written by
+hand and small: a row that is wrong stops the build.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import TypeAlias
 
 from facetmill.errors import DataError
 from facetmill.records import Facet, Product
-from facetmill.sources.base import BadRow, Reason, RowError
+from facetmill.sources.any_table import read_any_table
+from facetmill.sources.base import NOTES, BadRow, Reason, RowError
 from facetmill.sources.rows import ABSENT, bad_row, checked, required
-from facetmill.sources.tables import read_table, require_columns
+from facetmill.sources.tables import require_columns
 
 COLUMNS = ("product_id", "attribute", "value")
 
@@ -49,14 +51,17 @@ class Corrections:
 
 def read_corrections(path: Path) -> Corrections:
     """Raises `DataError` that names file, row, field and value of what is wrong."""
-    header, rows = read_table(path, ",")
-    require_columns(path, header, *COLUMNS)
+    header, rows = read_any_table(path, COLUMNS)
+    column_of = {name.casefold(): name for name in header}
+    require_columns(path, list(column_of), *COLUMNS)
     found: dict[str, dict[str, dict[str, None]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
         if isinstance(row, BadRow):
+            if row.reason in NOTES:
+                continue
             raise DataError(str(row))
         try:
-            product_id, attribute, value = (_filled(row.fields, name) for name in COLUMNS)
+            product_id, attribute, value = (_filled(row.fields, column_of[name]) for name in COLUMNS)
         except RowError as error:
             raise DataError(str(bad_row(path, row.number, error.field, error.value, error.reason))) from None
         values = found[product_id][attribute]

@@ -33,7 +33,7 @@ from facetmill.encoders.pictures import Fault, is_whole, picture_bytes
 from facetmill.errors import DataError
 from facetmill.files import replace_file, replace_folder, write_json
 from facetmill.records import Product
-from facetmill.sources.base import IMAGE_REASONS, BadRow, Reason, Source, SourceOptions, Stretch
+from facetmill.sources.base import IMAGE_REASONS, NOTES, BadRow, Reason, Source, SourceOptions, Stretch
 from facetmill.sources.plain import PlainProducts
 
 MAX_EXAMPLES = 10
@@ -44,6 +44,7 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.*")
 class IngestReport:
     """What was taken and what was not. `dropped` counts rows by reason, `images_dropped` pictures.
 
+    `noted` counts what costs no row: values that say that nothing is known, files and sheets that are not read.
     `num_corrected` counts products that people have set right, `num_corrections_unused` those that were to be and are
     not there. `examples` holds the first `MAX_EXAMPLES` of each reason. Nothing in it depends on time or chance.
     """
@@ -55,6 +56,7 @@ class IngestReport:
     num_corrections_unused: int
     dropped: Mapping[str, int]
     images_dropped: Mapping[str, int]
+    noted: Mapping[str, int]
     examples: Mapping[str, tuple[str, ...]]
 
     @property
@@ -116,47 +118,38 @@ def ingest(
 
 @dataclasses.dataclass
 class _Taken:
-    """What was taken of some rows and what was not, and which ids were corrected.
-
-    `examples` says of each whether its row counts from the first of these rows; else it is a line of its file.
-    """
+    """What was taken of some rows and what was not, and which ids were corrected."""
 
     num_products: int = 0
     num_facets: int = 0
     num_images: int = 0
     reasons: Counter[Reason] = dataclasses.field(default_factory=Counter)
-    examples: dict[Reason, list[tuple[BadRow, bool]]] = dataclasses.field(default_factory=dict)
+    examples: dict[Reason, list[BadRow]] = dataclasses.field(default_factory=dict)
     corrected: set[str] = dataclasses.field(default_factory=set)
 
-    @property
-    def num_rows(self) -> int:
-        return self.num_products + sum(num for reason, num in self.reasons.items() if reason not in IMAGE_REASONS)
-
-    def drop(self, bad: BadRow, counted: bool) -> None:
+    def drop(self, bad: BadRow) -> None:
         self.reasons[bad.reason] += 1
-        self._show(bad, counted)
+        self._show(bad)
 
     def add(self, later: _Taken) -> None:
         """Add what was taken of the rows that follow these."""
-        for bad, counted in chain.from_iterable(later.examples.values()):
-            self._show(dataclasses.replace(bad, row=bad.row + self.num_rows) if counted else bad, counted)
+        for bad in chain.from_iterable(later.examples.values()):
+            self._show(bad)
         self.num_products += later.num_products
         self.num_facets += later.num_facets
         self.num_images += later.num_images
         self.reasons += later.reasons
         self.corrected |= later.corrected
 
-    def _show(self, bad: BadRow, counted: bool) -> None:
+    def _show(self, bad: BadRow) -> None:
         examples = self.examples.setdefault(bad.reason, [])
         if len(examples) < MAX_EXAMPLES:
-            examples.append((bad, counted))
+            examples.append(bad)
 
     def report(self, corrections: Corrections) -> IngestReport:
         counts = {reason.value: count for reason, count in sorted(self.reasons.items())}
-        of_images = {reason.value for reason in IMAGE_REASONS}
-        examples = {
-            reason.value: tuple(str(bad) for bad, _ in found) for reason, found in sorted(self.examples.items())
-        }
+        apart = IMAGE_REASONS | NOTES
+        examples = {reason.value: tuple(map(str, found)) for reason, found in sorted(self.examples.items())}
         unused = corrections.unused(self.corrected)
         if unused:
             examples["unused_correction"] = tuple(f"no product {product_id!r}" for product_id in unused[:MAX_EXAMPLES])
@@ -166,8 +159,9 @@ class _Taken:
             num_images=self.num_images,
             num_corrected=len(self.corrected),
             num_corrections_unused=len(unused),
-            dropped={reason: count for reason, count in counts.items() if reason not in of_images},
-            images_dropped={reason: count for reason, count in counts.items() if reason in of_images},
+            dropped={reason: count for reason, count in counts.items() if reason not in apart},
+            images_dropped={reason: count for reason, count in counts.items() if reason in IMAGE_REASONS},
+            noted={reason: count for reason, count in counts.items() if reason in NOTES},
             examples=examples,
         )
 
@@ -198,8 +192,8 @@ class _Intake:
                 seen.add([product_id])
             for row in rows:
                 if isinstance(row, BadRow):
-                    self._row += row.reason not in IMAGE_REASONS
-                    self.taken.drop(row, counted=False)
+                    self._row += row.reason not in NOTES
+                    self.taken.drop(row)
                 elif isinstance(row, Product):
                     yield from self._product(row, seen)
                 elif self._corrections.of_product.keys().isdisjoint(row.ids) and seen.add(row.ids):
@@ -215,9 +209,9 @@ class _Intake:
         """The product as it is stored, if it is to be."""
         self._row += 1
         if misplaced := _misplaced_span(product):
-            self._drop("facets", misplaced, Reason.SPAN_OUT_OF_TEXT)
+            self._drop(product, "facets", misplaced, Reason.SPAN_OUT_OF_TEXT)
         elif not seen.add([product.product_id]):
-            self._drop("product_id", product.product_id, Reason.DUPLICATE_ID)
+            self._drop(product, "product_id", product.product_id, Reason.DUPLICATE_ID)
         else:
             self.taken.corrected |= {product.product_id} & self._corrections.of_product.keys()
             product = self._corrections.apply(product)
@@ -227,9 +221,10 @@ class _Intake:
             self.taken.num_images += len(images)
             yield dataclasses.replace(product, images=images) if product.images else product
 
-    def _drop(self, field: str, value: str, reason: Reason) -> None:
-        """A product no longer knows its line: it is named by its place among the rows that were read."""
-        self.taken.drop(BadRow(str(self._path), self._row, field, value, reason), counted=True)
+    def _drop(self, product: Product, field: str, value: str, reason: Reason) -> None:
+        """A product that came without a place is named by that among the rows that were read."""
+        file, row = product.place or (str(self._path), self._row)
+        self.taken.drop(BadRow(file, row, field, value, reason))
 
     def _checked_images(self, product: Product) -> tuple[str, ...]:
         kept = []
@@ -237,7 +232,7 @@ class _Intake:
             image = os.path.join(self._scratch, name)  # an absolute name stays as it is
             if reason := image_fault(Path(image)):
                 address = _ADDRESS.search(name)  # of the web: a reader has put a folder before it
-                self._drop("images", address.group() if address else os.path.basename(name), reason)
+                self._drop(product, "images", address.group() if address else os.path.basename(name), reason)
             else:
                 kept.append(self._stored(image))
         return tuple(kept)

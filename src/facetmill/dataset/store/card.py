@@ -83,9 +83,10 @@ def _attributes(dataset: Dataset) -> Iterator[tuple[object, ...]]:
 
 
 def _wrong(report: dict[str, Any]) -> Iterator[tuple[object, ...]]:
-    """What ingest dropped, the most frequent reason first."""
+    """What ingest dropped and noted, the most frequent first."""
     dropped = {f"row dropped: {reason}": (num, reason) for reason, num in report["dropped"].items()}
     dropped |= {f"picture dropped: {reason}": (num, reason) for reason, num in report["images_dropped"].items()}
+    dropped |= {f"told: {reason}": (num, reason) for reason, num in report.get("noted", {}).items()}
     if report["num_corrections_unused"]:
         dropped["correction without a product"] = report["num_corrections_unused"], "unused_correction"
     for what, (num, reason) in sorted(dropped.items(), key=lambda item: (-item[1][0], item[0])):

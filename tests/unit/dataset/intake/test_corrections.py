@@ -15,6 +15,7 @@ from facetmill.records import Facet, Product, Span, read_products
 from facetmill.sources import SOURCES
 from facetmill.sources.base import SourceOptions
 from tests import small
+from tests.office import xlsx
 
 HEAD = "product_id,attribute,value,who\n"
 
@@ -75,6 +76,28 @@ def test_a_wrong_row_stops_and_is_named(rows: list[str], said: str, tmp_path: Pa
     with pytest.raises(DataError) as error:
         read_corrections(path)
     assert str(error.value).startswith(f"{path}, {said}")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("c.csv", "product_id;attribute;value\r\np1;Color;Red\r\n"),
+        ("c.txt", "Product_ID\tAttribute\tVALUE\tWho\r\np1\tColor\tRed\tana\r\n\t\t\t\r\n"),
+        ("c.csv", "sep=,\nproduct_id,attribute,value,,\np1,Color,Red,,\n,,,,\n"),
+        ("c.csv", "\ufeffproduct_id|attribute|value|note, if any\np1|Color|Red|#N/A\n"),
+    ],
+)
+def test_a_table_is_read_as_any_spreadsheet_saves_it(name: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8", newline="")
+    assert read_corrections(tmp_path / name).of_product == {"p1": {"Color": ("Red",)}}
+    (tmp_path / name).write_text(content, encoding="utf-16", newline="")
+    assert read_corrections(tmp_path / name).of_product == {"p1": {"Color": ("Red",)}}
+
+
+def test_a_spreadsheet_of_corrections_is_read(tmp_path: Path) -> None:
+    rows = [["product_id", "attribute", "value"], [7, "Size", 42], [], ["8", "Color", "n/a"]]
+    path = xlsx(tmp_path / "c.xlsx", {"Corrections": rows, "Notes": [["call Ana"]]})
+    assert read_corrections(path).of_product == {"7": {"Size": ("42",)}, "8": {"Color": ()}}
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:

@@ -88,6 +88,22 @@ def test_a_span_outside_its_text_is_dropped(work: Work) -> None:
     assert report.examples["span_out_of_text"][0] == "shop, row 2, field facets: span_out_of_text ('Color text[0:3]')"
 
 
+def test_what_is_wrong_is_named_by_the_row_of_its_own_file(work: Work, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('id,title,images,Color\n1,"Hat\nof wool",,red\n\n2,Cap,gone.png,NULL\n,Bag,,red\n')
+    (tmp_path / "b.csv").write_text("id,title,images,Color\n3,Belt,,\n2,Cap,,red\n")
+    (tmp_path / "c.pdf").write_bytes(b"%PDF")
+    report = ingest(SOURCES["products"], tmp_path, OPTIONS, work.out, work.report, max_bad_share=1)
+    assert report.dropped == {"duplicate_id": 1, "missing_field": 1}
+    assert report.noted == {"file_not_read": 1, "unknown_value": 1}
+    assert report.num_rows == 5
+    said = {reason: found[0].removeprefix(f"{tmp_path}/") for reason, found in report.examples.items()}
+    assert said["duplicate_id"] == "b.csv, row 3, field product_id: duplicate_id ('2')"
+    assert said["missing_field"] == "a.csv, row 5, field id: missing_field ('')"
+    assert said["missing_image"] == "a.csv, row 4, field images: missing_image ('gone.png')"
+    assert said["unknown_value"] == "a.csv, row 4, field Color: unknown_value ('NULL')"
+    assert said["file_not_read"].startswith("c.pdf, row 1, field file: file_not_read")
+
+
 def test_the_report_on_disk_says_the_same_every_time(work: Work, tmp_path: Path) -> None:
     rows = [hat(1, facets=(Facet("Color", "Red"), Facet("Kind", "hat"))), *[BAD] * 12]
     report = work.ingest(listed(*rows))
@@ -99,6 +115,7 @@ def test_the_report_on_disk_says_the_same_every_time(work: Work, tmp_path: Path)
         "num_corrections_unused": 0,
         "dropped": {"empty_title": 12},
         "images_dropped": {},
+        "noted": {},
         "examples": {"empty_title": ["shop.csv, row 9, field title: empty_title (' ')"] * 10},
     }
     first = work.report.read_bytes()
@@ -281,8 +298,8 @@ def test_pieces_hold_what_the_whole_holds_and_tell_the_same_of_it(tmp_path: Path
     assert report.dropped == {"duplicate_id": 6, "empty_title": 13, "wrong_type": 1}
     assert (report.images_dropped, report.num_corrected, report.num_corrections_unused) == ({"missing_image": 3}, 2, 1)
     assert report.examples["duplicate_id"][:2] == (
-        f"{data}, row 3, field product_id: duplicate_id ('i0')",
-        f"{data}, row 6, field product_id: duplicate_id ('i1')",
+        f"{data}/0.json, row 3, field product_id: duplicate_id ('i0')",
+        f"{data}/1.json, row 3, field product_id: duplicate_id ('i1')",
     )
     assert report.examples["empty_title"][:2] == (
         f"{data / '1.json'}, row 2, field clean_title: empty_title (' ')",
