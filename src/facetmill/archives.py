@@ -3,6 +3,10 @@
 An archive is hostile until it is read. Names that leave the folder, links, devices, two members for one file, and more
 bytes than the archive can honestly hold are refused, by name, before or while they are written; what was written until
 then is removed with the temporary folder it stands in.
+
+Names are what whoever packed them saw: of a zip that does not say how they are encoded, UTF-8 where they are that, then
+GBK where they are its commonest letters, else the code page of DOS; and composed, as most systems write them.
+What Macs and Windows put beside files (`__MACOSX`, `._name`, `.DS_Store`, `Thumbs.db`, `desktop.ini`) is left out.
 """
 
 from __future__ import annotations
@@ -15,10 +19,11 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Self
+from unicodedata import normalize
 
 from facetmill.errors import DataError
 from facetmill.files import replace_folder
@@ -31,6 +36,8 @@ MAX_HEADER = 2**20  # bytes of what a tar says about a member, which is read at 
 BYTES_OF_A_MEMBER = 512  # that each costs a file system at least, so that millions of empty files are a bomb, too
 _CHUNK = 2**20
 _ENCRYPTED = 1  # bit of a zip member's flags
+_NAME_IS_UTF_8 = 0x800  # another
+_ASIDE = (".DS_Store", "Thumbs.db", "desktop.ini")
 _HEADERS = (
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -83,6 +90,8 @@ def unpack(archive: Path, out_dir: Path) -> Unpacked:
         for member in _members(opened):
             target = folder / _place(archive, member, taken)
             budget.spend(BYTES_OF_A_MEMBER, member.name)
+            if _is_aside(member.name):
+                continue
             (target if member.is_folder else target.parent).mkdir(parents=True, exist_ok=True)
             if member.is_folder:
                 continue
@@ -164,12 +173,28 @@ def _members(opened: zipfile.ZipFile | tarfile.TarFile) -> Iterator[_Member]:
             mode = info.external_attr >> 16
             special = stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR)
             kind = "a link" if stat.S_ISLNK(mode) else "no plain file" if special else None
-            yield _Member(info.filename, info.is_dir(), kind, info)
+            yield _Member(normalize("NFC", _zip_name(info)), info.is_dir(), kind, info)
     else:
         for entry in opened:
             special = not (entry.isreg() or entry.isdir())
             kind = "a link" if entry.issym() or entry.islnk() else "no plain file" if special else None
-            yield _Member(entry.name, entry.isdir(), kind, entry)
+            yield _Member(normalize("NFC", entry.name), entry.isdir(), kind, entry)
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """Python takes names without the flag for UTF-8 for cp437, which has a letter for each byte."""
+    if info.flag_bits & _NAME_IS_UTF_8 or info.filename.isascii():
+        return info.filename
+    raw = info.filename.encode("cp437")
+    for encoding in ("utf-8", "gb2312"):
+        with suppress(UnicodeDecodeError):
+            return raw.decode(encoding)
+    return info.filename
+
+
+def _is_aside(name: str) -> bool:
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return "__MACOSX" in parts or any(part in _ASIDE or part.startswith("._") for part in parts[-1:])
 
 
 def _place(archive: Path, member: _Member, taken: set[str]) -> PurePosixPath:

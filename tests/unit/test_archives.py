@@ -185,3 +185,41 @@ def test_an_archive_where_data_is_wanted_is_told_with_the_command_that_helps(tmp
     require_unpacked(tmp_path)
     with pytest.raises(DataError, match="no such file"):
         unpack(tmp_path / "none.zip", tmp_path / "out")
+
+
+def test_what_macs_and_windows_put_beside_files_is_left_out(tmp_path: Path) -> None:
+    beside = ["__MACOSX/shop/._shop.csv", "shop/._shop.csv", "shop/.DS_Store", "shop/Thumbs.db", "shop/desktop.ini"]
+    archive = zipped(tmp_path / "a.zip", {"shop/shop.csv": b"id", **dict.fromkeys(beside, b"\0\5\x16\7")})
+    found = unpack(archive, tmp_path / "out")
+    assert content(tmp_path / "out") == {"shop/shop.csv": b"id"}
+    assert found.num_files == 1
+
+
+@every_kind
+def test_decomposed_names_are_composed(name: str, pack: Pack, tmp_path: Path) -> None:
+    unpack(pack(tmp_path / name, {"shop/Mu\u0308tze.png": b"x"}), tmp_path / "out")
+    assert content(tmp_path / "out") == {"shop/M\u00fctze.png": b"x"}
+
+
+def test_two_names_that_are_one_when_composed_are_refused(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "a.zip", {"Mu\u0308tze.png": b"x", "M\u00fctze.png": b"y"})
+    with pytest.raises(DataError, match="stands there twice"):
+        unpack(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        ("Mütze.png".encode(), "Mütze.png"),  # macOS and old tools, without the flag
+        ("Mütze.png".encode("cp437"), "Mütze.png"),  # DOS and Windows
+        ("Größe äöü.png".encode("cp850"), "Größe äöü.png"),
+        ("红色围巾.png".encode("gbk"), "红色围巾.png"),
+        ("niño.png".encode("cp437"), "niño.png"),
+        (b"plain.png", "plain.png"),
+    ],
+)
+def test_names_of_a_zip_are_what_whoever_packed_it_saw(raw: bytes, name: str, tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", {"x" * len(raw): b"x"})
+    path.write_bytes(path.read_bytes().replace(b"x" * len(raw), raw))
+    unpack(path, tmp_path / "out")
+    assert content(tmp_path / "out") == {name: b"x"}

@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from facetmill.errors import DataError
+from facetmill.sources.any_table import read_any_table
 from facetmill.sources.base import BadRow
 from facetmill.sources.parquet import ParquetTable
-from facetmill.sources.rows import Row, input_files, read_json_lines
-from facetmill.sources.tables import read_table
+from facetmill.sources.products import LINES, PARQUET, SUFFIXES, catalogue_files, kind_of, read_lines_of, usual_names
+from facetmill.sources.rows import Row, without_unknown
 
 MAX_ROWS = 2000
-_SUFFIXES = (".csv", ".jsonl", ".parquet")
-_DELIMITERS = (",", ";", "\t")
-_HEADER_BYTES = 2**16
 
 
 @dataclass
@@ -44,7 +42,8 @@ class Looked:
 def look(path: Path) -> Looked:
     """The first `MAX_ROWS` rows of a file, or of the first file of a folder. Rows that cannot be read are passed over:
     a build counts them. Raises `DataError` where it is no table of products."""
-    file = input_files(path, *_SUFFIXES)[0]
+    files = catalogue_files(path)
+    file = next((file for file in files if kind_of(file) in SUFFIXES), files[0])
     header, rows = _open(file)
     columns = {name: Column(name) for name in header}
     num_rows = 0
@@ -59,21 +58,15 @@ def look(path: Path) -> Looked:
 
 
 def _open(file: Path) -> tuple[list[str], Iterator[Row]]:
-    match file.suffix.lower():
-        case ".jsonl":
-            header, rows = [], read_json_lines(file)
-        case ".parquet":
-            table = ParquetTable(file)
-            header, rows = table.header, table.rows(table.header)
-        case _:
-            header, rows = read_table(file, _delimiter(file))
-    return header, (row for row in rows if not isinstance(row, BadRow))
-
-
-def _delimiter(file: Path) -> str:
-    with file.open("rb") as stream:
-        line = stream.readline(_HEADER_BYTES).decode("utf-8", errors="replace")
-    return max(_DELIMITERS, key=line.count)
+    kind = kind_of(file)
+    if kind in LINES:
+        header, rows = [], read_lines_of(file)
+    elif kind == PARQUET:
+        table = ParquetTable(file)
+        header, rows = table.header, table.rows(table.header)
+    else:
+        header, rows = read_any_table(file, list(usual_names()))
+    return header, (row for row in without_unknown(file, rows) if not isinstance(row, BadRow))
 
 
 def _text(cell: Any) -> str:

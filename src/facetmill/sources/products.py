@@ -63,7 +63,7 @@ from facetmill.sources.rows import (
 from facetmill.sources.tables import shown_names
 from facetmill.sources.text_files import text_file
 
-_USUAL_NAMES: dict[str, tuple[str, ...]] = {
+USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "product_id": ("product_id", "id", "sku"),
     "title": ("title", "name"),
     "text": ("text", "description"),
@@ -74,10 +74,10 @@ _USUAL_NAMES: dict[str, tuple[str, ...]] = {
 }
 _SPLIT = "split"  # never found by its name alone: it may be an attribute
 _REQUIRED = ("product_id", "title")
-_LINES = (".jsonl", ".ndjson")
-_PARQUET = ".parquet"
+LINES = (".jsonl", ".ndjson")
+PARQUET = ".parquet"
 _NOTES = ".txt"  # which may be a table, or somebody's words
-_SUFFIXES = (_PARQUET, *_LINES, *TABLES)
+SUFFIXES = (PARQUET, *LINES, *TABLES)
 _COMPRESSED = (".gz", ".zst")
 _ASIDE = ("__MACOSX", "Thumbs.db", "desktop.ini")  # what systems put beside files
 _ASIDE_BEGINS = (".", "~$")
@@ -91,14 +91,14 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
     Pictures are named relative to `options.images`, else to the folder of their file. Raises `DataError` for a file of
     another kind, a header without product_id or title, and a mapping to, or an ignored, column that is not there.
     """
-    if unknown := set(options.columns) - {*_USUAL_NAMES, _SPLIT}:
-        fields = ", ".join((*_USUAL_NAMES, _SPLIT))
+    if unknown := set(options.columns) - {*USUAL_NAMES, _SPLIT}:
+        fields = ", ".join((*USUAL_NAMES, _SPLIT))
         raise DataError(f"dataset.columns: unknown field {min(unknown)!r}; fields are {fields}")
-    for file in [options.only.file] if options.only else _files(path):
+    for file in [options.only.file] if options.only else catalogue_files(path):
         try:
             rows = _rows(file, options)
         except DataError as error:
-            if file == path or (_kind(file) in _SUFFIXES and _kind(file) != _NOTES):
+            if file == path or (kind_of(file) in SUFFIXES and kind_of(file) != _NOTES):
                 raise
             yield bad_row(file, 1, "file", error, Reason.FILE_NOT_READ)
             continue
@@ -110,12 +110,12 @@ def cut(path: Path) -> list[Stretch]:
     """JSON lines between any two lines, other files each by itself: a cell of a CSV may hold line ends."""
     return [
         stretch
-        for file in _files(path)
-        for stretch in (cut_lines(file) if file.suffix.lower() in _LINES else [Stretch(file)])
+        for file in catalogue_files(path)
+        for stretch in (cut_lines(file) if file.suffix.lower() in LINES else [Stretch(file)])
     ]
 
 
-def _files(path: Path) -> list[Path]:
+def catalogue_files(path: Path) -> list[Path]:
     """`path`, or what lies below the folder `path` and is neither a picture nor put there by a system.
 
     Raises `DataError` where there is no catalogue among them, and as `input_file` does.
@@ -123,8 +123,8 @@ def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [input_file(path)]
     found = [input_file(file) for file in sorted(path.rglob("*")) if file.is_file() and not _is_aside(file, path)]
-    if not any(_kind(file) in _SUFFIXES for file in found):
-        raise DataError(f"{path}: no file ending in {', '.join(_SUFFIXES)}")
+    if not any(kind_of(file) in SUFFIXES for file in found):
+        raise DataError(f"{path}: no file ending in {', '.join(SUFFIXES)}")
     return found
 
 
@@ -133,29 +133,38 @@ def _is_aside(file: Path, folder: Path) -> bool:
     return file.suffix.lower() in _PICTURES or any(part in _ASIDE or part.startswith(_ASIDE_BEGINS) for part in parts)
 
 
-def _kind(file: Path) -> str:
+def kind_of(file: Path) -> str:
     """The ending that says what is in a file, also where it is compressed text."""
     ending, inside = file.suffix.lower(), file.with_suffix("").suffix.lower()
-    return inside if ending in _COMPRESSED and inside in (*_LINES, *DELIMITED) else ending
+    return inside if ending in _COMPRESSED and inside in (*LINES, *DELIMITED) else ending
 
 
 def _rows(path: Path, options: SourceOptions) -> Rows:
-    kind = _kind(path)
-    if kind in _LINES:
+    kind = kind_of(path)
+    if kind in LINES:
         # Objects may differ in their keys, so there is no header to check.
-        opened = text_file(path).opened if path.suffix.lower() in _COMPRESSED else None
-        return read_json_lines(path, options.only, opened, nan_is_text=True)
+        return read_lines_of(path, options.only)
     if kind in TABLES:
-        looked_for = {*chain.from_iterable(_USUAL_NAMES.values()), *options.columns.values(), *options.ignore}
-        header, rows = read_any_table(path, looked_for)
+        header, rows = read_any_table(path, {*usual_names(), *options.columns.values(), *options.ignore})
         _check_header(path, header, options)
         return rows
-    if kind == _PARQUET:
+    if kind == PARQUET:
         table = ParquetTable(path)
         _check_header(path, table.header, options)
         _require_no_struct(table, _place("facets", options.columns, table.header))
         return table.rows(_used(table.header, options))
-    raise DataError(f"{path}: a catalogue is one of {', '.join(_SUFFIXES)}, not {path.suffix or 'without ending'!r}")
+    raise DataError(f"{path}: a catalogue is one of {', '.join(SUFFIXES)}, not {path.suffix or 'without ending'!r}")
+
+
+def read_lines_of(path: Path, only: Stretch | None = None) -> Rows:
+    """The objects of a file of JSON lines, also compressed, or of a stretch of it."""
+    opened = text_file(path).opened if path.suffix.lower() in _COMPRESSED else None
+    return read_json_lines(path, only, opened, nan_is_text=True)
+
+
+def usual_names() -> Iterator[str]:
+    """What columns are called that say more than an attribute."""
+    return chain.from_iterable(USUAL_NAMES.values())
 
 
 def _check_header(path: Path, header: list[str], options: SourceOptions) -> None:
@@ -195,12 +204,12 @@ def _place(field: str, columns: Mapping[str, str], present: Iterable[str]) -> st
         return columns[field]
     taken = set(columns.values())
     free = {name.casefold(): name for name in reversed(list(present)) if name not in taken}
-    return next((free[name] for name in _USUAL_NAMES[field] if name in free), None)
+    return next((free[name] for name in USUAL_NAMES[field] if name in free), None)
 
 
 @lru_cache(maxsize=8)  # rows of a table all have the same columns
 def _places(columns: tuple[tuple[str, str], ...], present: tuple[str, ...]) -> Mapping[str, str]:
-    return {field: _place(field, dict(columns), present) or field for field in _USUAL_NAMES}
+    return {field: _place(field, dict(columns), present) or field for field in USUAL_NAMES}
 
 
 @dataclass(frozen=True, slots=True)

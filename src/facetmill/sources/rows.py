@@ -14,7 +14,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, TypeAlias, TypeVar, overload
+from typing import IO, Any, Literal, TypeAlias, TypeVar, overload
+from unicodedata import normalize
 
 from facetmill.errors import DataError
 from facetmill.records import Facet, Place, Product, Split, is_unicode
@@ -315,8 +316,12 @@ def identifier(fields: Mapping[str, Any], name: str) -> str:
     return found
 
 
+_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")  # of "ü": one letter, or, as Apple writes names, two signs
+
+
 class ImageFolder:
-    """The folder that rows name their pictures in. Whether a picture exists is ingest's question."""
+    """The folder that rows name their pictures in. Whether a picture exists is ingest's question; composed and
+    decomposed letters of a name are the same."""
 
     def __init__(self, folder: Path) -> None:
         self._home = os.path.realpath(folder)
@@ -332,6 +337,10 @@ class ImageFolder:
 
     def _path(self, field: str, name: str) -> str:
         path = f"{self._home}{os.sep}{name}"
+        if not name.isascii() and not os.path.exists(path):
+            path = next(
+                filter(os.path.exists, (f"{self._home}{os.sep}{normalize(form, name)}" for form in _FORMS)), path
+            )
         plain = os.sep not in name and name not in (".", "..") and not os.path.islink(path)
         # A plain file name cannot leave, and following every part of every path would be most of the time of reading.
         if not plain and (os.path.isabs(name) or not Path(os.path.realpath(path)).is_relative_to(self._home)):

@@ -11,6 +11,7 @@ import pytest
 from facetmill.catalogues.columns import look
 from facetmill.catalogues.proposal import Proposal, propose
 from facetmill.errors import DataError
+from tests.office import xlsx
 
 NUM_ROWS = 30
 
@@ -140,3 +141,15 @@ def test_wrong_names_are_told_with_those_that_are_near(tmp_path: Path) -> None:
         proposed(path, keep=["Colr"])
     with pytest.raises(DataError, match=r"no column looks like the product_id of a product; say which: --column prod"):
         proposed(written(tmp_path / "d.csv", {"Color": ["red"], "title": numbered("Hat {}")}))
+
+
+def test_whatever_a_build_reads_is_looked_at(tmp_path: Path) -> None:
+    table = [["id", "title", "Color"], [1, "Hat", "#N/A"], ["2", "Cap", "red"]]
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "about.pdf").write_bytes(b"%PDF")
+    xlsx(tmp_path / "shop" / "shop.xlsx", table)
+    (tmp_path / "shop.txt").write_bytes("\n".join("|".join(map(str, row)) for row in table).encode("utf-16"))
+    for path in (tmp_path / "shop", tmp_path / "shop.txt"):
+        looked = look(path)
+        assert (list(looked.columns), looked.num_rows) == (["id", "title", "Color"], 2)
+        assert looked.columns["Color"].cells == ["red"]

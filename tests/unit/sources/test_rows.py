@@ -115,6 +115,16 @@ def test_files_of_a_folder_come_in_the_order_of_their_names(tmp_path: Path) -> N
         input_files(tmp_path, ".csv")
 
 
+def test_a_picture_is_found_however_its_letters_are_put_together(tmp_path: Path) -> None:
+    composed, decomposed = "M\u00fctze.png", "Mu\u0308tze.png"
+    for there, asked in ((composed, decomposed), (decomposed, composed)):
+        folder = tmp_path / str(len(there))
+        folder.mkdir()
+        (folder / there).touch()
+        assert ImageFolder(folder).paths("images", [asked]) == (str(folder / there),)
+        assert ImageFolder(folder).paths("images", ["gone-ü.png"]) == (str(folder / "gone-ü.png"),)
+
+
 @pytest.mark.parametrize(("value", "text"), [("a ", "a"), (7, "7"), (7.0, "7"), (None, ""), ("", "")])
 def test_identifiers_are_text(value: object, text: str) -> None:
     assert optional_identifier({"id": value}, "id") == text
