@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -86,14 +87,23 @@ def study_backbone(
 
 @app.command("implicit")
 def study_implicit(
-    data: Data = None, catalogue: Catalogue = None, changes: Changes = None, as_json: AsJson = False
+    data: Data = None,
+    catalogue: Catalogue = None,
+    titles: Annotated[
+        str | None, typer.Option(help="More products to learn from, whose pictures are not needed, as format:path.")
+    ] = None,
+    beside: Beside = None,
+    changes: Changes = None,
+    as_json: AsJson = False,
 ) -> None:
     """Which tells an implicit value: the title, the picture, or both? By folds over products with pictures."""
     paths = layout()
     from facetmill.studies.implicit import study_implicit
 
-    with reading(paths, data, catalogue, changes) as (params, products):
-        found = study_implicit(params, products, paths.features_dir, say)
+    with ExitStack() as opened:
+        params, products = opened.enter_context(reading(paths, data, catalogue, changes))
+        more = opened.enter_context(reading(paths, titles, None, changes))[1] if titles is not None else ()
+        found = study_implicit(params, products, paths.features_dir, say, titles=more, beside=beside)
     show(found.to_json(), as_json)
 
 

@@ -1,13 +1,14 @@
 """Which tells an implicit value: the title, the picture, or both? Asked of real products, such as ImplicitAVE's.
 
-An implicit value stands nowhere in the text, so a model that tags words cannot find it. Here the values that the
-attribute has in training are listed as the product's text ("Round Neck / V-Neck / Cowl Neck"), and the model learns to
-tag the true one: JAVE with title and list, M-JAVE with picture and list, and M-JAVE with all three. Its answer is the
-listed value whose first word is most surely the beginning of a value of the attribute.
+An implicit value stands nowhere in the text, so a model that tags words cannot find it: MuJo-SF chooses it among the
+values that the attribute has. Its arms see the title, the picture, or both. Products with a picture and one implicit
+value are scored in folds, each by a model that has not seen it; products without a picture are only learned from, those
+left out whose product or title is among the scored ones. An answer is right strictly, or as ImplicitAVE counts it
+(`metrics/closed_choice.py`); intervals are those of the bootstrap over products, and differences of arms are taken
+product by product.
 
-Products are scored in folds, each by a model that has not seen them; intervals are those of the bootstrap over
-products, differences of arms are taken product by product. Peers are the value that the attribute most often has in
-training, and logistic regressions on words and on the same frozen pictures (`plain_choice.py`).
+Peers are the value that the attribute most often has in training, and an hour's logistic regressions on words and on
+the same frozen pictures (`plain_choice.py`).
 """
 
 from __future__ import annotations
@@ -15,199 +16,246 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import accumulate
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from facetmill.compute.device import compute_settings
 from facetmill.compute.seeding import seed_everything
 from facetmill.dataset.labels.schema import build_schema
 from facetmill.encoders.cache import FeatureCache, encoder_identity
+from facetmill.encoders.folding import fold_value
 from facetmill.encoders.vision import build_image_encoder
 from facetmill.errors import DataError
+from facetmill.metrics.closed_choice import ClosedChoice
 from facetmill.metrics.resampling import Rows, percentiles, resample
-from facetmill.models.jave import Jave, JointTagger
-from facetmill.models.m_jave import MJave
-from facetmill.models.parts.tagging import begin
-from facetmill.params import JaveConfig, Params
-from facetmill.records import Facet, Product, Span, to_batch
+from facetmill.models.mujo_sf import MujoSf
+from facetmill.params import Params
+from facetmill.records import Product, to_batch
+from facetmill.studies.beside import PublishedRow, published_beside
+from facetmill.studies.domains import domain_of
 from facetmill.studies.folds import FOLDS, folds
 from facetmill.studies.plain_choice import PLAIN_ARMS, choose_plainly, pooled_pictures
 from facetmill.training.fit import fit
+from facetmill.training.predict import predict
 
 RESAMPLES = 2000
 BATCH = 64
-JOINT = " / "
 
-# The text encoder is not trained further: a thousand products would teach it their titles by heart.
+#: Of each product one attribute is told, so the others are unknown; what is rare counts for as much as what is common.
+_MUJO_SF: dict[str, Any] = {
+    "heads": "separate",
+    "ca": "none",
+    "unsaid": "unknown",
+    "balance": "balanced",
+    "category_input": True,
+    "category_attributes": False,
+}
 _TEXT: dict[str, Any] = {"network": "packaged", "keep_layers": 3, "freeze": True}
-_SEES: dict[str, Any] = {"network": "packaged", "freeze": True, "size": 224}
-_TRAINING: dict[str, Any] = {"epochs": 15, "batch_size": 32, "learning_rate": 0.002, "patience": 15}
+_SEES: dict[str, Any] = {"network": ".facetmill/encoders/efficientnet-lite2", "freeze": True, "size": 260}
+_ARMS: dict[str, dict[str, Any]] = {
+    "title": {"image_slots": []},
+    "picture": {"image_slots": "all", "image_slots_read": "picture"},
+    "both": {"image_slots": "all", "image_slots_read": "both"},
+}
+_TITLES: dict[str, Any] = {"epochs": 3, "batch_size": 64, "learning_rate": 0.002, "patience": 3}
+_PICTURES: dict[str, Any] = {"epochs": 30, "batch_size": 32, "learning_rate": 0.002, "patience": 30}
 
 
 @dataclass(frozen=True)
 class Share:
-    """A share (0..1) of products that were told right, or a difference of two, with its 95 % interval."""
+    """A share (0..1) of products, or a difference of two, with its 95 % interval."""
 
-    name: str
     value: float
     low: float
     high: float
 
 
 @dataclass(frozen=True)
-class Implicit:
-    """The study's table; `arms` and `differences` over all products, `by_attribute` the arms' shares of each."""
+class Accuracy:
+    """How many products an arm tells right, strictly and as ImplicitAVE counts it."""
+
+    strict: Share
+    contained: Share
+
+
+@dataclass(frozen=True)
+class Accuracies:
+    """Of some products, by arm."""
 
     num_products: int
-    arms: tuple[Share, ...]
-    differences: tuple[Share, ...]
-    by_attribute: Mapping[str, Mapping[str, float]]
+    arms: Mapping[str, Accuracy]
+
+
+@dataclass(frozen=True)
+class Implicit:
+    """The study's table. `num_titles` products without a picture were learned from and `num_left_out` were not, since
+    they are among the scored ones. `differences` are of strict shares; `beside` is what others published."""
+
+    num_titles: int
+    num_left_out: int
+    of_all: Accuracies
+    differences: Mapping[str, Share]
+    by_domain: Mapping[str, Accuracies]
+    by_attribute: Mapping[str, Accuracies]
+    beside: tuple[PublishedRow, ...]
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def study_implicit(
-    params: Params, products: Iterable[Product], features_dir: Path, log: Callable[[str], None]
+    params: Params,
+    products: Iterable[Product],
+    features_dir: Path,
+    log: Callable[[str], None],
+    *,
+    titles: Iterable[Product] = (),
+    beside: str | None = None,
 ) -> Implicit:
     """Train and score every arm in folds of the products that have a picture and one implicit value.
 
-    What the frozen encoder gives is kept below `features_dir`. A first line
-    says how many products were taken; raises `DataError` for fewer than two groups of them a fold.
+    Those of `products` and `titles` that have one value and no picture are learned from as well. What frozen encoders
+    give is kept below `features_dir`. The first lines say how many products were taken, and how many titles were not;
+    `beside` names the data set of which published rows are wanted. Raises `DataError` for fewer than two groups of
+    products a fold, and for a data set of which nothing is known.
     """
-    given = list(products)
-    chosen = [p for p in given if p.images and len(p.facets) == 1 and not p.facets[0].explicit]
+    rows = tuple(published_beside(beside, "implicit", ["choice"])) if beside is not None else ()
+    given = [*products, *titles]
+    single = [product for product in given if len({facet.attribute for facet in product.facets}) == 1]
+    chosen = [p for p in single if p.images and len(p.facets) == 1 and not p.facets[0].explicit]
     log(f"{len(chosen)} of {len(given)} products have a picture and one implicit value")
     if len({product.group_id for product in chosen}) < 2 * FOLDS:
         raise DataError(f"{len(chosen)} products with a picture and one implicit value: too few for {FOLDS} folds")
-    jave, m_jave = params.models.jave, params.models.m_jave
-    blind = replace(jave, attn_norm="none", encoder=replace(jave.encoder, **_TEXT))
-    sees = replace(
-        m_jave,
-        attn_norm="none",
-        encoder=replace(m_jave.encoder, **_TEXT),
-        image_encoder=replace(m_jave.image_encoder, **_SEES),
+    unseen = [product for product in single if not product.images and len(product.facets) == 1]
+    learned = _apart(unseen, chosen)
+    num_left_out = len(unseen) - len(learned)
+    log(f"{len(learned)} without a picture are learned from; {num_left_out} are not, whose product or title is scored")
+    answers = _answers(params, chosen, learned, features_dir, log)
+    told = {name: _right(said, chosen) for name, said in answers.items()}
+    pairs = [("both", "title"), ("both", "picture"), *((name, f"plain {name}") for name in _ARMS)]
+    domains = [domain_of(product) for product in chosen]
+    attributes = [
+        product.facets[0].attribute if domain is None else f"{domain}: {product.facets[0].attribute}"
+        for product, domain in zip(chosen, domains, strict=True)
+    ]
+    return Implicit(
+        num_titles=len(learned),
+        num_left_out=num_left_out,
+        of_all=_accuracies(told, range(len(chosen))),
+        differences={f"{a} - {b}": _share(told[a][:, 0] - told[b][:, 0]) for a, b in pairs},
+        by_domain=_by(domains, told),
+        by_attribute=_by(attributes, told),
+        beside=rows,
     )
-    arms: dict[str, tuple[type[JointTagger], JaveConfig, bool]] = {
-        "title": (Jave, blind, True),
-        "picture": (MJave, sees, False),
-        "both": (MJave, sees, True),
-    }
-    fold_of = folds(chosen)
-    right = {name: np.zeros(len(chosen), np.int64) for name in ("majority", *PLAIN_ARMS, *arms)}
-    encoder = build_image_encoder(sees.image_encoder).eval()
+
+
+def _apart(titles: Sequence[Product], scored: Sequence[Product]) -> list[Product]:
+    """The titles of other products than the scored ones, that read otherwise."""
+    groups = {product.group_id for product in scored}
+    known = {_read(product) for product in scored}
+    return [product for product in titles if product.group_id not in groups and _read(product) not in known]
+
+
+def _read(product: Product) -> str:
+    return " ".join(fold_value(product.title).split())
+
+
+def _answers(
+    params: Params,
+    chosen: Sequence[Product],
+    titles: Sequence[Product],
+    features_dir: Path,
+    log: Callable[[str], None],
+) -> dict[str, list[str]]:
+    """What each arm answers about each chosen product; "" is no answer."""
+    schema = build_schema([to_batch([*chosen, *titles])])  # a closed choice: every value that there is may be chosen
+    base = params.models.mujo_sf
+    base = replace(
+        base,
+        **_MUJO_SF,
+        encoder=replace(base.encoder, **_TEXT),
+        image_encoder=replace(base.image_encoder, **_SEES),
+    )
+    configs = {name: replace(base, **changes) for name, changes in _ARMS.items()}
+    answers = {name: [""] * len(chosen) for name in ("majority", *PLAIN_ARMS, *configs)}
+    encoder = build_image_encoder(base.image_encoder).eval()
     pooled = pooled_pictures(chosen, encoder, FeatureCache(features_dir, encoder_identity(encoder)))
     pictures = {product.product_id: row for product, row in zip(chosen, pooled, strict=True)}
+    readers = {}
+    for name, config in configs.items():
+        seed_everything(params.training.seed)
+        reader = MujoSf.fit_vocabulary(config, schema, titles)
+        readers[name] = _learned(params, reader, titles, _TITLES, features_dir).state_dict()
+        log(f"{name}: learned from titles")
+    fold_of = folds(chosen)
     for fold in range(FOLDS):
         held_out = [number for number, product in enumerate(chosen) if fold_of[product.group_id] == fold]
         rest = [product for product in chosen if fold_of[product.group_id] != fold]
-        values = _values_of(rest)
-        for number in held_out:
-            facet = chosen[number].facets[0]
-            right["majority"][number] = values.get(facet.attribute, [""])[0] == facet.value
-        plain = choose_plainly(rest, [chosen[number] for number in held_out], pictures)
-        for name, told in plain.items():
-            right[name][held_out] = [
-                value == chosen[number].facets[0].value for number, value in zip(held_out, told, strict=True)
-            ]
-            log(f"fold {fold + 1} of {FOLDS}, {name}: {right[name][held_out].mean():.3f}")
-        for name, (kind, config, with_title) in arms.items():
-            asked = [_listed(product, values, with_title) for product in rest]
-            test = [_listed(chosen[number], values, with_title) for number in held_out]
-            right[name][held_out] = _train(params, kind, config, asked, test, values, features_dir)
-            log(f"fold {fold + 1} of {FOLDS}, {name}: {right[name][held_out].mean():.3f}")
-    pairs = [("both", "title"), ("both", "picture"), *((name, f"plain {name}") for name in arms)]
-    attributes = [product.facets[0].attribute for product in chosen]
-    return Implicit(
-        num_products=len(chosen),
-        arms=tuple(_share(name, hits) for name, hits in right.items()),
-        differences=tuple(_share(f"{a} - {b}", right[a] - right[b]) for a, b in pairs),
-        by_attribute={attribute: _of_attribute(attribute, attributes, right) for attribute in sorted(set(attributes))},
-    )
+        test = [chosen[number] for number in held_out]
+        told = {"majority": _commonest(rest, titles, test), **choose_plainly(rest, titles, test, pictures)}
+        for name, config in configs.items():
+            model = MujoSf.fit_vocabulary(config, schema, rest)
+            model.load_state_dict({key: w for key, w in readers[name].items() if key != "count_SV"}, strict=False)
+            told[name] = _chosen(_learned(params, model, rest, _PICTURES, features_dir), test, params, features_dir)
+        for name, said in told.items():
+            for number, value in zip(held_out, said, strict=True):
+                answers[name][number] = value
+            log(f"fold {fold + 1} of {FOLDS}, {name}: {_right(said, test)[:, 0].mean():.3f}")
+    return answers
 
 
-def _values_of(products: Iterable[Product]) -> dict[str, list[str]]:
-    """The values of each attribute, the commonest first."""
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for product in products:
-        counts[product.facets[0].attribute][product.facets[0].value] += 1
-    return {attribute: [value for value, _ in found.most_common()] for attribute, found in counts.items()}
+def _learned(
+    params: Params, model: MujoSf, products: Sequence[Product], training: Mapping[str, Any], features_dir: Path
+) -> MujoSf:
+    """The model, trained further; every tenth product chooses its best epoch. Without products it stays as it is, and
+    one that does not read learns nothing from products without pictures."""
+    if "title" not in model.reads:
+        products = [product for product in products if product.images]
+    if products:
+        train = [product for number, product in enumerate(products) if number % 10]
+        settings = replace(params.training, **training)
+        fit(model, train, products[::10], settings, metric="pair_f1", features_dir=features_dir)
+    return model
 
 
-def _listed(product: Product, values: Mapping[str, Sequence[str]], with_title: bool) -> Product:
-    """The product with its attribute's values as text, in the order of the alphabet; the true one is marked, and stays
-    implicit where training does not have it."""
-    facet = product.facets[0]
-    listed = sorted(values.get(facet.attribute, ()))
-    spans = tuple(Span("text", at, at + len(value)) for value, at in _places(listed) if value == facet.value)
-    title = product.title if with_title else ""
-    marked = Facet(facet.attribute, facet.value, spans)
-    return replace(product, title=title, text=JOINT.join(listed), facets=(marked,))
-
-
-def _train(
-    params: Params,
-    kind: type[JointTagger],
-    config: JaveConfig,
-    products: Sequence[Product],
-    test: Sequence[Product],
-    values: Mapping[str, Sequence[str]],
-    features_dir: Path,
-) -> list[bool]:
-    """Which test products a new model tells right; every tenth of the others chooses its best epoch."""
-    train = [product for number, product in enumerate(products) if number % 10]
-    training = replace(params.training, **_TRAINING)
-    seed_everything(training.seed)
-    model = kind.fit_vocabulary(config, build_schema([to_batch(products)]), train)
-    fit(model, train, products[::10], training, metric="value_f1", features_dir=features_dir, progress=False)
-    with compute_settings(training.threads):
+def _chosen(model: MujoSf, test: Sequence[Product], params: Params, features_dir: Path) -> list[str]:
+    """What a model answers about the one attribute that each product is asked for."""
+    with compute_settings(params.training.threads):
         model.prepare(test, features_dir)
-        model.eval()
-        chunks = [test[start : start + BATCH] for start in range(0, len(test), BATCH)]
-        predicted = [value for chunk in chunks for value in _most_likely(model, chunk, values)]
-    return [value == product.facets[0].value for value, product in zip(predicted, test, strict=True)]
+        predicted = [*predict(model, test, BATCH)]
+    values = [{facet.attribute: facet.value for facet in facets} for facets in predicted]
+    return [told.get(product.facets[0].attribute, "") for told, product in zip(values, test, strict=True)]
 
 
-@torch.inference_mode()
-def _most_likely(model: JointTagger, products: Sequence[Product], values: Mapping[str, Sequence[str]]) -> list[str]:
-    """Of each product the listed value that most surely begins where it stands; "" where none is listed."""
-    batch = model.collate(products)
-    _, tag_BTG = model(batch)
-    tag_NG = tag_BTG.softmax(-1)[batch.text.row_N, batch.text.column_N]
-    predicted, first = [], 0
-    for product, reading in zip(products, batch.text.readings, strict=True):
-        tag = begin(model.schema.names.index(product.facets[0].attribute)) if product.text else 0
-        sure = {
-            token.start: float(tag_NG[first + place, tag])
-            for place, token in enumerate(reading.tokens)
-            if token is not None and token.field == "text"
-        }
-        first += len(reading.tokens)
-        starts = {
-            start: value
-            for value, start in _places(sorted(values.get(product.facets[0].attribute, ())))
-            if start in sure
-        }
-        predicted.append(starts[max(starts, key=lambda start: sure[start])] if starts else "")
-    return predicted
+def _commonest(rest: Sequence[Product], titles: Sequence[Product], test: Sequence[Product]) -> list[str]:
+    """The value that each one's attribute most often has in training."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for product in (*rest, *titles):
+        counts[product.facets[0].attribute][product.facets[0].value] += 1
+    return [max(counts[p.facets[0].attribute].items(), key=itemgetter(1), default=("", 0))[0] for p in test]
 
 
-def _places(listed: Sequence[str]) -> list[tuple[str, int]]:
-    """Where each value begins in the list written as text."""
-    ends = accumulate(len(value) + len(JOINT) for value in listed)
-    return list(zip(listed, (0, *ends), strict=False))
+def _right(said: Sequence[str], products: Sequence[Product]) -> Rows:
+    """Which answers are right, strictly and as ImplicitAVE counts it. [products,2]"""
+    choices = [ClosedChoice.of(answer, product.facets[0].value) for answer, product in zip(said, products, strict=True)]
+    return np.array([(each.strict, each.contained) for each in choices], np.int64).reshape(-1, 2)
 
 
-def _of_attribute(attribute: str, attributes: Sequence[str], right: Mapping[str, Rows]) -> dict[str, float]:
-    here = [number for number, each in enumerate(attributes) if each == attribute]
-    return {"products": len(here), **{name: float(hits[here].mean()) for name, hits in right.items()}}
+def _by(kinds: Sequence[str | None], told: Mapping[str, Rows]) -> dict[str, Accuracies]:
+    """Of the products of each kind, in the order of the alphabet; those of none are nowhere."""
+    names = sorted({kind for kind in kinds if kind is not None})
+    return {name: _accuracies(told, [number for number, kind in enumerate(kinds) if kind == name]) for name in names}
 
 
-def _share(name: str, hits: Rows) -> Share:
+def _accuracies(told: Mapping[str, Rows], numbers: Sequence[int]) -> Accuracies:
+    arms = {name: Accuracy(*(_share(right[numbers, count]) for count in (0, 1))) for name, right in told.items()}
+    return Accuracies(len(numbers), arms)
+
+
+def _share(hits: Rows) -> Share:
     means = resample(hits[:, None], RESAMPLES, seed=0)[:, 0] / len(hits)
     low, high = percentiles(means)
-    return Share(name, float(hits.mean()), float(low), float(high))
+    return Share(float(hits.mean()), float(low), float(high))

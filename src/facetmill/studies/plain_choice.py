@@ -6,6 +6,7 @@ unit length. "Both" is the product of what the two say. A model that does not te
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ from facetmill.encoders.vision import ImageEncoder
 from facetmill.records import Product
 
 PLAIN_ARMS = ("plain title", "plain picture", "plain both")
+MAX_TITLES = 6000  # of an attribute, beside those of products with pictures: an hour has no time for more
 
 Features = NDArray[np.float32]
 
@@ -36,39 +38,68 @@ def pooled_pictures(products: Sequence[Product], encoder: ImageEncoder, cache: F
 
 
 def choose_plainly(
-    train: Sequence[Product], test: Sequence[Product], pictures: Mapping[str, NDArray[np.float32]]
+    train: Sequence[Product],
+    titles: Sequence[Product],
+    test: Sequence[Product],
+    pictures: Mapping[str, NDArray[np.float32]],
 ) -> dict[str, list[str]]:
-    """The value of each test product's attribute, by arm; "" where training has none. Products have one facet each, and
-    `pictures` holds the features of each by its id."""
+    """The value of each test product's attribute, by arm; "" where training has none.
+
+    Products have one facet each. `pictures` holds the features of those of `train` and `test` by their ids; `titles`
+    are products without a picture, of which the words are learned from.
+    """
     chosen = {arm: [""] * len(test) for arm in PLAIN_ARMS}
-    for attribute in {product.facets[0].attribute for product in test}:
-        known = [product for product in train if product.facets[0].attribute == attribute]
+    for attribute in sorted({product.facets[0].attribute for product in test}):
         asked = [number for number, product in enumerate(test) if product.facets[0].attribute == attribute]
-        values = [product.facets[0].value for product in known]
-        if not known:
+        shown = [product for product in train if product.facets[0].attribute == attribute]
+        more = [product for product in titles if product.facets[0].attribute == attribute]
+        if len(more) > MAX_TITLES:
+            more = random.Random(0).sample(more, MAX_TITLES)
+        values = sorted({product.facets[0].value for product in (*shown, *more)})
+        if not values:
             continue
-        if len(set(values)) == 1:
-            for arm in PLAIN_ARMS:
-                for number in asked:
-                    chosen[arm][number] = values[0]
-            continue
-        words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-        titles = words.fit_transform(map(_words, known)), words.transform(_words(test[n]) for n in asked)
-        seen = np.stack([pictures[product.product_id] for product in known])
-        new = np.stack([pictures[test[number].product_id] for number in asked])
-        classes, title = _told(*titles, values, strength=10.0)
-        _, picture = _told(seen, new, values, strength=30.0)
+        questions = [test[number] for number in asked]
+        title = _by_title([*shown, *more], questions, values)
+        picture = _by_picture(shown, questions, values, pictures)
         for arm, told in zip(PLAIN_ARMS, (title, picture, title * picture), strict=True):
             for number, row in zip(asked, told, strict=True):
-                chosen[arm][number] = classes[int(row.argmax())]
+                chosen[arm][number] = values[int(row.argmax())]
     return chosen
+
+
+def _by_title(known: Sequence[Product], asked: Sequence[Product], values: Sequence[str]) -> Features:
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    learned = words.fit_transform(map(_words, known))
+    return _told(learned, words.transform(map(_words, asked)), _values(known), values, strength=10.0)
+
+
+def _by_picture(
+    known: Sequence[Product], asked: Sequence[Product], values: Sequence[str], pictures: Mapping[str, Features]
+) -> Features:
+    """Where no picture is known all values are alike."""
+    if not known:
+        return np.ones((len(asked), len(values)), dtype=np.float32)
+    seen, new = (np.stack([pictures[product.product_id] for product in each]) for each in (known, asked))
+    return _told(seen, new, _values(known), values, strength=30.0)
 
 
 def _words(product: Product) -> str:
     return f"{product.category or ''} {product.title}"
 
 
-def _told(train: Features, test: Features, values: Sequence[str], strength: float) -> tuple[list[str], Features]:
-    """The known values, and the probability of each for each test row; all values weigh alike, however common."""
-    model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000).fit(train, values)
-    return list(model.classes_), model.predict_proba(test)
+def _values(products: Sequence[Product]) -> list[str]:
+    return [product.facets[0].value for product in products]
+
+
+def _told(train: Features, test: Features, true: Sequence[str], values: Sequence[str], strength: float) -> Features:
+    """The probability of each value for each test row [rows,values]; all that train has weigh alike, however common.
+    What it does not have is as good as impossible."""
+    told = np.full((test.shape[0], len(values)), 1e-9, dtype=np.float32)
+    classes = sorted(set(true))
+    columns = [values.index(value) for value in classes]
+    if len(classes) == 1:
+        told[:, columns] = 1.0
+    else:
+        model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000).fit(train, true)
+        told[:, columns] = model.predict_proba(test)
+    return told

@@ -11,8 +11,8 @@ from facetmill.metrics.score import Scores
 from facetmill.studies.beside import known_data, published, published_beside
 from facetmill.studies.papers import PAPER_TABLES
 
-STUDIES = {"systems", "subsets", "transfer", "dictionary", *(table.name for table in PAPER_TABLES)}
-SCORES = {field.name for field in dataclasses.fields(Scores)}
+STUDIES = {"systems", "subsets", "transfer", "dictionary", "implicit", *(table.name for table in PAPER_TABLES)}
+SCORES = {field.name for field in dataclasses.fields(Scores)} | {"choice_strict", "choice_contained"}
 ROWS = [row for data in known_data() for row in published(data)]
 
 
