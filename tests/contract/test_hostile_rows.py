@@ -13,7 +13,17 @@ from facetmill.errors import DataError
 from facetmill.records import read_products
 from facetmill.sources import SOURCES
 from facetmill.sources.base import BadRow, Reason
-from tests.contract.test_sources import CASES, IMPLICITAVE_HEADER, OPTIONS, lines, picture, read_all
+from tests.contract.test_sources import (
+    CASES,
+    IMPLICITAVE_HEADER,
+    MERCHANT,
+    OPTIONS,
+    SHOPIFY,
+    WOOCOMMERCE,
+    lines,
+    picture,
+    read_all,
+)
 
 
 @dataclass(frozen=True)
@@ -74,8 +84,49 @@ def wdc(bad: bytes) -> bytes:
     return around(bad, good % 1, good % 2)
 
 
+def shopify(bad: bytes) -> bytes:
+    return SHOPIFY.encode() + b"\n" + around(bad, b"a,Hat" + 12 * b",", b"b,Cap" + 12 * b",")
+
+
+def woocommerce(bad: bytes) -> bytes:
+    return WOOCOMMERCE.encode() + b"\n" + around(bad, b"1,simple,,Hat" + 13 * b",", b"2,simple,,Cap" + 13 * b",")
+
+
+def merchant(bad: bytes) -> bytes:
+    return MERCHANT.encode() + b"\n" + around(bad, b"a\tHat" + 8 * b"\t", b"b\tCap" + 8 * b"\t")
+
+
 R = Reason
 HOSTILE = [
+    Hostile("shopify", "c.csv", shopify(b"c,Bag"), 3, "Body (HTML)", "c\tBag", R.MISSING_FIELD),
+    Hostile("shopify", "c.csv", shopify(b",Bag" + 12 * b","), 3, "Handle", "", R.MISSING_FIELD),
+    Hostile("shopify", "c.csv", shopify(b"c" + 13 * b","), 3, "Title", "", R.EMPTY_TITLE),
+    Hostile("shopify", "c.csv", shopify(b"c,B\0" + 12 * b","), 3, "line", "c,B\0,,,,", R.NUL_BYTE),
+    Hostile(
+        "shopify",
+        "c.csv",
+        shopify(b"c,Bag" + 11 * b"," + b"../x.png,"),
+        3,
+        "Image Src",
+        "../x.png",
+        R.PATH_LEAVES_FOLDER,
+    ),
+    Hostile("woocommerce", "c.csv", woocommerce(b",simple,,Bag" + 13 * b","), 3, "ID", "", R.MISSING_FIELD),
+    Hostile("woocommerce", "c.csv", woocommerce(b"3,simple" + 15 * b","), 3, "Name", "", R.EMPTY_TITLE),
+    Hostile(
+        "woocommerce", "c.csv", woocommerce(b"3,simple,,B\xe9" + 13 * b","), 3, "line", "3,simple,,B", R.WRONG_ENCODING
+    ),
+    Hostile("merchant", "f.tsv", merchant(b"\tBag" + 8 * b"\t"), 3, "id", "", R.MISSING_FIELD),
+    Hostile("merchant", "f.tsv", merchant(b"c" + 9 * b"\t"), 3, "title", "", R.EMPTY_TITLE),
+    Hostile(
+        "merchant",
+        "f.tsv",
+        merchant(b"c\tBag\t\t/etc/hostname" + 6 * b"\t"),
+        3,
+        "image_link",
+        "/etc/hostname",
+        R.PATH_LEAVES_FOLDER,
+    ),
     Hostile("products", "c.csv", csv(b"c,Sc\xe9ne,,"), 3, "line", "c,Sc�ne,,", R.WRONG_ENCODING),
     Hostile("products", "c.csv", csv(b"c,N\0,,"), 3, "line", "c,N\0,,\n", R.NUL_BYTE),
     Hostile("products", "c.csv", csv(b"c,Bag"), 3, "images", "c\tBag", R.MISSING_FIELD),

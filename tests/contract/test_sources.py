@@ -68,6 +68,99 @@ def expected_products(folder: Path) -> list[Product]:
     ]
 
 
+SHOPIFY = (
+    "Handle,Title,Body (HTML),Vendor,Product Category,Type,Tags,Option1 Name,Option1 Value,Option2 Name,Option2 Value,"
+    "Variant Price,Image Src,Fabric (product.metafields.custom.fabric)"
+)
+
+
+def write_shopify(folder: Path) -> Path:
+    picture(folder / "red hat.png")
+    return lines(
+        folder / "products_export.csv",
+        SHOPIFY,
+        'hat,"Hat ""Luna""",<p>Warm &amp; soft</p>,Acme,Apparel > Hats,Beanie,"New, Season: Winter",Color,Red,Size,S,9,'
+        "https://cdn.shopify.example/files/red%20hat.png?v=17,wool; silk",
+        "hat,,,,,,,,Red,,M,9.9,,",
+        "hat,,,,,,,,Blue,,M,9.9,,",
+        "pot,Pot,,,,Kitchen,,Title,Default Title,,,5,,",
+    )
+
+
+def expected_shopify(folder: Path) -> list[Product]:
+    said = [("Color", "Red"), ("Color", "Blue"), ("Size", "S"), ("Size", "M"), ("Fabric", "wool"), ("Fabric", "silk")]
+    said += [("Vendor", "Acme"), ("Tags", "New"), ("Season", "Winter"), ("Type", "Beanie")]
+    image = str(folder / "red hat.png")
+    return [
+        Product(
+            *("hat", "shopify", 'Hat "Luna"', "<p>Warm &amp; soft</p>", "Apparel > Hats"),
+            images=(image,),
+            facets=tuple(Facet(*pair) for pair in said),
+        ),
+        Product("pot", "shopify", "Pot", category="Kitchen"),
+    ]
+
+
+WOOCOMMERCE = (
+    "ID,Type,SKU,Name,Published,Short description,Description,Categories,Tags,Images,Parent,Brands,"
+    "Attribute 1 name,Attribute 1 value(s),Attribute 1 visible,Attribute 2 name,Attribute 2 value(s)"
+)
+
+
+def write_woocommerce(folder: Path) -> Path:
+    picture(folder / "shirt.png")
+    return lines(
+        folder / "wc-product-export.csv",
+        WOOCOMMERCE,
+        '44,variable,woo-shirt,Shirt,1,Soft.,"Made of cotton\\nand silk","Sale, Clothing > Shirts",new,'
+        'https://shop.example/shirt.png,,Acme,Color,"Blue, Red",1,Cut,"slim\\, long, wide"',
+        "50,variation,woo-shirt-red,Shirt - Red,1,,,,,,woo-shirt,,Color,Red,,Size,M",
+        "51,simple,,Belt,1,,,Clothing  >Belts,,,,,Color,n/a,1,,",
+        "52,variation,,Coat - Red,1,,,,,,id:9,,Color,Red,,,",
+    )
+
+
+def expected_woocommerce(folder: Path) -> list[Product]:
+    said = [("Color", "Blue"), ("Color", "Red"), ("Cut", "slim, long"), ("Cut", "wide"), ("Brand", "Acme")]
+    shirt = Product(
+        *("44", "woocommerce", "Shirt", "Soft.\nMade of cotton\nand silk", "Clothing > Shirts", "woo-shirt"),
+        images=(str(folder / "shirt.png"),),
+        facets=tuple(Facet(*pair) for pair in [*said[:4], ("Cut", "M"), *said[4:], ("Tags", "new")]),
+    )
+    return [
+        shirt,
+        Product("51", "woocommerce", "Belt", category="Clothing > Belts", group_id="id:51", absent=("Color",)),
+        Product("52", "woocommerce", "Coat - Red", group_id="id:9", facets=(Facet("Color", "Red"),)),
+    ]
+
+
+MERCHANT = "id\ttitle\tdescription\timage link\tproduct type\tcolor\tsize\titem group id\tproduct_detail\tprice"
+
+
+def write_merchant(folder: Path) -> Path:
+    picture(folder / "mug.png")
+    return lines(
+        folder / "feed.xml",
+        '<?xml version="1.0"?><rss version="2.0" xmlns:g="http://base.google.com/ns/1.0"><channel><title>Shop</title>',
+        "<item><title>RSS title</title><g:title>Blue mug</g:title>",
+        "<description><![CDATA[Holds <b>1</b> l]]></description><g:id>m1</g:id><g:item_group_id>mug</g:item_group_id>",
+        "<g:color>blue/white</g:color><g:age_group>adult</g:age_group>",
+        "<g:image_link>https://shop.example/a/mug.png</g:image_link><g:product_type>Kitchen &gt; Mugs</g:product_type>",
+        "<g:product_type>Gifts</g:product_type><g:google_product_category>2169</g:google_product_category>",
+        "<g:product_detail><g:section_name>General</g:section_name><g:attribute_name>Handle</g:attribute_name>",
+        "<g:attribute_value>left: yes</g:attribute_value></g:product_detail></item>",
+        "<item><g:id>m2</g:id><title>Pot</title></item></channel></rss>",
+    )
+
+
+def expected_merchant(folder: Path) -> list[Product]:
+    said = [("Color", "blue"), ("Color", "white"), ("Age group", "adult"), ("Handle", "left: yes")]
+    image = str(folder / "mug.png")
+    facets = tuple(Facet(*pair) for pair in said)
+    mug = Product("m1", "merchant", "Blue mug", "Holds <b>1</b> l", "Kitchen > Mugs", "mug", (image,), facets=facets)
+    return [mug, Product("m2", "merchant", "Pot")]
+
+
 def write_mae(folder: Path) -> Path:
     picture(folder / "images" / "mug.jpg")
     mug = {
@@ -169,6 +262,9 @@ def expected_wdc_pave(folder: Path) -> list[Product]:
 CASES: dict[str, Case] = {
     "demo": Case(lambda folder: folder, None, DEMO.products),
     "products": Case(write_products, expected_products, 2),
+    "shopify": Case(write_shopify, expected_shopify, 2),
+    "woocommerce": Case(write_woocommerce, expected_woocommerce, 3),
+    "merchant": Case(write_merchant, expected_merchant, 2),
     "mae": Case(write_mae, expected_mae, 2),
     "mepave": Case(write_mepave, expected_mepave, 2),
     "implicitave": Case(write_implicitave, expected_implicitave, 2),

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from facetmill.errors import DataError
-from facetmill.sources import demo, extractgpt, implicitave, mae, mepave, products, wdc_pave
+from facetmill.sources import (
+    demo,
+    extractgpt,
+    implicitave,
+    mae,
+    mepave,
+    merchant,
+    products,
+    shopify,
+    wdc_pave,
+    woocommerce,
+)
 from facetmill.sources.base import Source
 
 SOURCES: dict[str, Source] = {
@@ -15,6 +26,9 @@ SOURCES: dict[str, Source] = {
         products.read,
         products.cut,
     ),
+    "shopify": Source("shopify", "Shopify's product export", "yours", shopify.read),
+    "woocommerce": Source("woocommerce", "WooCommerce's product export", "yours", woocommerce.read),
+    "merchant": Source("merchant", "Google Merchant's feed, XML or TSV", "yours", merchant.read),
     "mae": Source(
         "mae", "MAE's JSON arrays of listings with specs", "that of the set it was built from", mae.read, mae.cut
     ),

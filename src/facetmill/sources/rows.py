@@ -16,6 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias, TypeVar, overload
 from unicodedata import normalize
+from urllib.parse import unquote
 
 from facetmill.errors import DataError
 from facetmill.records import Facet, Place, Product, Split, is_unicode
@@ -319,9 +320,17 @@ def identifier(fields: Mapping[str, Any], name: str) -> str:
 _FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")  # of "ü": one letter, or, as Apple writes names, two signs
 
 
+_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
+
+
+def _file_name(address: str) -> str:
+    """What a picture on the web would be called in a folder; empty for what is no address."""
+    return unquote(address.partition("?")[0].partition("#")[0]).rpartition("/")[2] if _ADDRESS.match(address) else ""
+
+
 class ImageFolder:
     """The folder that rows name their pictures in. Whether a picture exists is ingest's question; composed and
-    decomposed letters of a name are the same."""
+    decomposed letters of a name are the same, and of an address on the web the file of its name is the picture."""
 
     def __init__(self, folder: Path) -> None:
         self._home = os.path.realpath(folder)
@@ -336,6 +345,8 @@ class ImageFolder:
         return tuple(self._path(field, checked(field, name)) for name in names)
 
     def _path(self, field: str, name: str) -> str:
+        if (in_folder := _file_name(name)) and os.path.exists(f"{self._home}{os.sep}{in_folder}"):
+            name = in_folder
         path = f"{self._home}{os.sep}{name}"
         if not name.isascii() and not os.path.exists(path):
             path = next(

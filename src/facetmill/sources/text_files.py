@@ -93,9 +93,7 @@ class TextFile:
 
 def text_file(path: Path) -> TextFile:
     """Look at how a file holds its text. Raises `DataError` where there is no such file or it cannot be unpacked."""
-    with input_file(path).open("rb") as raw:
-        begins = raw.read(4)
-    compression = next((name for magic, name in _COMPRESSIONS.items() if begins.startswith(magic)), None)
+    compression = compression_of(path)
     with unpacked(path, compression) as stream:
         start = stream.read(_START)
     encoding = _UTF_16.get(start[:2]) or _utf_16_without_mark(start)
@@ -105,6 +103,13 @@ def text_file(path: Path) -> TextFile:
     newline, carriage_return = "\n".encode(encoding), "\r".encode(encoding)
     has_lf, has_cr = newline in start, carriage_return in start
     return TextFile(path, encoding, compression, b"\r" if has_cr and not has_lf else b"\n")
+
+
+def compression_of(path: Path) -> str | None:
+    """gzip, zstd or None. Raises `DataError` where there is no such file."""
+    with input_file(path).open("rb") as raw:
+        begins = raw.read(4)
+    return next((name for magic, name in _COMPRESSIONS.items() if begins.startswith(magic)), None)
 
 
 @contextmanager
