@@ -30,7 +30,7 @@ PROGRAM = dedent(
 
     def told(kind, path):
         if kind == "picture":
-            return {"fault": image_fault(path)}
+            return {"fault": image_fault(path)[0]}
         good, bad = 0, []
         try:
             for row in SOURCES[kind].read(path, SourceOptions(demo=None)):
@@ -106,5 +106,5 @@ def test_a_table_that_asks_for_too_much_is_told_and_costs_little(name: str, told
 
 
 @pytest.mark.parametrize("name", bombs.PICTURES)
-def test_a_picture_that_asks_for_too_much_is_corrupt_and_costs_little(name: str, told: dict[str, Any]) -> None:
-    assert told[name] == {"fault": "corrupt_image"}
+def test_a_picture_that_asks_for_too_much_is_told_and_costs_little(name: str, told: dict[str, Any]) -> None:
+    assert told[name]["fault"] in ("corrupt_image", "image_too_large")

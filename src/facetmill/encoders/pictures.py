@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 import struct
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from io import BytesIO
 from pathlib import Path
@@ -23,8 +25,23 @@ MAX_PIXELS = 50_000_000
 MAX_BYTES = 64 * 2**20  # of a file; nothing above is read
 MAX_REPEATS = 100  # of what takes as long as a picture each time: a JPEG has some ten scans, a PNG one colour profile
 
-#: Only formats that Pillow reads by itself: others start other programs (EPS) or are seldom exercised.
-IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")
+#: Only what shops publish and Pillow reads by itself: other formats start other programs (EPS) or are seldom exercised.
+IMAGE_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "WEBP")
+
+#: What else is called a picture, by a pattern of its first bytes.
+_OTHER_FORMATS = {
+    "TIFF": rb"II\*\0|MM\0\*|II\+\0|MM\0\+",
+    "HEIC": rb"....ftyp(?:hei|hev|mif1|msf1)",
+    "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
+    "JPEG 2000": rb"\0\0\0\x0cjP|\xff\x4f\xff\x51",
+    "PDF": rb"%PDF",
+    "EPS": rb"%!PS|\xc5\xd0\xd3\xc6",
+    "Photoshop": rb"8BPS",
+    "icon": rb"\0\0\x01\0",
+    "HTML page": rb"\s*(?:<!DOCTYPE html|<html)",
+    "SVG": rb"\s*(?:<svg|<[?!](?>.*?<svg))[\s>]",
+}
+_START = 4096  # bytes that a format is told by
 
 #: What Pillow's readers are known to raise on damaged files; none of it is a bug of ours.
 UNDECODABLE = (
@@ -39,9 +56,22 @@ UNDECODABLE = (
     Image.DecompressionBombError,
 )
 
+_JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_PNG = b"\x89PNG\r\n\x1a\n"
+#: Parts of a PNG that no pixel depends on.
+_PNG_ASIDE = (b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf", b"pHYs")
+
 _REPEATED = {b"\xff\xd8": b"\xff\xda", b"\x89P": b"iCCP"}  # by how a file begins
 DATA_URI = "data:"  # data:image/png;base64,... is the picture itself
 _WHITE = (255, 255, 255, 255)
+
+
+class Unread(StrEnum):
+    """Why bytes are no picture to us: a format that is not read, more than is read, or damage."""
+
+    FORMAT = "format"
+    TOO_LARGE = "too_large"
+    BROKEN = "broken"
 
 
 class Fault(StrEnum):
@@ -88,26 +118,93 @@ def data_uri(data: bytes) -> str:
 @contextmanager
 def opened_picture(data: bytes) -> Iterator[Image.Image]:
     """A picture of which nothing is decoded yet. Raises `DecompressionBombError` for one that is too large to be, and
-    whatever else is `UNDECODABLE`."""
+    whatever else is `UNDECODABLE`.
+
+    What no pixel depends on may be damaged: the end mark of a JPEG may lack, and parts of a PNG such as its texts may
+    have a wrong checksum.
+    """
     if (repeated := _REPEATED.get(data[:2])) and data.count(repeated) > MAX_REPEATS:
         raise Image.DecompressionBombError(f"more than {MAX_REPEATS} scans or colour profiles")
+    if data.startswith(_PNG):
+        data = _without_broken_texts(data)
+    elif data.startswith(_JPEG) and not data[-64:].rstrip(b"\0\r\n").endswith(_JPEG_END):
+        data = _ended(data)
     with Image.open(BytesIO(data), formats=IMAGE_FORMATS) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise Image.DecompressionBombError(f"more than {MAX_PIXELS:,} pixels")
+        _require_few_pixels(image)
         yield image
 
 
-def is_whole(data: bytes) -> bool:
-    """Whether a picture can be decoded to its end, and is what was written."""
+def _require_few_pixels(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise Image.DecompressionBombError(f"more than {MAX_PIXELS:,} pixels")
+
+
+def _without_broken_texts(data: bytes) -> bytes:
+    """A PNG without the parts of `_PNG_ASIDE` whose checksum is wrong."""
+    kept, begin, at = [], 0, len(_PNG)
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        end = at + 12 + length
+        if end > len(data):
+            break
+        if kind in _PNG_ASIDE and zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
+            kept.append(data[begin:at])
+            begin = end
+        at = end
+    return b"".join([*kept, data[begin:]]) if kept else data
+
+
+def _ended(data: bytes) -> bytes:
+    """A JPEG with the end mark that it lacks, if that is all.
+
+    Where more is lost, what a decoder makes of the rest depends on the bytes that stand there.
+    """
+    with suppress(*UNDECODABLE):
+        _jpeg_pixels(data)
+        return data  # something follows the end
+    lacking = data.removesuffix(_JPEG_END[:1])
+    with suppress(*UNDECODABLE):
+        ended = lacking + _JPEG_END
+        pixels = _jpeg_pixels(ended)
+        if all(_jpeg_pixels(lacking + bytes([other]) * 16 + _JPEG_END) == pixels for other in (0x55, 0xAA, 0x7E)):
+            return ended
+    return data
+
+
+def _jpeg_pixels(data: bytes) -> bytes:
+    with Image.open(BytesIO(data), formats=["JPEG"]) as image:
+        _require_few_pixels(image)
+        return image.tobytes()
+
+
+def unread(data: bytes) -> Unread | None:
+    """Why a picture cannot be used; None for one that can be decoded to its end and is what was written."""
+    if len(data) > MAX_BYTES:
+        return Unread.TOO_LARGE
     try:
         with opened_picture(data) as image:
             image.verify()  # PNG only: its checksums, which decoding does not look at; afterwards it must be reopened
         with opened_picture(data) as image:
             image.draft("RGB", (64, 64))  # JPEG only: decode an eighth of each side, all that a check needs
             image.load()
+    except Image.DecompressionBombError:
+        return Unread.TOO_LARGE
     except UNDECODABLE:
-        return False
-    return True
+        return Unread.FORMAT if other_format(data) else Unread.BROKEN
+    return None
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether a picture can be decoded to its end, and is what was written."""
+    return unread(data) is None
+
+
+def other_format(data: bytes) -> str:
+    """What a picture is whose format is not read, in words; empty for all else."""
+    start = data[:_START]
+    return next(
+        (name for name, begin in _OTHER_FORMATS.items() if re.match(begin, start, re.DOTALL | re.IGNORECASE)), ""
+    )
 
 
 def decode_picture(data: bytes, size: int) -> NDArray[np.uint8] | Fault:

@@ -43,6 +43,8 @@ class Reason(StrEnum):
     PATH_LEAVES_FOLDER = "path_leaves_folder"
     MISSING_IMAGE = "missing_image"
     CORRUPT_IMAGE = "corrupt_image"
+    IMAGE_FORMAT_NOT_READ = "image_format_not_read"
+    IMAGE_TOO_LARGE = "image_too_large"
     UNKNOWN_VALUE = "unknown_value"
     FILE_NOT_READ = "file_not_read"
     SHEET_NOT_READ = "sheet_not_read"
@@ -50,7 +52,9 @@ class Reason(StrEnum):
 
 
 #: Reasons that cost a product one picture, not its place in the dataset.
-IMAGE_REASONS = frozenset({Reason.MISSING_IMAGE, Reason.CORRUPT_IMAGE})
+IMAGE_REASONS = frozenset(
+    {Reason.MISSING_IMAGE, Reason.CORRUPT_IMAGE, Reason.IMAGE_FORMAT_NOT_READ, Reason.IMAGE_TOO_LARGE}
+)
 
 #: Reasons that cost no row: a cell, a sheet or a file that says nothing of products, or what was taken for granted.
 NOTES = frozenset({Reason.UNKNOWN_VALUE, Reason.FILE_NOT_READ, Reason.SHEET_NOT_READ, Reason.READ_AS_WINDOWS_1252})

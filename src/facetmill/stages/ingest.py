@@ -26,7 +26,7 @@ def main() -> None:
             columns=params.dataset.columns,
             ignore=params.dataset.ignore,
         )
-        ingest(
+        report = ingest(
             SOURCES[params.dataset.format],
             Path(params.dataset.path),
             options,
@@ -36,6 +36,8 @@ def main() -> None:
             corrections=read_corrections(Path(params.dataset.corrections)) if params.dataset.corrections else None,
             workers=params.dataset.workers,
         )
+        for reason, num in report.noted.items():
+            print(f"{reason}: {num:,}, such as {report.examples[reason][0]}")
     except (FacetmillError, OSError) as error:
         raise SystemExit(str(error)) from None
 

@@ -1,16 +1,17 @@
 """What people have set right: a table that outranks whatever the source, a rule or a model says.
 
-A table as `any_table` reads it. Columns `product_id`, `attribute` and `value`, in any case; others are
-ignored, such as who wrote it. All rows of one product and one attribute together are what is true of it: each value is
-one facet, `n/a` says that there is none. What the source said of that attribute is dropped. The table is written by
-hand and small: a row that is wrong stops the build.
+A table as `any_table` reads it. Columns `product_id`, `attribute` and `value`, in any case; others are ignored, such as
+who wrote it. All rows of one product and one attribute together are what is true of it: each value is one facet, `n/a`
+says that there is none. What the source said of that attribute is dropped. The table is written by hand and small: a
+row that is wrong stops the build, and so does an attribute that is only spelled otherwise than in the data.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeAlias
 
@@ -32,6 +33,7 @@ class Corrections:
 
     path: Path
     of_product: Mapping[str, Mapping[str, _Values]]
+    first_rows: Mapping[str, int] = field(default_factory=dict)  # where each attribute stands first
 
     def apply(self, product: Product) -> Product:
         """The product as people say it is. Its corrected facets are annotated, without spans: `match` finds those."""
@@ -44,6 +46,22 @@ class Corrections:
         absent += [attribute for attribute, values in corrected.items() if not values]
         return replace(product, facets=tuple(facets), absent=tuple(absent))
 
+    def unknown_attributes(self, known: Set[str]) -> tuple[str, ...]:
+        """What is to be said of each attribute that is none of the `known` ones of the data: it may be a new one.
+
+        Raises `DataError` for one that differs from a known one only in case, spaces or signs.
+        """
+        said = []
+        for attribute, row in self.first_rows.items():
+            if attribute in known:
+                continue
+            where = f"{self.path}, row {row}, field attribute: no product has {attribute!r}"
+            if alike := sorted(name for name in known if _letters(name) == _letters(attribute)):
+                raise DataError(f"{where}; did you mean {alike[0]!r}?")
+            near = get_close_matches(attribute, sorted(known), n=1)
+            said.append(f"{where}; did you mean {near[0]!r}?" if near else where)
+        return tuple(said)
+
     def unused(self, came: Set[str]) -> tuple[str, ...]:
         """Ids of products that were to be corrected and are not among those that came."""
         return tuple(sorted(self.of_product.keys() - came))
@@ -55,6 +73,7 @@ def read_corrections(path: Path) -> Corrections:
     column_of = {name.casefold(): name for name in header}
     require_columns(path, list(column_of), *COLUMNS)
     found: dict[str, dict[str, dict[str, None]]] = defaultdict(lambda: defaultdict(dict))
+    first_rows: dict[str, int] = {}
     for row in rows:
         if isinstance(row, BadRow):
             if row.reason in NOTES:
@@ -64,6 +83,7 @@ def read_corrections(path: Path) -> Corrections:
             product_id, attribute, value = (_filled(row.fields, column_of[name]) for name in COLUMNS)
         except RowError as error:
             raise DataError(str(bad_row(path, row.number, error.field, error.value, error.reason))) from None
+        first_rows.setdefault(attribute, row.number)
         values = found[product_id][attribute]
         if value.lower() == ABSENT:
             value = ""
@@ -78,7 +98,12 @@ def read_corrections(path: Path) -> Corrections:
             product_id: {attribute: tuple(value for value in values if value) for attribute, values in said.items()}
             for product_id, said in found.items()
         },
+        first_rows,
     )
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
 
 
 def _filled(fields: Mapping[str, str], name: str) -> str:

@@ -1,7 +1,7 @@
 """From any source to shards of products: check what readers cannot see alone, count what is not taken, by reason.
 
 A row is dropped when its reader refuses it, its id was there before, or a span lies outside its text. A picture is
-dropped when it is missing or does not decode; its product stays.
+dropped when it is missing, does not decode, or is of a format or size that is not read; its product stays.
 
 A source that can be cut is read in pieces, by several processes: each piece becomes one shard. What a shard holds does
 not depend on who reads it, nor on the number of processes. An id that an earlier piece has is found when all are read,
@@ -29,7 +29,7 @@ from facetmill.compute.pieces import map_pieces
 from facetmill.dataset.intake.corrections import Corrections
 from facetmill.dataset.intake.seen_ids import SeenIds
 from facetmill.dataset.intake.shard_writing import write_shard, write_shards
-from facetmill.encoders.pictures import Fault, is_whole, picture_bytes
+from facetmill.encoders.pictures import MAX_BYTES, Fault, Unread, other_format, picture_bytes, unread
 from facetmill.errors import DataError
 from facetmill.files import replace_file, replace_folder, write_json
 from facetmill.records import Product
@@ -44,7 +44,8 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.*")
 class IngestReport:
     """What was taken and what was not. `dropped` counts rows by reason, `images_dropped` pictures.
 
-    `noted` counts what costs no row: values that say that nothing is known, files and sheets that are not read.
+    `noted` counts what costs no row: values that say that nothing is known, files and sheets that are not read,
+    corrections of an attribute that the data has not.
     `num_corrected` counts products that people have set right, `num_corrections_unused` those that were to be and are
     not there. `examples` holds the first `MAX_EXAMPLES` of each reason. Nothing in it depends on time or chance.
     """
@@ -118,7 +119,8 @@ def ingest(
 
 @dataclasses.dataclass
 class _Taken:
-    """What was taken of some rows and what was not, and which ids were corrected."""
+    """What was taken of some rows and what was not, and which ids were corrected; where any are to be, `attributes` are
+    those of the data."""
 
     num_products: int = 0
     num_facets: int = 0
@@ -126,6 +128,7 @@ class _Taken:
     reasons: Counter[Reason] = dataclasses.field(default_factory=Counter)
     examples: dict[Reason, list[BadRow]] = dataclasses.field(default_factory=dict)
     corrected: set[str] = dataclasses.field(default_factory=set)
+    attributes: set[str] = dataclasses.field(default_factory=set)
 
     def drop(self, bad: BadRow) -> None:
         self.reasons[bad.reason] += 1
@@ -140,6 +143,7 @@ class _Taken:
         self.num_images += later.num_images
         self.reasons += later.reasons
         self.corrected |= later.corrected
+        self.attributes |= later.attributes
 
     def _show(self, bad: BadRow) -> None:
         examples = self.examples.setdefault(bad.reason, [])
@@ -150,6 +154,9 @@ class _Taken:
         counts = {reason.value: count for reason, count in sorted(self.reasons.items())}
         apart = IMAGE_REASONS | NOTES
         examples = {reason.value: tuple(map(str, found)) for reason, found in sorted(self.examples.items())}
+        unknown = corrections.unknown_attributes(self.attributes)
+        if unknown:
+            examples["unknown_attribute"] = unknown[:MAX_EXAMPLES]
         unused = corrections.unused(self.corrected)
         if unused:
             examples["unused_correction"] = tuple(f"no product {product_id!r}" for product_id in unused[:MAX_EXAMPLES])
@@ -161,7 +168,8 @@ class _Taken:
             num_corrections_unused=len(unused),
             dropped={reason: count for reason, count in counts.items() if reason not in apart},
             images_dropped={reason: count for reason, count in counts.items() if reason in IMAGE_REASONS},
-            noted={reason: count for reason, count in counts.items() if reason in NOTES},
+            noted={reason: count for reason, count in counts.items() if reason in NOTES}
+            | ({"unknown_attribute": len(unknown)} if unknown else {}),
             examples=examples,
         )
 
@@ -200,6 +208,8 @@ class _Intake:
                     self._row += len(row.ids)
                     self.taken.num_products += len(row.ids)
                     self.taken.num_facets += len(row.values)
+                    if self._corrections.of_product:
+                        self.taken.attributes.update(row.attributes)
                     yield row
                 else:
                     for product in row.products():
@@ -214,6 +224,8 @@ class _Intake:
             self._drop(product, "product_id", product.product_id, Reason.DUPLICATE_ID)
         else:
             self.taken.corrected |= {product.product_id} & self._corrections.of_product.keys()
+            if self._corrections.of_product:
+                self.taken.attributes.update([*(facet.attribute for facet in product.facets), *product.absent])
             product = self._corrections.apply(product)
             images = self._checked_images(product)
             self.taken.num_products += 1
@@ -230,9 +242,11 @@ class _Intake:
         kept = []
         for name in product.images:
             image = os.path.join(self._scratch, name)  # an absolute name stays as it is
-            if reason := image_fault(Path(image)):
+            if fault := image_fault(Path(image)):
+                reason, found = fault
                 address = _ADDRESS.search(name)  # of the web: a reader has put a folder before it
-                self._drop(product, "images", address.group() if address else os.path.basename(name), reason)
+                shown = address.group() if address else os.path.basename(name)
+                self._drop(product, "images", f"{shown}: {found}" if found else shown, reason)
             else:
                 kept.append(self._stored(image))
         return tuple(kept)
@@ -328,12 +342,24 @@ def _misplaced_span(product: Product) -> str | None:
     return None
 
 
-def image_fault(path: Path) -> Reason | None:
-    """Why a picture cannot be used, or None. It is decoded to its end, so that a cut-off file is found."""
+def image_fault(path: Path) -> tuple[Reason, str] | None:
+    """Why a picture cannot be used, and where that is its format, which; or None. It is decoded to its end, so that a
+    cut-off file is found."""
     data = picture_bytes(str(path))
     if data is Fault.MISSING:
-        return Reason.MISSING_IMAGE
-    return None if isinstance(data, bytes) and is_whole(data) else Reason.CORRUPT_IMAGE
+        return Reason.MISSING_IMAGE, ""
+    if not isinstance(data, bytes):
+        too_large = path.is_file() and path.stat().st_size > MAX_BYTES
+        return Reason.IMAGE_TOO_LARGE if too_large else Reason.CORRUPT_IMAGE, ""
+    match unread(data):
+        case None:
+            return None
+        case Unread.FORMAT:
+            return Reason.IMAGE_FORMAT_NOT_READ, other_format(data)
+        case Unread.TOO_LARGE:
+            return Reason.IMAGE_TOO_LARGE, ""
+        case Unread.BROKEN:
+            return Reason.CORRUPT_IMAGE, ""
 
 
 def _require_enough(report: IngestReport, data: str, max_bad_share: float) -> None:

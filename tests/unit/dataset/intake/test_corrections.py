@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from facetmill.dataset.intake.corrections import read_corrections
-from facetmill.dataset.intake.ingest import ingest
+from facetmill.dataset.intake.ingest import IngestReport, ingest
 from facetmill.errors import DataError
 from facetmill.records import Facet, Product, Span, read_products
 from facetmill.sources import SOURCES
@@ -98,6 +98,39 @@ def test_a_spreadsheet_of_corrections_is_read(tmp_path: Path) -> None:
     rows = [["product_id", "attribute", "value"], [7, "Size", 42], [], ["8", "Color", "n/a"]]
     path = xlsx(tmp_path / "c.xlsx", {"Corrections": rows, "Notes": [["call Ana"]]})
     assert read_corrections(path).of_product == {"7": {"Size": ("42",)}, "8": {"Color": ()}}
+
+
+def ingested(folder: Path, *corrected: str) -> IngestReport:
+    (folder / "shop.csv").write_text("id,title,Color,Sleeve length\na,Red hat,red,\nb,Cap,n/a,long\n")
+    corrections = read_corrections(written(folder, *corrected))
+    how = {"max_bad_share": 0.0, "corrections": corrections}
+    return ingest(
+        SOURCES["products"], folder / "shop.csv", SourceOptions(small.DEMO), folder / "out", folder / "r.json", **how
+    )
+
+
+@pytest.mark.parametrize(
+    ("attribute", "meant"), [("color", "Color"), ("Sleeve_Length", "Sleeve length"), ("SleeveLength", "Sleeve length")]
+)
+def test_an_attribute_that_is_only_spelled_otherwise_stops_the_build(
+    attribute: str, meant: str, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        DataError, match=rf"row 3, field attribute: no product has '{attribute}'; did you mean '{meant}'\?"
+    ):
+        ingested(tmp_path, "a,Color,blue,", f"b,{attribute},x,")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_attribute_that_the_data_has_not_is_told_and_may_be_new(tmp_path: Path) -> None:
+    report = ingested(tmp_path, "a,Colour,blue,", "a,Season,winter,", "b,Color,blue,")
+    assert report.noted == {"unknown_attribute": 2}
+    path = tmp_path / "corrections.csv"
+    assert report.examples["unknown_attribute"] == (
+        f"{path}, row 2, field attribute: no product has 'Colour'; did you mean 'Color'?",
+        f"{path}, row 3, field attribute: no product has 'Season'",
+    )
+    assert report.num_corrected == 2
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:

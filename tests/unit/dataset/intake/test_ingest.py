@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from facetmill.dataset.intake import seen_ids
 from facetmill.dataset.intake.corrections import Corrections
 from facetmill.dataset.intake.ingest import IngestReport, image_fault, ingest
-from facetmill.encoders.pictures import MAX_PIXELS
+from facetmill.encoders.pictures import MAX_BYTES, MAX_PIXELS, decode_picture
 from facetmill.errors import DataError
 from facetmill.records import Facet, Product, Span, read_products, shards
 from facetmill.sources import SOURCES
@@ -203,7 +205,7 @@ def test_an_image_folder_that_is_not_there_is_told_at_once(work: Work, tmp_path:
         ingest(listed(hat(1)), Path("shop"), options, work.out, work.report, max_bad_share=0)
 
 
-@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "gif"])
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "gif", "avif"])
 def test_a_picture_cut_off_anywhere_is_corrupt(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"x.{ending}"
     Image.effect_noise((64, 64), 50).convert("RGB").save(path)
@@ -211,7 +213,7 @@ def test_a_picture_cut_off_anywhere_is_corrupt(ending: str, tmp_path: Path) -> N
     whole = path.read_bytes()
     for share in (0.0, 0.1, 0.5, 0.9):
         path.write_bytes(whole[: int(len(whole) * share)])
-        assert image_fault(path) == Reason.CORRUPT_IMAGE
+        assert image_fault(path) == (Reason.CORRUPT_IMAGE, "")
 
 
 def test_a_picture_that_would_fill_the_memory_is_not_decoded(tmp_path: Path) -> None:
@@ -219,7 +221,7 @@ def test_a_picture_that_would_fill_the_memory_is_not_decoded(tmp_path: Path) -> 
     side = int(MAX_PIXELS**0.5) + 1
     Image.new("1", (side, side)).save(path)  # some kilobytes on disk, 50 million pixels
     tracemalloc.start()
-    assert image_fault(path) == Reason.CORRUPT_IMAGE
+    assert image_fault(path) == (Reason.IMAGE_TOO_LARGE, "")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2**20
@@ -230,13 +232,84 @@ def test_what_is_no_picture_file_is_never_kept(name: str, tmp_path: Path) -> Non
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "text.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
-    assert image_fault(tmp_path / name) in (Reason.MISSING_IMAGE, Reason.CORRUPT_IMAGE)
+    assert image_fault(tmp_path / name) is not None
 
 
-def test_formats_that_shops_do_not_publish_are_not_opened(tmp_path: Path) -> None:
+def saved(path: Path, kind: str, mode: str = "RGB", **how: object) -> bytes:
+    Image.effect_noise((64, 48), 50).convert(mode).save(path, kind, **how)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"), [("AVIF", "RGB"), ("JPEG", "CMYK"), ("JPEG", "L"), ("PNG", "I;16"), ("WEBP", "RGBA")]
+)
+def test_pictures_as_shops_have_them_are_read_whatever_their_name(kind: str, mode: str, tmp_path: Path) -> None:
+    saved(tmp_path / "x.jpg", kind, mode)
+    assert image_fault(tmp_path / "x.jpg") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"II*\0\x08\0\0\0", "TIFF"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"%PDF-1.7\n", "PDF"),
+        (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
+        (b"<!doctype html><title>Not found</title>", "HTML page"),
+    ],
+)
+def test_a_format_that_is_not_read_is_named(content: bytes, kind: str, tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(content)
+    assert image_fault(tmp_path / "x.jpg") == (Reason.IMAGE_FORMAT_NOT_READ, kind)
+
+
+def test_a_whole_tiff_is_named_and_its_format_is_told(work: Work, tmp_path: Path) -> None:
+    saved(tmp_path / "x.png", "TIFF")
+    report = work.ingest(listed(hat(1, images=(str(tmp_path / "x.png"),))), max_bad_share=0)
+    assert report.images_dropped == {"image_format_not_read": 1}
+    said = "shop, row 1, field images: image_format_not_read ('x.png: TIFF')"
+    assert report.examples["image_format_not_read"] == (said,)
+
+
+def test_a_file_above_the_limit_is_too_large(tmp_path: Path) -> None:
+    with (tmp_path / "x.jpg").open("wb") as stream:
+        stream.truncate(MAX_BYTES + 1)
+    assert image_fault(tmp_path / "x.jpg") == (Reason.IMAGE_TOO_LARGE, "")
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_jpeg_that_lacks_only_its_end_mark_is_read(lost: int, progressive: bool, tmp_path: Path) -> None:
+    path = tmp_path / "x.jpg"
+    whole = saved(path, "JPEG", progressive=progressive)
+    pixels = decode_picture(whole, 32)
+    path.write_bytes(whole[:-lost])
+    assert image_fault(path) is None
+    assert np.array_equal(decode_picture(whole[:-lost], 32), pixels)
+    path.write_bytes(whole + b"trailing")  # as some cameras add
+    assert image_fault(path) is None
+
+
+@pytest.mark.parametrize("lost", [12, 40, 100])
+def test_a_jpeg_that_lacks_pixels_is_corrupt_however_few(lost: int, tmp_path: Path) -> None:
+    path = tmp_path / "x.jpg"
+    path.write_bytes(saved(path, "JPEG")[:-lost])
+    assert image_fault(path) == (Reason.CORRUPT_IMAGE, "")
+
+
+@pytest.mark.parametrize(("part", "fault"), [(b"tEXt", None), (b"IDAT", (Reason.CORRUPT_IMAGE, ""))])
+def test_a_wrong_checksum_matters_only_where_pixels_depend_on_it(
+    part: bytes, fault: tuple[Reason, str] | None, tmp_path: Path
+) -> None:
     path = tmp_path / "x.png"
-    Image.new("RGB", (4, 4)).save(path, format="TIFF")  # whole and readable, whatever its name says
-    assert image_fault(path) == Reason.CORRUPT_IMAGE
+    about = PngInfo()
+    about.add_text("Comment", "made by hand")
+    whole = bytearray(saved(path, "PNG", pnginfo=about))
+    at = whole.index(part)
+    length = int.from_bytes(whole[at - 4 : at])
+    whole[at + 4 + length] ^= 0xFF  # of the checksum behind
+    path.write_bytes(whole)
+    assert image_fault(path) == fault
 
 
 # --- in pieces --------------------------------------------------------------------------------------------------------
