@@ -8,8 +8,10 @@ from typing import Any
 from facetmill.params import (
     AveqaConfig,
     BiLstmCrfConfig,
+    DeflateConfig,
     DemoParams,
     DictionaryConfig,
+    GeneratorParams,
     ImageEncoderParams,
     JaveConfig,
     JointBertConfig,
@@ -99,6 +101,27 @@ MUJO_SF = MujoSfConfig(
     category_input=False,
     category_attributes=True,
     dropout=0.0,
+)
+
+GENERATOR = GeneratorParams(network="config", hidden_size=64, num_layers=1, vocabulary=400)
+
+DEFLATE = DeflateConfig(
+    generator=GENERATOR,
+    image="patches",
+    image_encoder=IMAGE,
+    question="encoder",
+    separator="token",
+    closed="none",
+    window=48,
+    longest_answer=8,
+    discriminator="trained",
+    discriminator_pooling="mean",
+    discriminator_epochs=4,
+    negatives=4,
+    max_pairs=64,
+    category_attributes=True,
+    dropout=0.0,
+    threshold=0.5,
 )
 
 #: What all that only read text have.

@@ -20,6 +20,7 @@ MODELS: dict[str, str] = {
     "m_jave": "facetmill.models.m_jave:MJave",
     "uls_dram": "facetmill.models.uls_dram:UlsDram",
     "mujo_sf": "facetmill.models.mujo_sf:MujoSf",
+    "deflate": "facetmill.models.deflate:Deflate",
     "tagger": "facetmill.models.baselines.tagger:Tagger",
     "bilstm_crf": "facetmill.models.baselines.bilstm_crf:BiLstmCrf",
     "joint_bert": "facetmill.models.baselines.joint_bert:JointBert",

@@ -31,12 +31,20 @@ from facetmill.params.data import (
     SplitParams,
     VisualTokensParams,
 )
-from facetmill.params.encoders import EncodersParams, ImageEncoderParams, Place, TextEncoderParams, with_encoders
+from facetmill.params.encoders import (
+    EncodersParams,
+    GeneratorParams,
+    ImageEncoderParams,
+    Place,
+    TextEncoderParams,
+    with_encoders,
+)
 from facetmill.params.fields import STRICT
 from facetmill.params.models import (
     AskedConfig,
     AveqaConfig,
     BiLstmCrfConfig,
+    DeflateConfig,
     DictionaryConfig,
     JaveConfig,
     JointBertConfig,
@@ -50,6 +58,7 @@ from facetmill.params.models import (
     TaggerConfig,
     TokenTaggerConfig,
     UlsDramConfig,
+    WrittenConfig,
 )
 from facetmill.params.problems import did_you_mean, explain
 from facetmill.params.reading import read_yaml
@@ -61,11 +70,13 @@ __all__ = [
     "BiLstmCrfConfig",
     "CheckParams",
     "DatasetParams",
+    "DeflateConfig",
     "DemoParams",
     "DictionaryConfig",
     "DistantParams",
     "DriftParams",
     "EncodersParams",
+    "GeneratorParams",
     "ImageEncoderParams",
     "JaveConfig",
     "JointBertConfig",
@@ -91,6 +102,7 @@ __all__ = [
     "TrainingParams",
     "UlsDramConfig",
     "VisualTokensParams",
+    "WrittenConfig",
     "load_params",
     "model_config",
     "parse_params",

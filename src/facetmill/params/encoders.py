@@ -40,6 +40,16 @@ class ImageEncoderParams:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class GeneratorParams:
+    """What `encoders/seq2seq.py` builds, for models that write; described where it is used."""
+
+    network: Annotated[str, Field(min_length=1)]
+    hidden_size: Count
+    num_layers: Count
+    vocabulary: Annotated[int, Field(ge=300)]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class EncodersParams:
     text: dict[str, TextEncoderParams]
     image: dict[str, ImageEncoderParams]

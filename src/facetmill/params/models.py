@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from facetmill.params.encoders import ImageEncoderParams, TextEncoderParams
+from facetmill.params.encoders import GeneratorParams, ImageEncoderParams, TextEncoderParams
 from facetmill.params.fields import STRICT, Count, Share
 
 
@@ -142,7 +142,35 @@ class AveqaConfig(AskedConfig):
     values: Literal["one", "all"]
 
 
-ModelConfig: TypeAlias = DictionaryConfig | JaveConfig | MJaveConfig | UlsDramConfig | MujoSfConfig | TokenTaggerConfig
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class WrittenConfig:
+    """What all models that write have."""
+
+    generator: GeneratorParams
+    image: Literal["none", "patches"]
+    image_encoder: ImageEncoderParams
+    separator: Literal["token", "comma"]
+    window: Annotated[int, Field(ge=16)]
+    longest_answer: Count
+    category_attributes: bool
+    dropout: Share
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class DeflateConfig(WrittenConfig):
+    question: Literal["encoder", "decoder"]
+    closed: Literal["none", "all"] | list[str]
+    discriminator: Literal["none", "frozen", "trained"]
+    discriminator_pooling: Literal["cls", "mean"]
+    discriminator_epochs: Count
+    negatives: Count
+    max_pairs: Count
+    threshold: Share
+
+
+ModelConfig: TypeAlias = (
+    DictionaryConfig | JaveConfig | MJaveConfig | UlsDramConfig | MujoSfConfig | DeflateConfig | TokenTaggerConfig
+)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -152,6 +180,7 @@ class ModelsParams:
     m_jave: MJaveConfig
     uls_dram: UlsDramConfig
     mujo_sf: MujoSfConfig
+    deflate: DeflateConfig
     tagger: TaggerConfig
     bilstm_crf: BiLstmCrfConfig
     joint_bert: JointBertConfig
