@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from facetmill.encoders.measures import normal_value
 from facetmill.gates.verdict import MAX_EXAMPLES, DataVerdict, Verdict, shown
 from facetmill.params import DriftParams
 from facetmill.records import Product
@@ -52,7 +53,7 @@ class Profile:
             made.lengths[_length(len(words))] += 1
             made.words.update(words)
             made.attributes.update({facet.attribute for facet in product.facets})
-            made.values.update({f"{facet.attribute} = {facet.value.casefold()}" for facet in product.facets})
+            made.values.update({f"{facet.attribute} = {normal_value(facet.value)}" for facet in product.facets})
         return made
 
 

@@ -112,3 +112,9 @@ def test_the_demo_catalogues_knob_is_seen(amount: float, drifted: bool, tmp_path
     assert verdict.passed is not drifted, [each.reason for each in verdict.verdicts]
     if drifted:
         assert {"words_are_known", "values_are_known"} <= set(failed(verdict))
+
+
+def test_a_value_in_another_unit_is_no_new_one() -> None:
+    litres = [replace(product, facets=(Facet("Volume", "1.5 L"),)) for product in shop(60, 1)]
+    millilitres = [replace(product, facets=(Facet("Volume", "1500 ml"),)) for product in shop(60, 1)]
+    assert Profile.of(litres).values == Profile.of(millilitres).values

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from facetmill.dataset.store.variants import variants
 from facetmill.dataset.store.version import Dataset
 from facetmill.files import read_json
 from facetmill.gates.scripts import SCRIPTS
@@ -18,6 +19,7 @@ from facetmill.records import SPLITS, Product
 from facetmill.sources.base import Source
 
 MAX_ATTRIBUTES = 50
+MAX_VARIANTS = 20
 NUM_EXAMPLES = 5
 NUM_VALUES = 3
 _LONGEST_CELL = 160
@@ -29,9 +31,12 @@ def card(dataset: Dataset, source: Source) -> str:
     """The page. Everything in it follows from the dataset's files: equal data gives an equal page."""
     reports = {path.stem: read_json(path) for path in sorted((dataset.dir / "reports").glob("*.json"))}
     provenances: Counter[str] = Counter()
+    categories: Counter[str] = Counter()
     for split in SPLITS:
         for product in dataset.read(split):
             provenances.update(facet.provenance for facet in product.facets)
+            if split == "train" and product.category:
+                categories[product.category] += 1
     parts = [
         f"# Dataset {cell(dataset.name)}",
         f"Version `{dataset.version}`. Source: {source.summary}. Licence: {source.licence}.",
@@ -43,6 +48,8 @@ def card(dataset: Dataset, source: Source) -> str:
         *_scripts(dataset.verdict),
         "## Attributes, as train has them",
         _table(("attribute", "facets", "values", "the commonest", "categories"), _attributes(dataset)),
+        "## Values written in several ways, as train has them",
+        _table(("attribute", "spellings", "to metrics and models"), _variants(dataset, categories)),
         "## What is known to be wrong",
         _table(("what", "how often", "the first"), _wrong(reports["ingest"])),
         *_warnings(dataset.verdict),
@@ -80,6 +87,15 @@ def _attributes(dataset: Dataset) -> Iterator[tuple[object, ...]]:
         yield attribute.name, *numbers, common, len(attribute.categories) or "not given"
     if len(known) > MAX_ATTRIBUTES:
         yield f"and {len(known) - MAX_ATTRIBUTES:,} more", "", "", "", ""
+
+
+def _variants(dataset: Dataset, categories: Counter[str]) -> Iterator[tuple[object, ...]]:
+    found = variants(dataset.schema, categories)
+    for each in found[:MAX_VARIANTS]:
+        spellings = ", ".join(f"{spelling} ({num:,})" for spelling, num in each.spellings.items())
+        yield each.attribute, spellings, "one value" if each.one else "several"
+    if len(found) > MAX_VARIANTS:
+        yield f"and {len(found) - MAX_VARIANTS:,} more", "", ""
 
 
 def _wrong(report: dict[str, Any]) -> Iterator[tuple[object, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def test_the_card_of_a_build_says_what_is_in_it_and_what_is_wrong(root: Path, tm
     (project / "dvc.yaml").write_text((root / "dvc.yaml").read_text())
     rows = [
         {"id": f"p{i}", "title": f"{c.title()} hat {i}", "category": "hat", "facets": {"Colour": c, "Fit": "loose"}}
-        for i, c in enumerate(["red", "red", "blue"] * 10)
+        for i, c in enumerate(["red", "RED", "blue"] * 10)
     ]
     lines = [json.dumps(row) for row in [*rows, {"id": "bad", "title": " "}]]
     (tmp_path / "shop.jsonl").write_text("\n".join(lines) + "\n")
@@ -37,6 +38,7 @@ def test_the_card_of_a_build_says_what_is_in_it_and_what_is_wrong(root: Path, tm
     assert "Where facets come from: 30 annotated, 30 matched." in page
     assert "Letters: 100.0% Latin." in page
     assert "| Colour | " in page
+    assert re.search(r"\| Colour \| (red|RED) \\\(\d+\\\), (red|RED) \\\(\d+\\\) \| one value \|", page)
     assert "| row dropped: empty\\_title | 1 | shop.jsonl, row 31, field title" in page
     assert "The data gate: passed" in page
     assert str(tmp_path) not in page
