@@ -105,14 +105,20 @@ def run_flow(name: str, as_json: bool, **parameters: Any) -> dict[str, Any]:
 
 @contextmanager
 def reading(
-    paths: Layout, data: str | None, catalogue: str | None, changes: list[str] | None
+    paths: Layout, data: str | None, catalogue: str | None, changes: list[str] | None, *, words: bool = False
 ) -> Iterator[tuple[Params, Iterator[Product]]]:
-    """The settings of this run, and the products of its data."""
+    """The settings of this run, and the products of its data, with `words` on their packs if `ocr` says who reads."""
     from facetmill.dataset.store.reading import reading_data
     from facetmill.project import resolve_params
 
     params = resolve_params(paths.root, data, changes=changes, catalogue=catalogue)
-    with reading_data(params) as (products, _):
+    reader = None
+    if words and params.ocr.engine is not None:
+        from facetmill.params.perception import ReaderSettings
+        from facetmill.perception.reader import Reader
+
+        reader = Reader(ReaderSettings(ocr=params.ocr))
+    with reading_data(params, reader, paths.state_dir) as (products, _):
         yield params, products
 
 

@@ -101,7 +101,7 @@ def study_implicit(
     from facetmill.studies.implicit import study_implicit
 
     with ExitStack() as opened:
-        params, products = opened.enter_context(reading(paths, data, catalogue, changes))
+        params, products = opened.enter_context(reading(paths, data, catalogue, changes, words=True))
         more = opened.enter_context(reading(paths, titles, None, changes))[1] if titles is not None else ()
         found = study_implicit(params, products, paths.features_dir, say, titles=more, beside=beside)
     show(found.to_json(), as_json)

@@ -32,6 +32,8 @@ Differs from the paper:
     it to the logits that are learned from (Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021).
  7. OMFA is not printed: here a head for each slot above the mean token and the picture, each having seen the other,
     joined as in (9). A tower of text has the mean token.
+ 8. What the words of a text tell, in whatever order, may be added to (7) or stand in its place (`text_by`); to (10), a
+    weight that is learned for values whose names stand on the pack (`pack_words`).
 
 The equations stand in `parts/slot_filling.py` under the paper's numbers.
 
@@ -64,11 +66,13 @@ from facetmill.models.base import Answers, Model, Reads
 from facetmill.models.parts.candidates import Candidates, Labels, labels, with_train_values
 from facetmill.models.parts.labels import attributes_by_category
 from facetmill.models.parts.origin import by_origin
+from facetmill.models.parts.pack_words import written
 from facetmill.models.parts.sight import Sight, build_regions, load_regions
 from facetmill.models.parts.slot_filling import OneVector, PictureSide, Places, TextSide, chosen
 from facetmill.models.parts.slot_names import SlotNames
 from facetmill.models.parts.text_input import TextInput
 from facetmill.models.parts.value_space import ValueSpace
+from facetmill.models.parts.word_bag import WordBag, Words, read_words
 from facetmill.models.space import Space, suggest_rate, suggest_training
 from facetmill.params import MujoSfConfig, TrainingParams
 from facetmill.records import AttributeSchema, Facet, Product
@@ -84,8 +88,10 @@ class SlotBatch(TensorBatch):
     """What is read of some products, and what is known of them (`parts/candidates.py`)."""
 
     products: tuple[Product, ...]
-    text: TextBatch
+    text: TextBatch | None
+    words: Words | None
     pictures: PictureBatch | None
+    written_PSV: Tensor | None
     true_PSV: Tensor
     known_PS: Tensor
     possible_PS: Tensor
@@ -126,7 +132,12 @@ class Sides:
 
 
 def reads_text(config: MujoSfConfig, sides: Sides) -> bool:
-    return bool(sides.text) or config.ca != "none"
+    """Whether the encoder has a use."""
+    return (bool(sides.text) and (config.text_by != "words" or config.heads == "one")) or config.ca != "none"
+
+
+def bags_words(config: MujoSfConfig, sides: Sides) -> bool:
+    return bool(sides.text) and config.text_by != "states" and config.heads == "separate"
 
 
 def looks(config: MujoSfConfig, sides: Sides) -> bool:
@@ -193,8 +204,10 @@ class MujoSf(Model):
         self.sides = Sides.of(config, schema)
         self.encoder = text.encoder if reads_text(config, self.sides) else None
         self.image_encoder = image_encoder
-        if self.encoder is None:
+        if self.encoder is None and not bags_words(config, self.sides):
             self.reads = self.reads - {"title", "text"}
+        if config.pack_words:
+            self.reads = self.reads | {"ocr"}
         if image_encoder is not None:
             self.reads = self.reads | {"images"}
         self._text, self._values = text, values
@@ -205,10 +218,11 @@ class MujoSf(Model):
         self.text_side: TextSide | None = None
         self.picture_side: PictureSide | None = None
         self.one: OneVector | None = None
+        self.word_bag: WordBag | None = None
         width, image_width = text.encoder.width, 0 if image_encoder is None else image_encoder.width
         if config.heads == "one":
             self.one = OneVector(width, image_width, config.ca, self.candidates.sizes)
-        elif self.sides.text:
+        elif self.sides.text and config.text_by != "words":
             _require_names(text)
             self.text_side = TextSide(
                 SlotNames(self._names, text.tokenizer, config.encoder.window, text.encoder.embedding_width),
@@ -224,9 +238,12 @@ class MujoSf(Model):
                 [self.candidates.sizes[slot] for slot in self.sides.text],
             )
             self._counts["names_cut"] = self.text_side.names.num_cut
+        if bags_words(config, self.sides):
+            self.word_bag = WordBag([self.candidates.sizes[slot] for slot in self.sides.text])
         if self.sides.picture:
             sizes = [self.candidates.sizes[slot] for slot in self.sides.picture]
             self.picture_side = PictureSide(image_width, width, sizes, crossed=config.ca != "none")
+        self.written_weight = nn.Parameter(torch.zeros(())) if config.pack_words else None
         self.register_buffer("count_SV", torch.zeros(len(schema.names), self.candidates.most))
 
     def _adopt(self, schema: AttributeSchema) -> None:
@@ -261,8 +278,11 @@ class MujoSf(Model):
             model.text_side.settle(model._names, model._texts)
         if model._sight is not None:
             model._counts.update(model._sight.count(products))
-        for start in range(0, len(products), COUNTED_AT_ONCE):
-            known = model._labels(products[start : start + COUNTED_AT_ONCE])
+        chunks = [products[start : start + COUNTED_AT_ONCE] for start in range(0, len(products), COUNTED_AT_ONCE)]
+        if model.word_bag is not None:
+            model.word_bag.settle(read_words(chunk, category=config.category_input) for chunk in chunks)
+        for chunk in chunks:
+            known = model._labels(chunk)
             model.count_SV += (known.true_PSV & known.known_PS[..., None]).sum(0)
             model._counts["train_slots"] += int(known.possible_PS.sum())
             model._counts["train_slots_known"] += int(known.known_PS.sum())
@@ -300,7 +320,8 @@ class MujoSf(Model):
         pairs = zip(schema.attributes, self.schema.attributes, strict=True)
         schema = replace(schema, attributes=tuple(replace(new, modality=old.modality) for new, old in pairs))
         candidates = Candidates.of(schema, self.config.synonyms)
-        for slot in self.sides.picture if self.one is None else self.sides.text:
+        has_weights = self.one is not None or self.word_bag is not None
+        for slot in {*self.sides.picture, *(self.sides.text if has_weights else ())}:
             if candidates.values[slot] != self.candidates.values[slot]:
                 raise ParamsError(f"models.mujo_sf: {schema.names[slot]!r} has a head, which knows no other values")
         known = self._texts
@@ -324,8 +345,16 @@ class MujoSf(Model):
     def collate(self, products: Sequence[Product]) -> SlotBatch:
         known = self._labels(products)
         pictures = None if self._sight is None else self._sight.pictures(products, range(len(products)))
-        text = self._text.batch(products)
-        return SlotBatch(tuple(products), text, pictures, known.true_PSV, known.known_PS, known.possible_PS)
+        return SlotBatch(
+            tuple(products),
+            None if self.encoder is None else self._text.batch(products),
+            None if self.word_bag is None else read_words(products, category=self.config.category_input),
+            pictures,
+            written(products, self.candidates) if self.config.pack_words else None,
+            known.true_PSV,
+            known.known_PS,
+            known.possible_PS,
+        )
 
     def _labels(self, products: Sequence[Product]) -> Labels:
         return labels(products, self.candidates, self._categories, unsaid_is_none=self.config.unsaid == "none")
@@ -333,7 +362,7 @@ class MujoSf(Model):
     def forward(self, batch: SlotBatch) -> Told:
         tokens = regions = text_PSV = picture_PSV = None
         shown_P = batch.known_PS.new_zeros(batch.num_products)
-        if self.encoder is not None:
+        if self.encoder is not None and batch.text is not None:
             read = tokens_of(batch.text, text_states(batch.text, self.encoder)[0])
             tokens = Places(self.dropout(read.states_PYJ), read.mask_PY)
         if self.image_encoder is not None and batch.pictures is not None:
@@ -345,8 +374,13 @@ class MujoSf(Model):
             text_PSV = self.one(tokens, regions, most)
         if self.text_side is not None and self.encoder is not None and tokens is not None:
             text_PSV = self.text_side(tokens, regions, self.encoder, most)
+        if self.word_bag is not None and batch.words is not None:
+            by_words_PSV = self.word_bag(batch.words, most)
+            text_PSV = by_words_PSV if text_PSV is None else text_PSV + by_words_PSV
         if self.picture_side is not None and regions is not None:
             picture_PSV = self.picture_side(regions, tokens, most)
+            if self.written_weight is not None and batch.written_PSV is not None:
+                picture_PSV = picture_PSV + self.written_weight * batch.written_PSV[:, self.sides.picture]
         return Told(text_PSV, picture_PSV, shown_P)
 
     def loss(self, batch: SlotBatch) -> Losses:

@@ -15,6 +15,7 @@ _ADDED: Mapping[str, Mapping[str, Any]] = {
     "dictionary": {"negatives": "all", "places": "shared", "values": "one", "ocr": False, "distractors": []},
     "jave": {"category_attributes": False, "kl_tags": "both", "kl_form": "printed", "tasks": "joint"},
     "bilstm_crf": {"attention_form": "printed"},
+    "mujo_sf": {"text_by": "states", "pack_words": False},
 }
 
 #: By model, a field that did the work of another one too, until that got a field of its own.

@@ -77,6 +77,8 @@ class MujoSfConfig:
     ca: Literal["patches", "pooled", "none"]
     image_slots: Literal["schema", "all"] | list[str]
     image_slots_read: Literal["picture", "both"]
+    text_by: Literal["states", "words", "both"]
+    pack_words: bool
     text_weight: Annotated[float, Field(ge=0)]
     image_weight: Annotated[float, Field(ge=0)]
     synonyms: dict[str, dict[str, str]]

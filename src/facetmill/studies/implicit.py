@@ -1,9 +1,10 @@
 """Which tells an implicit value: the title, the picture, or both? Asked of real products, such as ImplicitAVE's.
 
 An implicit value stands nowhere in the text, so a model that tags words cannot find it: MuJo-SF chooses it among the
-values that the attribute has. Its arms see the title, the picture, or both. Products with a picture and one implicit
-value are scored in folds, each by a model that has not seen it; products without a picture are only learned from, those
-left out whose product or title is among the scored ones. An answer is right strictly, or as ImplicitAVE counts it
+values that the attribute has. One model learns from titles, then from pictures; its arms are what it is shown: title,
+picture, or both, and the words on the pack where `ocr` names an engine. Products with a picture and one implicit value
+are scored in folds, each by a model that has not seen it; products without a picture are only learned from, those left
+out whose product or title is among the scored ones. An answer is right strictly, or as ImplicitAVE counts it
 (`metrics/closed_choice.py`); intervals are those of the bootstrap over products, and differences of arms are taken
 product by product.
 
@@ -48,20 +49,38 @@ BATCH = 64
 _MUJO_SF: dict[str, Any] = {
     "heads": "separate",
     "ca": "none",
+    "image_slots": "all",
+    "image_slots_read": "both",
+    "text_by": "words",
+    "pack_words": True,
     "unsaid": "unknown",
-    "balance": "balanced",
+    "balance": "logit_adjusted",
     "category_input": True,
     "category_attributes": False,
+    "dropout": 0.3,
 }
 _TEXT: dict[str, Any] = {"network": "packaged", "keep_layers": 3, "freeze": True}
 _SEES: dict[str, Any] = {"network": ".facetmill/encoders/efficientnet-lite2", "freeze": True, "size": 260}
-_ARMS: dict[str, dict[str, Any]] = {
-    "title": {"image_slots": []},
-    "picture": {"image_slots": "all", "image_slots_read": "picture"},
-    "both": {"image_slots": "all", "image_slots_read": "both"},
+_TITLES: dict[str, Any] = {"epochs": 2, "batch_size": 256, "learning_rate": 0.002, "validate_products": 500}
+_PICTURES: dict[str, Any] = {"epochs": 20, "batch_size": 32, "learning_rate": 0.0005, "patience": 10}
+
+
+def _without_text(product: Product) -> Product:
+    return replace(product, title="", text="", category=None)
+
+
+def _without_words(product: Product) -> Product:
+    return replace(product, ocr=())
+
+
+#: What the model is shown of a product, by arm.
+_ARMS: dict[str, Callable[[Product], Product]] = {
+    "title": lambda product: replace(product, images=(), ocr=()),
+    "picture": lambda product: _without_words(_without_text(product)),
+    "both": _without_words,
+    "picture and words on it": _without_text,
+    "both and words on it": lambda product: product,
 }
-_TITLES: dict[str, Any] = {"epochs": 3, "batch_size": 64, "learning_rate": 0.002, "patience": 3}
-_PICTURES: dict[str, Any] = {"epochs": 30, "batch_size": 32, "learning_rate": 0.002, "patience": 30}
 
 
 @dataclass(frozen=True)
@@ -135,7 +154,8 @@ def study_implicit(
     log(f"{len(learned)} without a picture are learned from; {num_left_out} are not, whose product or title is scored")
     answers = _answers(params, chosen, learned, features_dir, log)
     told = {name: _right(said, chosen) for name, said in answers.items()}
-    pairs = [("both", "title"), ("both", "picture"), *((name, f"plain {name}") for name in _ARMS)]
+    pairs = [("both", "title"), ("both", "picture"), ("both and words on it", "both")]
+    pairs += [(name, f"plain {name}") for name in ("title", "picture", "both")]
     domains = [domain_of(product) for product in chosen]
     attributes = [
         product.facets[0].attribute if domain is None else f"{domain}: {product.facets[0].attribute}"
@@ -172,34 +192,33 @@ def _answers(
 ) -> dict[str, list[str]]:
     """What each arm answers about each chosen product; "" is no answer."""
     schema = build_schema([to_batch([*chosen, *titles])])  # a closed choice: every value that there is may be chosen
-    base = params.models.mujo_sf
-    base = replace(
-        base,
+    config = params.models.mujo_sf
+    config = replace(
+        config,
         **_MUJO_SF,
-        encoder=replace(base.encoder, **_TEXT),
-        image_encoder=replace(base.image_encoder, **_SEES),
+        encoder=replace(config.encoder, **_TEXT),
+        image_encoder=replace(config.image_encoder, **_SEES),
     )
-    configs = {name: replace(base, **changes) for name, changes in _ARMS.items()}
-    answers = {name: [""] * len(chosen) for name in ("majority", *PLAIN_ARMS, *configs)}
-    encoder = build_image_encoder(base.image_encoder).eval()
+    answers = {name: [""] * len(chosen) for name in ("majority", *PLAIN_ARMS, *_ARMS)}
+    encoder = build_image_encoder(config.image_encoder).eval()
     pooled = pooled_pictures(chosen, encoder, FeatureCache(features_dir, encoder_identity(encoder)))
     pictures = {product.product_id: row for product, row in zip(chosen, pooled, strict=True)}
-    readers = {}
-    for name, config in configs.items():
-        seed_everything(params.training.seed)
-        reader = MujoSf.fit_vocabulary(config, schema, titles)
-        readers[name] = _learned(params, reader, titles, _TITLES, features_dir).state_dict()
-        log(f"{name}: learned from titles")
+    seed_everything(params.training.seed)
+    reader = MujoSf.fit_vocabulary(config, schema, titles)
+    by_titles = _learned(params, reader, titles, _TITLES, features_dir).word_bag
+    log(f"{len(titles)} titles learned")
     fold_of = folds(chosen)
     for fold in range(FOLDS):
         held_out = [number for number, product in enumerate(chosen) if fold_of[product.group_id] == fold]
         rest = [product for product in chosen if fold_of[product.group_id] != fold]
         test = [chosen[number] for number in held_out]
         told = {"majority": _commonest(rest, titles, test), **choose_plainly(rest, titles, test, pictures)}
-        for name, config in configs.items():
-            model = MujoSf.fit_vocabulary(config, schema, rest)
-            model.load_state_dict({key: w for key, w in readers[name].items() if key != "count_SV"}, strict=False)
-            told[name] = _chosen(_learned(params, model, rest, _PICTURES, features_dir), test, params, features_dir)
+        model = MujoSf.fit_vocabulary(config, schema, rest)
+        if titles and model.word_bag is not None and by_titles is not None:
+            model.word_bag.load_state_dict(by_titles.state_dict())
+            model.word_bag.requires_grad_(requires_grad=False)  # so few titles more would only be learned by heart
+        _learned(params, model, rest, _PICTURES, features_dir)
+        told |= {name: _chosen(model, [*map(show, test)], params, features_dir) for name, show in _ARMS.items()}
         for name, said in told.items():
             for number, value in zip(held_out, said, strict=True):
                 answers[name][number] = value
@@ -210,10 +229,7 @@ def _answers(
 def _learned(
     params: Params, model: MujoSf, products: Sequence[Product], training: Mapping[str, Any], features_dir: Path
 ) -> MujoSf:
-    """The model, trained further; every tenth product chooses its best epoch. Without products it stays as it is, and
-    one that does not read learns nothing from products without pictures."""
-    if "title" not in model.reads:
-        products = [product for product in products if product.images]
+    """The model, trained further; every tenth product chooses its best epoch. Without products it stays as it is."""
     if products:
         train = [product for number, product in enumerate(products) if number % 10]
         settings = replace(params.training, **training)

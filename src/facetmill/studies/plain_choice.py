@@ -100,6 +100,6 @@ def _told(train: Features, test: Features, true: Sequence[str], values: Sequence
     if len(classes) == 1:
         told[:, columns] = 1.0
     else:
-        model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000).fit(train, true)
+        model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000, tol=1e-3).fit(train, true)
         told[:, columns] = model.predict_proba(test)
     return told

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from facetmill.compute.seeding import seed_everything
@@ -17,7 +18,7 @@ from facetmill.models.dictionary import Dictionary
 from facetmill.models.mujo_sf import MujoSf, Told, tokens_of
 from facetmill.models.parts.slot_filling import Gathered, Places, chosen, distances
 from facetmill.params import MujoSfConfig, TextEncoderParams
-from facetmill.records import Attribute, AttributeSchema, Facet, Product
+from facetmill.records import Attribute, AttributeSchema, Facet, OcrToken, Product
 from facetmill.training.checkpoint import load_model, save_model
 from facetmill.training.fit import fit
 from facetmill.training.predict import predict
@@ -270,3 +271,45 @@ def test_what_is_printed_is_a_setting() -> None:
     space = model.text_side.space
     assert (space.centre_E.abs().sum().item(), space.spread.item()) == (0, 1)
     assert fit(model, train, train[:8], replace(TRAINING, epochs=1)).epochs
+
+
+def test_words_alone_tell_values_without_an_encoder(tmp_path: Path) -> None:
+    train = dressed(COLOURS)
+    model = built(SCHEMA, train, text_by="words", ca="none")
+    assert (model.encoder, model.text_side) == (None, None)
+    assert {"title", "text"} <= model.reads
+    fit(model, train, train[:8], replace(TRAINING, epochs=6, learning_rate=0.02))
+    assert share_right(model, train) > 0.9
+    save_model(model, tmp_path / "saved")
+    assert list(predict(load_model(tmp_path / "saved"), train, 8)) == list(predict(model, train, 8))
+    with pytest.raises(ParamsError, match="'Colour' has a head"):
+        model.ask(MORE)
+
+
+def test_what_states_and_words_say_is_added() -> None:
+    train = dressed(COLOURS)
+    model = built(SCHEMA, train, text_by="both", ca="none").eval()
+    assert model.word_bag is not None
+    alone = text_logits(model, train)
+    torch.nn.init.normal_(model.word_bag.weights.weight)
+    batch = model.collate(train)
+    assert batch.words is not None
+    torch.testing.assert_close(text_logits(model, train), alone + model.word_bag(batch.words, model.candidates.most))
+
+
+def test_a_value_that_stands_on_the_pack_is_likelier_by_a_learned_weight(tmp_path: Path) -> None:
+    """All pictures and titles are alike; of half the products the pack names the flavour."""
+    Image.new("RGB", (32, 32), "teal").save(tmp_path / "pack.png")
+    alike = Product("1", "s", "snack", images=(str(tmp_path / "pack.png"),))
+    train = [
+        replace(alike, product_id=f"{value} {n}", facets=(Facet("Flavour", value),), ocr=(OcrToken(value.upper()),))
+        for n in range(8)
+        for value in ("salted", "vanilla", "teriyaki", "lemon")
+    ]
+    silent = [replace(each, ocr=()) for each in train]
+    settings: dict[str, Any] = {"image_slots": "all", "ca": "none", "pack_words": True, "unsaid": "unknown"}
+    model = built(schema_of(Flavour=["salted", "vanilla", "teriyaki", "lemon"]), train, **settings)
+    assert "ocr" in model.reads
+    fit(model, [*train, *silent], train, replace(TRAINING, epochs=20, learning_rate=0.05))
+    assert share_right(model, train) == 1.0
+    assert share_right(model, silent) == 0.25

@@ -81,10 +81,10 @@ def test_the_plain_baseline_goes_by_words_by_pictures_and_by_both() -> None:
 
 @pytest.fixture
 def small_arms(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(implicit, "_TEXT", {"network": "packaged", "keep_layers": 1, "freeze": True})
+    monkeypatch.setattr(implicit, "_TEXT", {"network": "bilstm", "hidden_size": 8})
     monkeypatch.setattr(implicit, "_SEES", {"network": "config", "size": 32, "hidden_size": 8, "num_stages": 2})
-    monkeypatch.setattr(implicit, "_TITLES", {"epochs": 4, "min_epoch_steps": 1, "learning_rate": 0.02})
-    monkeypatch.setattr(implicit, "_PICTURES", {"epochs": 4, "min_epoch_steps": 1, "learning_rate": 0.02})
+    monkeypatch.setattr(implicit, "_TITLES", {"epochs": 8, "min_epoch_steps": 1, "learning_rate": 0.1})
+    monkeypatch.setattr(implicit, "_PICTURES", {"epochs": 2, "min_epoch_steps": 1, "learning_rate": 0.002})
 
 
 @pytest.mark.timeout(300)
@@ -107,10 +107,13 @@ def test_every_product_is_scored_once_by_each_arm(root: Path, tmp_path: Path) ->
         "24 of 66 products have a picture and one implicit value",
         "40 without a picture are learned from; 1 are not, whose product or title is scored",
     ]
-    assert [*found.of_all.arms] == ["majority", *PLAIN_ARMS, "title", "picture", "both"]
+    ours = ["title", "picture", "both", "picture and words on it", "both and words on it"]
+    assert [*found.of_all.arms] == ["majority", *PLAIN_ARMS, *ours]
     assert found.of_all.arms["majority"].strict.value == pytest.approx(0.75)
     assert found.of_all.arms["plain title"].strict.value == 1.0
     assert found.of_all.arms["title"].strict.value > 0.9
+    assert found.of_all.arms["both"].strict.value > 0.9
+    assert found.of_all.arms["picture"].strict.value <= 0.75  # all pictures are alike
     assert found.by_attribute["Shape"] == found.of_all
     assert found.by_domain == {}
     assert "GPT-4V" in {row.name for row in found.beside}
