@@ -151,6 +151,7 @@ def checked(root: Path, name: str) -> dict[str, Any]:
         "data": f"{params.dataset.format}:{params.dataset.path}",
         "products": report.num_products,
         "rows_dropped": dict(report.dropped),
+        "noted": dict(report.noted),
         "pictures": report.num_images,
         "pictures_dropped": dict(report.images_dropped),
         "examples": [example for examples in report.examples.values() for example in examples[:1]],

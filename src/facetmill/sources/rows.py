@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias, TypeVar, overload
@@ -224,24 +225,21 @@ def without_unknown(path: Path, rows: Rows) -> Rows:
     `Err:502`, `NULL`, `NaN`, `\\N`, and dashes alone. "None" and "unknown" are values, `n/a` is absent.
     """
     for row in rows:
-        if isinstance(row, BadRow):
+        if isinstance(row, BadRow) or not any(map(_may_hold_unknown, row.fields.values())):
             yield row
             continue
-        known: dict[str, Any] = {}
+        known = dict(row.fields)
         for name, cell in row.fields.items():
             match cell:
-                case str():
-                    unknown = [cell] if is_unknown(cell) else []
-                    known[name] = None if unknown else cell
                 case list():
                     unknown = list(filter(is_unknown, cell))
-                    known[name] = [value for value in cell if not is_unknown(value)] if unknown else cell
+                    known[name] = [value for value in cell if not is_unknown(value)]
                 case dict():
                     unknown = list(filter(is_unknown, cell.values()))
                     known[name] = {key: value for key, value in cell.items() if not is_unknown(value)}
                 case _:
-                    unknown = []
-                    known[name] = cell
+                    unknown = [cell] if is_unknown(cell) else []
+                    known[name] = None if unknown else cell
             for value in unknown:
                 yield bad_row(path, row.number, name, value, Reason.UNKNOWN_VALUE)
         yield Row(row.number, known)
@@ -255,7 +253,16 @@ _LONGEST_UNKNOWN = 24
 
 def is_unknown(cell: object) -> bool:
     """Whether a cell says that nothing is known."""
-    return isinstance(cell, str) and len(cell) <= _LONGEST_UNKNOWN and _UNKNOWN.fullmatch(cell.strip()) is not None
+    return isinstance(cell, str) and len(cell) <= _LONGEST_UNKNOWN and _says_nothing(cell)
+
+
+@lru_cache(maxsize=1 << 14)  # a catalogue has few words of this length
+def _says_nothing(text: str) -> bool:
+    return _UNKNOWN.fullmatch(text.strip()) is not None
+
+
+def _may_hold_unknown(cell: object) -> bool:
+    return is_unknown(cell) if isinstance(cell, str) else isinstance(cell, (list, dict))
 
 
 # --- fields of a row --------------------------------------------------------------------------------------------------
