@@ -12,7 +12,7 @@ from facetmill.errors import DataError
 from facetmill.sources.any_table import read_any_table
 from facetmill.sources.base import BadRow
 from facetmill.sources.parquet import ParquetTable
-from facetmill.sources.products import LINES, PARQUET, SUFFIXES, catalogue_files, kind_of, read_lines_of, usual_names
+from facetmill.sources.products import OBJECTS, PARQUET, SUFFIXES, catalogue_files, kind_of, read_objects, usual_names
 from facetmill.sources.rows import Row, without_unknown
 
 MAX_ROWS = 2000
@@ -59,8 +59,8 @@ def look(path: Path) -> Looked:
 
 def _open(file: Path) -> tuple[list[str], Iterator[Row]]:
     kind = kind_of(file)
-    if kind in LINES:
-        header, rows = [], read_lines_of(file)
+    if kind in OBJECTS:
+        header, rows = [], read_objects(file)
     elif kind == PARQUET:
         table = ParquetTable(file)
         header, rows = table.header, table.rows(table.header)

@@ -22,14 +22,22 @@ from facetmill.sources.rows import MAX_ROW_BYTES, Row, bad_row, object_row
 
 _CHUNK = 2**20  # characters read at a time
 _BLOCK = 2**16  # characters that are parsed at once; one unusual row makes the whole of them slow
+_STRING, _SCALAR = r'"(?:[^"\\]|\\.)*+"', r"[\w.+-]++"
+_PAIR = rf"{_STRING}\s*+:\s*+(?:{_STRING}|{_SCALAR})"
+#: What stands before and behind the list of an object that has one list, and beside it nothing but single values.
+_BEFORE_LIST = re.compile(rf"\{{\s*+(?:{_PAIR}\s*+,\s*+)*+{_STRING}\s*+:\s*+(?=\[)")
+_BEHIND_LIST = re.compile(rf"(?:\s*+,\s*+{_PAIR})*+\s*+\}}\s*+")
 _NEXT_OBJECT = re.compile(r',\s*(?=\{\s*")')
 
 #: What elements become together; None = they are to come one by one.
 Together: TypeAlias = Callable[[list[Any]], PlainProducts | None]
 
 
-def read_json_array(path: Path, together: Together = lambda elements: None) -> Iterator[PlainProducts | Row | BadRow]:
+def read_json_array(
+    path: Path, together: Together = lambda elements: None, *, may_be_wrapped: bool = False
+) -> Iterator[PlainProducts | Row | BadRow]:
     """Stream the objects of a file that is one JSON array of objects: what `together` makes of many, or row by row.
+    With `may_be_wrapped` it may be an object with one list, as APIs answer: {"total": 2, "products": [...], "page": 1}.
 
     Raises `DataError` where the file does not start as an array.
     """
@@ -37,6 +45,9 @@ def read_json_array(path: Path, together: Together = lambda elements: None) -> I
     with path.open(encoding="utf-8-sig", errors="surrogateescape") as stream:
         buffer, at, number, ended = stream.read(_CHUNK).lstrip(), 1, 0, False
         slow_until = 0  # where in the buffer the next block may start
+        wrapped = _BEFORE_LIST.match(buffer) if may_be_wrapped else None
+        if wrapped:
+            buffer = buffer[wrapped.end() :]
         if not buffer.startswith("["):
             raise DataError(f"{path}: expected a JSON array, found {buffer[:40]!r}")
         while True:
@@ -46,7 +57,8 @@ def read_json_array(path: Path, together: Together = lambda elements: None) -> I
             while at < len(buffer) and buffer[at] in " \t\r\n,":
                 at += 1
             if buffer.startswith("]", at):
-                if rest := (buffer[at + 1 :] + stream.read(_CHUNK)).strip():
+                rest = (buffer[at + 1 :] + stream.read(_CHUNK)).strip()
+                if rest and not (wrapped and _BEHIND_LIST.fullmatch(rest)):
                     yield bad_row(path, number + 1, "file", f"after the array: {rest[:80]}", Reason.BROKEN_JSON)
                 return
             if at >= slow_until:

@@ -1,5 +1,5 @@
-"""Your own catalogue: a table (`.csv`, `.tsv`, `.txt`), a spreadsheet (`.xlsx`, `.ods` and their kin), `.jsonl` or
-`.parquet`; text also as `.gz` or `.zst`.
+"""Your own catalogue: a table (`.csv`, `.tsv`, `.txt`), a spreadsheet (`.xlsx`, `.ods` and their kin), `.jsonl`,
+`.json` (a list of products, or an object with one such list, as APIs answer), `.parquet`; text as `.gz` or `.zst` too.
 
 How a table is written is told by its content: see `tables` and `text_files`. Of a folder every such file is read; each
 other is named and counted, but for pictures and what systems put beside (`__MACOSX`, `.DS_Store`, `~$book.xlsx`).
@@ -30,7 +30,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -40,7 +40,9 @@ from facetmill.records import Product, Split
 from facetmill.sources import strict_json
 from facetmill.sources.any_table import DELIMITED, TABLES, read_any_table
 from facetmill.sources.base import BadRow, Reason, RowError, SourceOptions, Stretch
+from facetmill.sources.json_arrays import read_json_array
 from facetmill.sources.parquet import ParquetTable
+from facetmill.sources.plain import PlainProducts
 from facetmill.sources.rows import (
     MAX_NUMBER,
     ImageFolder,
@@ -75,9 +77,10 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
 _SPLIT = "split"  # never found by its name alone: it may be an attribute
 _REQUIRED = ("product_id", "title")
 LINES = (".jsonl", ".ndjson")
+OBJECTS = (*LINES, ".json")
 PARQUET = ".parquet"
-_NOTES = ".txt"  # which may be a table, or somebody's words
-SUFFIXES = (PARQUET, *LINES, *TABLES)
+_ANYTHING = (".txt", ".json")  # which may be products, or somebody's words or settings
+SUFFIXES = (PARQUET, *OBJECTS, *TABLES)
 _COMPRESSED = (".gz", ".zst")
 _ASIDE = ("__MACOSX", "Thumbs.db", "desktop.ini")  # what systems put beside files
 _ASIDE_BEGINS = (".", "~$")
@@ -98,7 +101,7 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
         try:
             rows = _rows(file, options)
         except DataError as error:
-            if file == path or (kind_of(file) in SUFFIXES and kind_of(file) != _NOTES):
+            if file == path or (kind_of(file) in SUFFIXES and kind_of(file) not in _ANYTHING):
                 raise
             yield bad_row(file, 1, "file", error, Reason.FILE_NOT_READ)
             continue
@@ -122,7 +125,7 @@ def catalogue_files(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [input_file(path)]
-    found = [input_file(file) for file in sorted(path.rglob("*")) if file.is_file() and not _is_aside(file, path)]
+    found = [input_file(file) for file in sorted(path.rglob("*")) if not _is_aside(file, path) and file.is_file()]
     if not any(kind_of(file) in SUFFIXES for file in found):
         raise DataError(f"{path}: no file ending in {', '.join(SUFFIXES)}")
     return found
@@ -141,9 +144,9 @@ def kind_of(file: Path) -> str:
 
 def _rows(path: Path, options: SourceOptions) -> Rows:
     kind = kind_of(path)
-    if kind in LINES:
-        # Objects may differ in their keys, so there is no header to check.
-        return read_lines_of(path, options.only)
+    if kind in OBJECTS:
+        # They may differ in their keys, so there is no header to check.
+        return read_objects(path, options.only)
     if kind in TABLES:
         header, rows = read_any_table(path, {*usual_names(), *options.columns.values(), *options.ignore})
         _check_header(path, header, options)
@@ -156,8 +159,12 @@ def _rows(path: Path, options: SourceOptions) -> Rows:
     raise DataError(f"{path}: a catalogue is one of {', '.join(SUFFIXES)}, not {path.suffix or 'without ending'!r}")
 
 
-def read_lines_of(path: Path, only: Stretch | None = None) -> Rows:
-    """The objects of a file of JSON lines, also compressed, or of a stretch of it."""
+def read_objects(path: Path, only: Stretch | None = None) -> Rows:
+    """The objects of a file of JSON lines, also compressed, or of a stretch of it; or of the list in a JSON file."""
+    if kind_of(path) not in LINES:
+        elements = (row for row in read_json_array(path, may_be_wrapped=True) if not isinstance(row, PlainProducts))
+        first = list(islice(elements, 1))  # tells at once what is no list
+        return chain(first, elements)
     opened = text_file(path).opened if path.suffix.lower() in _COMPRESSED else None
     return read_json_lines(path, only, opened, nan_is_text=True)
 

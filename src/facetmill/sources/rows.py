@@ -101,8 +101,8 @@ def input_file(path: Path) -> Path:
 
 
 def input_files(path: Path, *suffixes: str, only: Stretch | None = None) -> list[Path]:
-    """`path`, or every file below the folder `path` that ends in one of `suffixes`, sorted by name; just that of the
-    stretch `only` where there is one.
+    """`path`, or every file below the folder `path` that ends in one of `suffixes`, in whatever case, sorted by name;
+    just that of the stretch `only` where there is one.
 
     Raises `DataError` when there is none, and as `input_file` does.
     """
@@ -110,7 +110,7 @@ def input_files(path: Path, *suffixes: str, only: Stretch | None = None) -> list
         return [only.file]
     if not path.is_dir():
         return [input_file(path)]
-    found = [input_file(file) for file in sorted(path.rglob("*")) if file.suffix in suffixes and file.is_file()]
+    found = [input_file(file) for file in sorted(path.rglob("*")) if file.suffix.lower() in suffixes and file.is_file()]
     if not found:
         raise DataError(f"{path}: no file ending in {' or '.join(suffixes)}")
     return found

@@ -27,7 +27,7 @@ Cells: TypeAlias = Iterator[tuple[int, list[str]] | BadRow]
 
 _NAMES_SHOWN = 20
 _DELIMITERS = (",", ";", "\t", "|")  # spreadsheets write a semicolon where a comma is the decimal point
-_HINT = re.compile(r"sep=(.)\r?\n?", re.IGNORECASE)  # Excel's first line, which it does not show
+_HINT = re.compile(r"sep=([^\w\s\"']|\t)\r?\n", re.IGNORECASE)  # Excel's first line, which it does not show
 _START = 2**16  # bytes that a delimiter is told by
 _START_ROWS = 20
 #: What nobody sees at the ends of a column's name: BOMs, zero-width spaces and joiners, marks of direction.

@@ -302,3 +302,42 @@ def test_windows_1252_is_read_and_named(tmp_path: Path) -> None:
     assert isinstance(note, BadRow)
     assert note.reason is Reason.READ_AS_WINDOWS_1252
     assert [row.title for row in found if isinstance(row, Product)] == ["Grüner Schal", "Größe M, weiß"]
+
+
+@pytest.mark.parametrize(
+    "around",
+    ["{}", '{{"products": {}}}', '{{"total": 2, "next": "a]\\"b", "products": {}, "page": 1.5, "more": null}}\n'],
+    ids=["a list", "an object", "an answer in pages"],
+)
+def test_what_an_api_answers_is_read(around: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(
+        around.format('[{"id": 1, "title": "Hat", "Color": "red"}, {"id": 2, "title": "Cap", "Size": "-"}]')
+    )
+    hat, note, cap = rows(path)
+    assert hat == Product("1", "products", "Hat", facets=(Facet("Color", "red"),))
+    assert isinstance(note, BadRow)
+    assert (note.row, note.reason) == (2, Reason.UNKNOWN_VALUE)
+    assert cap == Product("2", "products", "Cap")
+
+
+@pytest.mark.parametrize("content", ['{"a": 1}', '{"a": {"b": []}}', '{"a": "[', "null", ""])
+def test_an_answer_that_is_no_list_is_refused_and_in_a_folder_named(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match=r"c\.json: expected a JSON array"):
+        rows(path)
+    csv(tmp_path, "id,title\n1,Hat\n")
+    hat, note = rows(tmp_path)
+    assert isinstance(hat, Product)
+    assert isinstance(note, BadRow)
+    assert note.reason is Reason.FILE_NOT_READ
+
+
+def test_what_stands_behind_the_list_of_an_answer_is_not_lost_in_silence(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text('{"new": [{"id": 1, "title": "Hat"}], "old": [{"id": 2, "title": "Cap"}]}')
+    hat, bad = rows(path)
+    assert isinstance(hat, Product)
+    assert isinstance(bad, BadRow)
+    assert bad.value.startswith('after the array: , "old"')

@@ -108,9 +108,9 @@ def test_a_file_whose_name_no_report_can_hold_is_refused(tmp_path: Path) -> None
 
 
 def test_files_of_a_folder_come_in_the_order_of_their_names(tmp_path: Path) -> None:
-    for name in ("b.json", "a.json", "c.txt"):
+    for name in ("b.json", "a.JSON", "c.txt"):
         (tmp_path / name).touch()
-    assert input_files(tmp_path, ".json") == [tmp_path / "a.json", tmp_path / "b.json"]
+    assert input_files(tmp_path, ".json") == [tmp_path / "a.JSON", tmp_path / "b.json"]
     with pytest.raises(DataError, match=r"no file ending in \.csv"):
         input_files(tmp_path, ".csv")
 

@@ -60,6 +60,9 @@ def test_a_cell_of_a_column_without_name_is_told_and_not_dropped(tmp_path: Path)
         ("id|title|Colour, outside\n1|Hat|red\n", ["id", "title", "Colour, outside"]),
         ("id\ttitle\tnote\n1\tHat, red\tx|y\n", ["id", "title", "note"]),
         ("sep=;\r\nid;title\r\n1;Hat\r\n", ["id", "title"]),
+        ("sep=\t\nid\ttitle\n1\tHat\n", ["id", "title"]),
+        ("sep=x\n1\n", ["sep=x"]),
+        ('sep="\n1\n', ['sep="']),
         ("SEP=|\nid|title,x;y\n1|Hat\n", ["id", "title,x;y"]),
         (
             "Artikel;Bezeichnung;Preis, netto, EUR\n1;Hut;1,5\n2;Schal;2,5\n",
