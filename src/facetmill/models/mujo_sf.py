@@ -33,7 +33,8 @@ Differs from the paper:
  7. OMFA is not printed: here a head for each slot above the mean token and the picture, each having seen the other,
     joined as in (9). A tower of text has the mean token.
  8. What the words of a text tell, in whatever order, may be added to (7) or stand in its place (`text_by`); to (10), a
-    weight that is learned for values whose names stand on the pack (`pack_words`).
+    weight that is learned for values whose names stand on the pack (`pack_words`). What text and picture say may be
+    weighed by held-out products (`weigh`), as `training.calibrate` does.
 
 The equations stand in `parts/slot_filling.py` under the paper's numbers.
 
@@ -62,7 +63,7 @@ from facetmill.encoders.vision import ImageEncoder, is_pretrained_image
 from facetmill.encoders.windows import TextBatch, text_states
 from facetmill.errors import ParamsError
 from facetmill.files import read_json, write_json
-from facetmill.models.base import Answers, Model, Reads
+from facetmill.models.base import Answer, Answers, Model, Reads
 from facetmill.models.parts.candidates import Candidates, Labels, labels, with_train_values
 from facetmill.models.parts.labels import attributes_by_category
 from facetmill.models.parts.origin import by_origin
@@ -81,6 +82,8 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 COUNTED_AT_ONCE = 256  # products: what is known of more at once is large
+MIN_WEIGHED = 20  # slots that both sides tell
+TRUSTS = tuple(step / 10 for step in range(1, 16))
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,7 @@ class MujoSf(Model):
     )
     config: MujoSfConfig
     count_SV: Tensor
+    trust_2: Tensor
 
     def __init__(
         self,
@@ -244,6 +248,7 @@ class MujoSf(Model):
             sizes = [self.candidates.sizes[slot] for slot in self.sides.picture]
             self.picture_side = PictureSide(image_width, width, sizes, crossed=config.ca != "none")
         self.written_weight = nn.Parameter(torch.zeros(())) if config.pack_words else None
+        self.register_buffer("trust_2", torch.ones(2))  # in text and in picture, see `weigh`
         self.register_buffer("count_SV", torch.zeros(len(schema.names), self.candidates.most))
 
     def _adopt(self, schema: AttributeSchema) -> None:
@@ -423,16 +428,70 @@ class MujoSf(Model):
 
     def _probabilities(self, told: Told, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Of the candidates of each slot [P,S,V], and which slots anything is said of [P,S]."""
-        log_PSV = told.shown_P.new_zeros(*shape, self.candidates.most, dtype=torch.float32)
+        text_PSV, picture_PSV = self._by_side(told, shape)
         said_PS = told.shown_P.new_zeros(*shape)
         if told.text_PSV is not None:
-            log_PSV[:, self.sides.text] += told.text_PSV.log_softmax(-1)
             said_PS[:, self.sides.text] = True
         if told.picture_PSV is not None:
-            by_picture_PSV = told.picture_PSV.log_softmax(-1).masked_fill(~told.shown_P[:, None, None], 0)
-            log_PSV[:, self.sides.picture] += by_picture_PSV
             said_PS[:, self.sides.picture] |= told.shown_P[:, None]
-        return log_PSV.softmax(-1), said_PS
+        return (self.trust_2[0] * text_PSV + self.trust_2[1] * picture_PSV).softmax(-1), said_PS
+
+    def _by_side(self, told: Told, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """The log-probabilities of each slot's candidates by text and by picture, 0 of a side that says nothing of it.
+        What a slot does not have is as good as impossible. [P,S,V] each"""
+        sides = []
+        for logit_PSV, slots in ((told.text_PSV, self.sides.text), (told.picture_PSV, self.sides.picture)):
+            log_PSV = told.shown_P.new_zeros(*shape, self.candidates.most, dtype=torch.float32)
+            if logit_PSV is not None:
+                log_PSV[:, slots] = logit_PSV.log_softmax(-1).clamp(min=torch.finfo(torch.float32).min / 4)
+            sides.append(log_PSV)
+        sides[1] = sides[1].masked_fill(~told.shown_P[:, None, None], 0)
+        return sides[0], sides[1]
+
+    @torch.no_grad()
+    def weigh(self, products: Sequence[Product]) -> None:
+        """Learn from held-out products how far to trust text and picture: the powers of their probabilities by which
+        what is true of slots that both tell is likeliest. The side that learned from less is the surer of itself.
+
+        With fewer than 20 such slots both count as they are.
+        """
+        if not products:
+            return
+        self.eval()
+        found: list[tuple[Tensor, Tensor, Tensor]] = []
+        for start in range(0, len(products), COUNTED_AT_ONCE):
+            batch = self.collate(products[start : start + COUNTED_AT_ONCE]).to(self.trust_2.device)
+            told = self(batch)
+            both_S = torch.zeros(len(self.schema.names), dtype=torch.bool, device=told.shown_P.device)
+            both_S[[*{*self.sides.text} & {*self.sides.picture}]] = True
+            asked_PS = batch.known_PS & told.shown_P[:, None] & both_S
+            text_PSV, picture_PSV = self._by_side(told, batch.known_PS.shape)
+            found.append((text_PSV[asked_PS], picture_PSV[asked_PS], batch.true_PSV[asked_PS]))
+        text_MV, picture_MV, true_MV = (torch.cat(parts) for parts in zip(*found, strict=True))
+        if len(text_MV) < MIN_WEIGHED:
+            return
+        trusts = [(text, picture) for text in TRUSTS for picture in TRUSTS]
+        losses = [-chosen(text * text_MV + picture * picture_MV, true_MV).mean() for text, picture in trusts]
+        self.trust_2.copy_(torch.tensor(trusts[int(torch.stack(losses).argmin())]))
+
+    def calibrate(self, validation: Sequence[tuple[Product, Answer]]) -> None:
+        """Weigh what text and picture say, and then as every model."""
+        products = [product for product, _ in validation]
+        before = self.trust_2.clone()
+        self.weigh(products)
+        if not torch.equal(before, self.trust_2):
+            validation = [
+                (product, Answer(facets)) for product, facets in zip(products, self._said(products), strict=True)
+            ]
+        super().calibrate(validation)
+
+    def _said(self, products: Sequence[Product]) -> list[list[Facet]]:
+        chunks = (products[start : start + COUNTED_AT_ONCE] for start in range(0, len(products), COUNTED_AT_ONCE))
+        return [facets for chunk in chunks for facets in self.predict(self.collate(chunk).to(self.trust_2.device))]
+
+    @classmethod
+    def current_names(cls, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {"trust_2": torch.ones(2), **weights}
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
         return by_origin(self, text=TextEncoder, image=ImageEncoder)

@@ -218,6 +218,7 @@ def _answers(
             model.word_bag.load_state_dict(by_titles.state_dict())
             model.word_bag.requires_grad_(requires_grad=False)  # so few titles more would only be learned by heart
         _learned(params, model, rest, _PICTURES, features_dir)
+        model.weigh(rest[::10])
         told |= {name: _chosen(model, [*map(show, test)], params, features_dir) for name, show in _ARMS.items()}
         for name, said in told.items():
             for number, value in zip(held_out, said, strict=True):

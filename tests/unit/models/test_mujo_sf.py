@@ -14,6 +14,7 @@ from torch import Tensor
 
 from facetmill.compute.seeding import seed_everything
 from facetmill.errors import ParamsError
+from facetmill.models.base import Answer
 from facetmill.models.dictionary import Dictionary
 from facetmill.models.mujo_sf import MujoSf, Told, tokens_of
 from facetmill.models.parts.slot_filling import Gathered, Places, chosen, distances
@@ -313,3 +314,39 @@ def test_a_value_that_stands_on_the_pack_is_likelier_by_a_learned_weight(tmp_pat
     fit(model, [*train, *silent], train, replace(TRAINING, epochs=20, learning_rate=0.05))
     assert share_right(model, train) == 1.0
     assert share_right(model, silent) == 0.25
+
+
+def test_the_side_that_is_too_sure_of_itself_is_trusted_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text is right in three of four cases and about as sure; the picture is surer, and right by chance."""
+    Image.new("RGB", (32, 32), "teal").save(tmp_path / "a.png")
+    values = ["salted", "vanilla", "lemon"]
+    shown = [
+        replace(product(f"snack {n}", Flavour=values[n % 3]), images=(str(tmp_path / "a.png"),)) for n in range(36)
+    ]
+    settings: dict[str, Any] = {"image_slots": "all", "image_slots_read": "both", "ca": "none", "unsaid": "unknown"}
+    model = built(schema_of(Flavour=values), shown, **settings)
+    number = model.candidates.numbers[0]
+    true = [number[value] for value in values]
+    said = [true[n % 3] if n % 4 else true[(n + 1) % 3] for n in range(36)]
+    seen = [true[n // 12] for n in range(36)]
+
+    def forward(batch: Any) -> Told:
+        at = [int(each.title.split()[1]) for each in batch.products]
+        text_PSV, picture_PSV = (
+            sure * torch.nn.functional.one_hot(torch.tensor([each[n] for n in at]), 4)[:, None].float()
+            for sure, each in ((2.0, said), (9.0, seen))
+        )
+        return Told(text_PSV, picture_PSV, torch.ones(len(at), dtype=torch.bool))
+
+    monkeypatch.setattr(model, "forward", forward)
+    assert share_right(model, shown) == pytest.approx(1 / 3)
+    model.weigh(shown[:10])
+    assert model.trust_2.tolist() == [1, 1]  # of so few nothing is learned
+    model.weigh(shown)
+    assert model.trust_2[1] < 0.2 < model.trust_2[0]
+    assert share_right(model, shown) == pytest.approx(3 / 4)
+    model.trust_2.fill_(1)
+    model.calibrate([(each, Answer([])) for each in shown])
+    assert model.trust_2[1] < 0.2
+    assert not model.calibration.changes_nothing
+    model.weigh([])
