@@ -155,6 +155,7 @@ TRAINING = TrainingParams(
     patience=20,
     calibrate=False,
     one_value=False,
+    dictionary_fills=None,
     validate_every=1,
     validate_products=None,
     precision="fp32",

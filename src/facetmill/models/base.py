@@ -61,12 +61,21 @@ class PictureMaps:
     regions: tuple[tuple[float, ...], ...]
 
 
+class LooksUp(Protocol):
+    """What tells values that a model finds nothing of (`fallback.py`)."""
+
+    def filled(self, products: Sequence[Product], told: Sequence[Sequence[Facet]]) -> list[list[Facet]]: ...
+
+    def save(self, folder: Path) -> None: ...
+
+
 class Model(nn.Module, ABC):
     """Base of every entry of `MODELS`.
 
     `key` is the file, the `MODELS` entry, the params section, the run name and the test id. `space` is what a sweep may
     vary of it. `answers` says how it answers, `reads` what it looks at of a product, which a config may add to.
     `calibration` says how sure it truly is and when to be silent; it changes nothing until `fit` or `calibrate` set it.
+    `fallback` tells what a model that tags finds nothing of, where `fit` gave it one.
     `reader` reads pictures as those of its training data were read; None where it needs nothing of them.
     """
 
@@ -78,6 +87,7 @@ class Model(nn.Module, ABC):
     schema: AttributeSchema
     reader: Reader | None = None
     calibration: Calibration = Calibration()
+    fallback: LooksUp | None = None
 
     @classmethod
     @abstractmethod

@@ -31,6 +31,7 @@ class TrainingParams:
     patience: Count
     calibrate: bool
     one_value: bool
+    dictionary_fills: Share | None
     validate_every: Count
     validate_products: Count | None
     precision: Literal["fp32", "bf16", "auto"]

@@ -112,9 +112,10 @@ def _part(products: Sequence[Product], test_folds: int) -> Part:
 
 def _recipe(params: Params, key: str, settings: Mapping[str, Any], **training: Any) -> Recipe:
     recipe = recipe_of(params, key)
-    # In no paper's data does a category say which attributes there are, and no paper's model keeps to one value.
+    # In no paper's data does a category say which attributes there are, and no paper's model keeps to one value
+    # or looks anything up.
     config = changed(recipe.config, {"category_attributes": False, **settings})
-    learning = replace(params.training, one_value=False, **training)
+    learning = replace(params.training, one_value=False, dictionary_fills=None, **training)
     return replace(recipe, config=config, training=learning, metric="value_f1")
 
 

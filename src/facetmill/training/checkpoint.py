@@ -4,6 +4,7 @@ model.json            format version, model key, config, and the SHA-256 of ever
 schema.json           the attributes
 assets/               what the model itself needs: vocabulary, tokenizer, counts
 weights.safetensors   its state_dict
+fallback/             the dictionary that tells what it finds nothing of, where it has one
 reader.json, reader/  how pictures were read that it was trained with (`perception/reader.py`), where it reads any
 """
 
@@ -22,6 +23,8 @@ from facetmill.models import MODELS, model_class
 from facetmill.models.base import Model
 from facetmill.models.calibration import FILE as CALIBRATION
 from facetmill.models.calibration import Calibration
+from facetmill.models.fallback import FOLDER as FALLBACK
+from facetmill.models.fallback import Fallback
 from facetmill.params import ModelConfig, ModelsParams, to_mapping
 from facetmill.params.migrate import migrated
 from facetmill.perception.reader import FILE, NETWORKS, load_reader
@@ -39,6 +42,8 @@ def save_model(model: Model, folder: Path) -> None:
         write_text(temporary / "schema.json", model.schema.to_json())
         save_tensors(model.state_dict(), temporary / "weights.safetensors")
         model.calibration.save(temporary)
+        if model.fallback is not None:
+            model.fallback.save(temporary)
         if model.reader is not None:
             model.reader.save(temporary)
         write_json(
@@ -80,6 +85,7 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
         raise DataError(f"{weights_path}: {error}") from error
     model.reader = load_reader(folder)
     model.calibration = Calibration.load(folder)
+    model.fallback = Fallback.load(folder, schema)
     return model.to(device).eval()
 
 
@@ -106,7 +112,7 @@ def _config(path: Path, key: str, raw: Any) -> ModelConfig:
 def _hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a model but model.json, by its path in the folder."""
     files = [folder / "schema.json", folder / "weights.safetensors", folder / FILE, folder / CALIBRATION]
-    for part in (folder / "assets", folder / NETWORKS):
+    for part in (folder / "assets", folder / NETWORKS, folder / FALLBACK):
         files += sorted(path for path in part.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): hash_file(path) for path in files if path.is_file()}
 

@@ -19,6 +19,8 @@ from facetmill.files import hash_json
 from facetmill.metrics.counted import METRICS, Metric
 from facetmill.models.base import Model
 from facetmill.models.calibration import Calibration, with_one_value
+from facetmill.models.dictionary import Dictionary
+from facetmill.models.fallback import Fallback
 from facetmill.params import TrainingParams, to_mapping
 from facetmill.records import Product, to_row
 from facetmill.training.distributed import joined
@@ -83,6 +85,8 @@ def fit(
         model.to(processes.device)
         if params.one_value:
             model.calibration = Calibration(one_value=with_one_value(train))
+        if params.dictionary_fills is not None and model.answers == "tags" and not isinstance(model, Dictionary):
+            model.fallback = Fallback.of(model.schema, train, params.dictionary_fills)
         validated = fair_sample(validation, params.validate_products)
 
         def validate() -> dict[str, float]:

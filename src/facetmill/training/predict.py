@@ -25,8 +25,8 @@ def answer_all(model: Model, products: Iterable[Product], batch_size: int) -> It
     """One answer per product, in the order of `products`; puts the model in evaluation mode.
 
     Facets are calibrated, and those less sure than their attribute's threshold left out, as are further values of an
-    attribute that has one; a value without a place gets
-    every one where it stands in the text. At most 16 batches of products are held at a time.
+    attribute that has one; a value without a place gets every one where it stands in the text; what is found nothing of
+    is looked up, where the model has a `fallback`. At most 16 batches of products are held at a time.
     """
     device = device_of(model)
     stream = iter(products)
@@ -38,16 +38,20 @@ def answer_all(model: Model, products: Iterable[Product], batch_size: int) -> It
             places = order[start : start + batch_size]
             with torch.inference_mode():
                 found = model.answer(model.collate([chunk[place] for place in places]).to(device))
-            answers |= {n: _finished(model, chunk[n], each) for n, each in zip(places, found, strict=True)}
+            finished = [_finished(model, chunk[n], each) for n, each in zip(places, found, strict=True)]
+            if model.fallback is not None:
+                told = model.fallback.filled([chunk[n] for n in places], [each.facets for each in finished])
+                finished = [replace(each, facets=facets) for each, facets in zip(finished, told, strict=True)]
+            answers |= dict(zip(places, finished, strict=True))
         yield from (answers[place] for place in range(len(chunk)))
 
 
 def calibrate(model: Model, validation: Sequence[Product], batch_size: int) -> None:
     """Have a trained model learn, from what it answers about validation products, how sure it is."""
-    one_value = model.calibration.one_value
-    model.calibration = Calibration(one_value=one_value)
+    one_value, fallback = model.calibration.one_value, model.fallback
+    model.calibration, model.fallback = Calibration(one_value=one_value), None
     model.calibrate(list(zip(validation, answer_all(model, validation, batch_size), strict=True)))
-    model.calibration = replace(model.calibration, one_value=one_value)
+    model.calibration, model.fallback = replace(model.calibration, one_value=one_value), fallback
 
 
 def _finished(model: Model, product: Product, answer: Answer) -> Answer:
