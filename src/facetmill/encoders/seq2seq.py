@@ -119,20 +119,22 @@ class WritingTokenizer:
         return cls(backend, raw["pad_id"], raw["end_id"], raw["marks"])
 
 
-def build_seq2seq(params: GeneratorParams, texts: Iterable[str]) -> tuple[PreTrainedModel, WritingTokenizer, bool]:
+def build_seq2seq(
+    params: GeneratorParams, texts: Iterable[str], dropout: float
+) -> tuple[PreTrainedModel, WritingTokenizer, bool]:
     """A network, its tokenizer, and whether its weights were published. `texts` are those that a vocabulary of its own
     is learned from. Raises `ParamsError` for a network that cannot be had, or is of another kind."""
     from transformers import AutoModelForSeq2SeqLM, T5ForConditionalGeneration
 
     if params.network == "config":
         tokenizer = WritingTokenizer.fit(texts, params.vocabulary)
-        return T5ForConditionalGeneration(_small_t5(params, tokenizer)), tokenizer, False
+        return T5ForConditionalGeneration(_small_t5(params, tokenizer, dropout)), tokenizer, False
     problem = f"generator.network = {params.network!r}"
     require_here("generator.network", params.network)
     try:
         with without_bars():
             network = AutoModelForSeq2SeqLM.from_pretrained(
-                params.network, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+                params.network, use_safetensors=True, trust_remote_code=False, dtype=torch.float32, dropout_rate=dropout
             )
     except (OSError, ValueError) as error:
         raise ParamsError(f"{problem}: no safetensors weights could be loaded: {error}") from error
@@ -161,7 +163,7 @@ def load_seq2seq(folder: Path) -> tuple[PreTrainedModel, WritingTokenizer, bool]
     return network, WritingTokenizer.load(folder / "writing.json"), raw["published"]
 
 
-def _small_t5(params: GeneratorParams, tokenizer: WritingTokenizer) -> T5Config:
+def _small_t5(params: GeneratorParams, tokenizer: WritingTokenizer, dropout: float) -> T5Config:
     from transformers import T5Config
 
     return T5Config(
@@ -171,6 +173,7 @@ def _small_t5(params: GeneratorParams, tokenizer: WritingTokenizer) -> T5Config:
         d_ff=4 * params.hidden_size,
         num_layers=params.num_layers,
         num_heads=max(1, params.hidden_size // HEAD_WIDTH),
+        dropout_rate=dropout,
         feed_forward_proj="gated-gelu",
         pad_token_id=tokenizer.pad_id,
         eos_token_id=tokenizer.end_id,

@@ -27,6 +27,7 @@ MODELS: dict[str, str] = {
     "slot_gated": "facetmill.models.baselines.slot_gated:SlotGated",
     "su_opentag": "facetmill.models.baselines.su_opentag:SuOpenTag",
     "aveqa": "facetmill.models.baselines.aveqa:Aveqa",
+    "jg_ave": "facetmill.models.baselines.jg_ave:JgAve",
 }
 
 

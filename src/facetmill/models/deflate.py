@@ -32,11 +32,9 @@ Shapes: P products, M questions, A attributes, and as in `parts/writer.py`.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -44,21 +42,16 @@ from torch.nn import functional as F
 
 from facetmill.compute.batch import TensorBatch
 from facetmill.compute.phase import Losses, Phase
-from facetmill.encoders.main_picture import PictureBatch, RegionSource, image_states
-from facetmill.encoders.seq2seq import build_seq2seq, load_seq2seq, save_seq2seq
-from facetmill.encoders.vision import ImageEncoder, ImageStates
-from facetmill.files import read_json, write_json
-from facetmill.models.base import Answer, Answers, Model, Reads, optimizer_of
+from facetmill.encoders.main_picture import PictureBatch, RegionSource
+from facetmill.encoders.vision import ImageStates
+from facetmill.models.base import Answer, optimizer_of
 from facetmill.models.parts.closed_list import ClosedList
-from facetmill.models.parts.labels import attributes_by_category
-from facetmill.models.parts.origin import by_origin
 from facetmill.models.parts.prompts import Ids, Prompts, Written, as_written, padded, values_of
-from facetmill.models.parts.sight import Sight, build_regions, load_regions
-from facetmill.models.parts.writer import Memory, Writer
+from facetmill.models.parts.writer import NO_TOKEN, Memory, Writer
+from facetmill.models.parts.written_model import WrittenModel
 from facetmill.params import DeflateConfig, TrainingParams
 from facetmill.records import AttributeSchema, Facet, Product
 
-NO_TOKEN = -100
 HIDDEN = 100  # of the discriminator
 WRITTEN_AT_ONCE = 16  # products that negatives are written for
 
@@ -105,12 +98,10 @@ class DeflateBatch(TensorBatch):
         return len(self.products)
 
 
-class Deflate(Model):
+class Deflate(WrittenModel):
     """`judges` is 0 until the discriminator has begun to learn: up to then all that is written is told."""
 
     key: ClassVar[str] = "deflate"
-    answers: ClassVar[Answers] = "text"
-    reads: frozenset[Reads] = frozenset({"title", "text", "category"})
     config: DeflateConfig
     judges: Tensor
 
@@ -122,27 +113,14 @@ class Deflate(Model):
         prompts: Prompts,
         image_encoder: RegionSource | None,
         counts: Mapping[str, int],
-        *,
-        published: bool,
     ) -> None:
-        super().__init__()
-        self.config, self.schema = config, schema
-        self.generator = generator
-        self.image_encoder = image_encoder
-        if image_encoder is not None:
-            self.reads = self.reads | {"images"}
+        super().__init__(config, schema, generator, prompts, image_encoder, counts)
         self.discriminator: nn.Module | None = None
         if config.discriminator != "none":
             self.discriminator = nn.Sequential(
                 nn.Dropout(config.dropout), nn.Linear(generator.width, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, 1)
             )
         self.register_buffer("judges", torch.zeros((), dtype=torch.bool))
-        self._prompts = prompts
-        self._published = published
-        self._sight = None if image_encoder is None else Sight(image_encoder, config.image_encoder.size)
-        self._counts = Counter(counts)
-        self._names = prompts.names(schema.names)
-        self._categories = attributes_by_category(schema) if config.category_attributes else {}
         self._closed = [self._closed_list(number) for number in range(len(schema.names))]
 
     def _closed_list(self, number: int) -> ClosedList | None:
@@ -152,44 +130,9 @@ class Deflate(Model):
         tokenizer = self._prompts.tokenizer
         return ClosedList(tokenizer.encode(list(attribute.values)), self._prompts.separator, tokenizer.end_id)
 
-    @classmethod
-    def fit_vocabulary(cls, config: DeflateConfig, schema: AttributeSchema, train: Iterable[Product]) -> Self:
-        products = list(train)
-        texts = [text for product in products for text in (product.title, product.text)]
-        texts += [facet.value for product in products for facet in product.facets] + [*schema.names]
-        network, tokenizer, published = build_seq2seq(config.generator, texts)
-        network.config.dropout_rate = config.dropout
-        prompts = Prompts(tokenizer, config.separator, config.window)
-        image_encoder = build_regions(config.image_encoder) if config.image == "patches" else None
-        generator = Writer(network, tokenizer, None if image_encoder is None else image_encoder.width)
-        model = cls(config, schema, generator, prompts, image_encoder, {}, published=published)
-        model._counts["train_products_cut"] = sum(map(prompts.is_cut, prompts.products(products)))
-        if model._sight is not None:
-            model._counts.update(model._sight.count(products))
-        return model
-
-    @classmethod
-    def load_assets(cls, config: DeflateConfig, schema: AttributeSchema, folder: Path) -> Self:
-        network, tokenizer, published = load_seq2seq(folder)
-        image_encoder = load_regions(config.image_encoder, folder) if config.image == "patches" else None
-        generator = Writer(network, tokenizer, None if image_encoder is None else image_encoder.width)
-        prompts = Prompts(tokenizer, config.separator, config.window)
-        counts = read_json(folder / "report.json")
-        return cls(config, schema, generator, prompts, image_encoder, counts, published=published)
-
-    def save_assets(self, folder: Path) -> None:
-        save_seq2seq(self.generator.network, self._prompts.tokenizer, self._published, folder)
-        if self._sight is not None:
-            self._sight.save(folder)
-        write_json(folder / "report.json", self._counts)
-
-    def prepare(self, products: Sequence[Product], features_dir: Path, dtype: torch.dtype = torch.float32) -> None:
-        if self._sight is not None:
-            self._sight.prepare(products, features_dir, dtype)
-
     def collate(self, products: Sequence[Product]) -> DeflateBatch:
         """Everything is asked, and what is known of the products is claimed."""
-        asked = [(row, number) for row, product in enumerate(products) for number in self._possible(product)]
+        asked = [(row, number) for row, product in enumerate(products) for number in self.possible(product)]
         return self._batch(products, asked, self._known_claims(products))
 
     def collate_to_write(self, products: Sequence[Product]) -> DeflateBatch:
@@ -197,7 +140,7 @@ class Deflate(Model):
         generator."""
         asked = []
         for row, product in enumerate(products):
-            has = [number for number in self._possible(product) if self._values(product, number)]
+            has = [number for number in self.possible(product) if self._values(product, number)]
             lacks = [] if self.discriminator is not None else self._drawn(product)
             asked += [(row, number) for number in (*has, *lacks)]
         return self._batch(products, asked, [])
@@ -210,24 +153,19 @@ class Deflate(Model):
         write, judge = self.collate_to_write(products), self.collate_to_judge(products)
         return replace(write, claims=judge.claims)
 
-    def _possible(self, product: Product) -> list[int]:
-        of_category = self._categories.get(product.category or "")
-        numbers = range(len(self.schema.names))
-        return list(numbers) if of_category is None else [number for number in numbers if of_category[number]]
-
     def _values(self, product: Product, number: int, *, written: bool = False) -> list[str]:
         return values_of(product, self.schema.names[number], written=written)
 
     def _drawn(self, product: Product) -> list[int]:
         """Some possible attributes of which nothing is said, in a random order."""
-        lacks = [number for number in self._possible(product) if not self._values(product, number)]
+        lacks = [number for number in self.possible(product) if not self._values(product, number)]
         return [lacks[place] for place in torch.randperm(len(lacks)).tolist()[: self.config.negatives]]
 
     def _known_claims(self, products: Sequence[Product]) -> list[tuple[int, int, Ids, bool]]:
         """Product, attribute, what is claimed of both, and whether that is so."""
         found = []
         for row, product in enumerate(products):
-            for number in self._possible(product):
+            for number in self.possible(product):
                 true = self._values(product, number)
                 values = true or self._values(product, number, written=True)
                 if values and self.discriminator is not None:
@@ -240,10 +178,9 @@ class Deflate(Model):
         asked: Sequence[tuple[int, int]],
         claims: Sequence[tuple[int, int, Ids, bool]],
     ) -> DeflateBatch:
-        pictures = None if self._sight is None else self._sight.pictures(products, range(len(products)))
         told = self._prompts.products(products)
         return DeflateBatch(
-            tuple(products), pictures, self._questions(products, told, asked), self._claims(told, claims)
+            tuple(products), self.pictures(products), self._questions(products, told, asked), self._claims(told, claims)
         )
 
     def _questions(
@@ -294,8 +231,8 @@ class Deflate(Model):
         """-log p of each answer that is known, summed over those of a product."""
         asked = batch.questions
         if not asked.known_M.any():
-            return Losses(self._nothing(), {"write": torch.zeros(())})
-        seen, known_M = self._seen(batch), asked.known_M
+            return Losses(self.nothing(), {"write": torch.zeros(())})
+        seen, known_M = self.seen(batch.pictures), asked.known_M
         memory = self._memory(asked, seen, slice(None)).of(asked.row_M[known_M])
         log_p_ML = self.generator.log_p(
             memory, asked.begin_MF[known_M], asked.begin_mask_MF[known_M], asked.answer_ML[known_M]
@@ -307,19 +244,10 @@ class Deflate(Model):
         """(4), summed over the claims about a product."""
         claims = batch.claims
         if not len(claims.true_M):
-            return Losses(self._nothing(), {"judge": torch.zeros(())})
-        logit_M = self._claim_logits(claims, self._seen(batch))
+            return Losses(self.nothing(), {"judge": torch.zeros(())})
+        logit_M = self._claim_logits(claims, self.seen(batch.pictures))
         total = F.binary_cross_entropy_with_logits(logit_M, claims.true_M, reduction="sum") / batch.num_products
         return Losses(total, {"judge": total.detach()})
-
-    def _nothing(self) -> Tensor:
-        """A loss of 0 for products of which nothing is known."""
-        return torch.stack([parameter.sum() for parameter in self.parameters() if parameter.requires_grad]).sum() * 0.0
-
-    def _seen(self, batch: DeflateBatch) -> ImageStates | None:
-        if self.image_encoder is None or batch.pictures is None:
-            return None
-        return image_states(batch.pictures, self.image_encoder)
 
     def _memory(self, asked: Questions, seen: ImageStates | None, rows: slice) -> Memory:
         prompts = asked.prompt_RT[rows], asked.prompt_mask_RT[rows]
@@ -341,7 +269,7 @@ class Deflate(Model):
 
     @torch.no_grad()
     def answer(self, batch: DeflateBatch) -> list[Answer]:
-        seen = self._seen(batch)
+        seen = self.seen(batch.pictures)
         written = self._written(batch.questions, seen)
         asked = zip(batch.questions.product_M.tolist(), batch.questions.attribute_M.tolist(), written, strict=True)
         found = [(row, number, values) for row, number, said in asked if (values := self._prompts.read(said))]
@@ -435,23 +363,10 @@ class Deflate(Model):
             chunk = products[start : start + WRITTEN_AT_ONCE]
             asked = [(row, number) for row, product in enumerate(chunk) for number in self._drawn(product)]
             batch = self._batch(chunk, asked, []).to(device)
-            written = self._written(batch.questions, self._seen(batch)) if asked else []
+            written = self._written(batch.questions, self.seen(batch.pictures)) if asked else []
             wrong: list[list[Facet]] = [[] for _ in chunk]
             for (row, number), said in zip(asked, written, strict=True):
                 wrong[row] += as_written(self.schema.names[number], self._prompts.read(said))
             found += [replace(p, facets=(*p.facets, *facets)) for p, facets in zip(chunk, wrong, strict=True)]
         self.train(was_training)
         return found
-
-    def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
-        groups = by_origin(self, image=ImageEncoder)
-        published = {id(p) for p in self.generator.network.parameters()} if self._published else set()
-        fresh = groups["fresh"]
-        return {
-            **groups,
-            "text": [p for p in fresh if id(p) in published],
-            "fresh": [p for p in fresh if id(p) not in published],
-        }
-
-    def report(self) -> Mapping[str, int]:
-        return self._counts

@@ -171,7 +171,7 @@ class DeflateConfig(WrittenConfig):
 
 
 ModelConfig: TypeAlias = (
-    DictionaryConfig | JaveConfig | MJaveConfig | UlsDramConfig | MujoSfConfig | DeflateConfig | TokenTaggerConfig
+    DictionaryConfig | JaveConfig | MJaveConfig | UlsDramConfig | MujoSfConfig | WrittenConfig | TokenTaggerConfig
 )
 
 
@@ -189,3 +189,4 @@ class ModelsParams:
     slot_gated: SlotGatedConfig
     su_opentag: SuOpenTagConfig
     aveqa: AveqaConfig
+    jg_ave: WrittenConfig

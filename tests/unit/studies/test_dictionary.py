@@ -52,7 +52,9 @@ def test_figures_of_others_are_known_by_the_name_of_the_data() -> None:
     assert {row.name: dict(row.beside) for row in table.rows if row.beside} == {
         "WSM": {"value_f1": 76.36, "attribute_f1": 88.13}
     }
-    with pytest.raises(DataError, match="figures are known beside ae-110k, implicitave, mae, mepave, mepave-sample, oa-mine, "):
+    with pytest.raises(
+        DataError, match="figures are known beside ae-110k, implicitave, mae, mepave, mepave-sample, oa-mine, "
+    ):
         study_dictionary(small.DICTIONARY, products, "mave", print)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from math import exp
 from typing import Literal
 
 import torch
@@ -87,14 +88,11 @@ class Prompts:
     def read(self, written: Written) -> list[tuple[str, float]]:
         """The values in what was written, each once, and how probable each was (0..1): its tokens and what ended it."""
         found: dict[str, tuple[str, float]] = {}
-        start = 0
-        for end in [*(n for n, token in enumerate(written.ids) if token == self.separator), len(written.ids)]:
-            text = self.tokenizer.decode(written.ids[start:end])
-            sure = float(torch.tensor(written.log_p[start : end + 1]).sum().exp())
+        for part in parts(written, self.separator):
+            text, sure = self.tokenizer.decode(part.ids), min(1.0, exp(sum(part.log_p)))
             for value in text.split(_COMMA) if self._comma else [text]:
                 if fold_value(value):
-                    found.setdefault(fold_value(value), (value.strip(), min(sure, 1.0)))
-            start = end + 1
+                    found.setdefault(fold_value(value), (value.strip(), sure))
         return list(found.values())
 
     def _framed(self, before: Ids, product: tuple[Ids, Ids], after: Ids) -> Ids:
@@ -110,6 +108,15 @@ class Prompts:
     def _wanted(self, product: tuple[Ids, Ids]) -> int:
         title, text = product
         return len(title) + (len(text) + len(self._word["("]) + len(self._word[")"]) if text else 0)
+
+
+def parts(written: Written, separator: int) -> list[Written]:
+    """What stands between separators; log p of the token that ended it comes last."""
+    found, start = [], 0
+    for end in [*(n for n, token in enumerate(written.ids) if token == separator), len(written.ids)]:
+        found.append(Written(written.ids[start:end], written.log_p[start : end + 1]))
+        start = end + 1
+    return found
 
 
 def padded(rows: Sequence[Ids], value: int, *, left: bool = False) -> tuple[Tensor, Tensor]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from facetmill.encoders.vision import ImageStates
     from facetmill.models.parts.closed_list import ClosedList
 
+NO_TOKEN = -100  # where an answer has ended
 WORTH_LEAVING = 0.75  # rows that are done are left out of a step once so few are not: leaving them out takes time, too
 
 
@@ -42,10 +43,13 @@ class Memory:
 
 
 class Writer(nn.Module):
-    """`image_width` is that of a picture's regions, None where none are seen."""
+    """`image_width` is that of a picture's regions, None where none are seen; `published` says whose weights it has."""
 
-    def __init__(self, network: PreTrainedModel, tokenizer: WritingTokenizer, image_width: int | None) -> None:
+    def __init__(
+        self, network: PreTrainedModel, tokenizer: WritingTokenizer, image_width: int | None, *, published: bool
+    ) -> None:
         super().__init__()
+        self.published = published
         self.network = network
         self.width = int(network.config.d_model)
         self.picture = None if image_width is None else nn.Linear(image_width, self.width)
