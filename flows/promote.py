@@ -6,15 +6,26 @@ from typing import Any
 
 from prefect import flow
 
-from facetmill.judging.judge import judge_and_promote
+from facetmill.judging.given_up import GivenUp
+from facetmill.judging.judge import judge_and_promote, links
 from facetmill.platform.steps import step
 from facetmill.project import open_project
 
 
 @flow(name="promote", log_prints=True)
 def promote(
-    version: int, who: str, why: str, dry_run: bool = False, changes: list[str] | None = None
+    version: int,
+    who: str,
+    why: str,
+    dry_run: bool = False,
+    changes: list[str] | None = None,
+    catalogue: str | None = None,
+    data: str | None = None,
+    drop_attribute: list[str] | None = None,
+    drop_category: list[str] | None = None,
 ) -> dict[str, Any]:
-    """Move `facets@champion` to a candidate that passed. A dry run asks the same gates and changes nothing."""
-    project = open_project(changes=changes)
-    return step(judge_and_promote)(project, version, who=who, why=why, dry_run=dry_run).to_json()
+    """Make a candidate that passed the champion of its catalogue. A dry run asks the same gates and changes nothing."""
+    project = open_project(data, changes=changes, catalogue=catalogue, with_data=False)
+    given_up = GivenUp(tuple(drop_attribute or ()), tuple(drop_category or ()))
+    done = step(judge_and_promote)(project, version, who=who, why=why, dry_run=dry_run, given_up=given_up)
+    return {"catalogue": project.catalogue, **done.to_json(), "links": links(project, version)}

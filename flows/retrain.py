@@ -21,6 +21,8 @@ def retrain(
     changes: list[str] | None = None,
     who: str = "",
     why: str = "retrain",
+    drop_attribute: list[str] | None = None,
+    drop_category: list[str] | None = None,
 ) -> dict[str, Any]:
     """Offer the champion a challenger trained on today's data; one that is not better changes nothing live."""
     project = open_project(data, model, changes, catalogue=catalogue)
@@ -29,21 +31,28 @@ def retrain(
             "facetmill.judging.judge", "facetmill.runs.sweep"
         ):  # while DVC works in processes of its own
             built = step(build)(project.layout.root, project.params, log=print)
-        from facetmill.judging.judge import judge_and_promote, register_candidate
+        from facetmill.judging.given_up import GivenUp, require_same_catalogue
+        from facetmill.judging.judge import judge_and_promote, links, offer_dictionary, register_candidate
         from facetmill.runs.sweep import sweep
         from facetmill.runs.train import train_dictionary, train_seeds
 
-        dataset = built.dataset
+        dataset, given_up = built.dataset, GivenUp(tuple(drop_attribute or ()), tuple(drop_category or ()))
         step(dataset.require_passed)()
+        step(require_same_catalogue)(project, dataset.schema, given_up)
         step(push)(project.layout.root, dataset, log=print)
         dictionary = step(train_dictionary)(project, dataset)
         winner = step(sweep)(project, dataset, project.params.model)
         runs = step(train_seeds)(project, dataset, winner.recipe, winner.study)
         candidate = step(register_candidate)(project, dataset, runs, dictionary)
-        outcome = step(judge_and_promote)(project, candidate.version, who=who, why=why)
+        asked = {"who": who, "why": why, "given_up": given_up}
+        outcome = step(judge_and_promote)(project, candidate.version, **asked)
+        fallback = step(offer_dictionary)(project, dataset, dictionary, outcome, **asked)
     return {
+        "catalogue": project.catalogue,
         "dataset": built.to_json(),
         "sweep": winner.to_json(),
         "candidate": candidate.to_json(),
         "outcome": outcome.to_json(),
+        "dictionary": None if fallback is None else fallback.to_json(),
+        "links": links(project, candidate.version if fallback is None else fallback.candidate_version),
     }

@@ -14,7 +14,14 @@ from facetmill.serving.smoke import smoke_test
 
 
 @flow(name="rollback", log_prints=True)
-def rollback(who: str, why: str, to: int | None = None, changes: list[str] | None = None) -> dict[str, Any]:
-    """Move `facets@champion` back: to version `to` of the live model, or to the champion before this one."""
-    project = open_project(changes=changes)
+def rollback(
+    who: str,
+    why: str,
+    to: int | None = None,
+    changes: list[str] | None = None,
+    catalogue: str | None = None,
+    data: str | None = None,
+) -> dict[str, Any]:
+    """Make version `to` of a catalogue's live model its champion again, or the champion before the present one."""
+    project = open_project(data, changes=changes, catalogue=catalogue, with_data=False)
     return asdict(step(promotion.rollback)(project.tracker, project.ledger, who=who, why=why, smoke=smoke_test, to=to))

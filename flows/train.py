@@ -17,7 +17,7 @@ from facetmill.project import open_project
 def train(
     data: str | None = None, catalogue: str | None = None, model: str | None = None, changes: list[str] | None = None
 ) -> dict[str, Any]:
-    """One MLflow run per seed and one new version of `facets-candidates`; nothing live changes."""
+    """One MLflow run per seed and one new candidate of the catalogue; nothing live changes."""
     project = open_project(data, model, changes, catalogue=catalogue)
     with imported_meanwhile("facetmill.judging.judge"):  # while DVC works in processes of its own
         dataset = step(build)(project.layout.root, project.params, log=print).dataset

@@ -62,6 +62,7 @@ JAVE = JaveConfig(
 )
 
 PROMOTION = PromotionParams(
+    dictionary="baseline",
     metric="pair_f1",
     min_gain=0.0,
     significance=0.05,

@@ -31,6 +31,7 @@ from facetmill.gates.pictures import LookCache
 from facetmill.gates.verdict import Decision
 from facetmill.judging import judge as judging
 from facetmill.judging.claims import GATES
+from facetmill.judging.given_up import GivenUp
 from facetmill.judging.judge import COMPARISON, Outcome, judge, judge_and_promote
 from facetmill.models import model_class
 from facetmill.params import load_params
@@ -109,7 +110,7 @@ class World:
         return judge_and_promote(self.project, version, who="ada", why="spring", **options)
 
     def comparison(self, version: int, folder: Path) -> Any:
-        run_id = versions.resolve(self.project.tracker, f"{versions.CANDIDATES}/{version}").run_id
+        run_id = versions.resolve(self.project.tracker, f"facets-candidates/{version}").run_id
         return self.project.tracker.read_json(run_id or "", COMPARISON)
 
 
@@ -133,7 +134,7 @@ def world(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> World
     empty = World(project, Dataset.open(workspace), "")
     folder = tmp_path_factory.mktemp("baseline") / "model"
     baseline = empty.candidate(folder, empty.save(folder, ["red"]))
-    run_id = versions.resolve(project.tracker, f"{versions.CANDIDATES}/{baseline}").run_id
+    run_id = versions.resolve(project.tracker, f"facets-candidates/{baseline}").run_id
     return replace(empty, dictionary_run=run_id or "")
 
 
@@ -226,9 +227,9 @@ def test_what_the_champion_was_trained_on_decides_nothing(
     """It was trained on 20 test rows under other ids. The seeds are asked again: what their runs logged is of all."""
     version = world.candidate(tmp_path / "m", world.save(tmp_path / "m", (*COLORS, "oak", "wool")), seeds=2)
     test = list(world.dataset.read("test"))
-    own = versions.resolve(world.project.tracker, f"{versions.CANDIDATES}/{version}").trained_in
+    own = versions.resolve(world.project.tracker, f"facets-candidates/{version}").trained_in
     world.project.tracker.client.log_metric(own or "", "test/pair_f1", 0.0)
-    knows(monkeypatch, f"{versions.LIVE}/{champion}", [replace(p, product_id="x", source="y") for p in test[:20]])
+    knows(monkeypatch, f"facets/{champion}", [replace(p, product_id="x", source="y") for p in test[:20]])
     outcome = world.judge_and_promote(version, dry_run=True)
     assert outcome.outcome == "dry_run", failed(outcome)
     said = world.comparison(version, tmp_path)
@@ -243,7 +244,7 @@ def test_too_few_new_products_are_a_verdict(
     world: World, champion: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = world.candidate(tmp_path / "m", world.save(tmp_path / "m", (*COLORS, "oak", "steel")))
-    knows(monkeypatch, f"{versions.LIVE}/{champion}", list(world.dataset.read("test")))
+    knows(monkeypatch, f"facets/{champion}", list(world.dataset.read("test")))
     found = failed(world.judge_and_promote(version))
     assert "0 of " in found["enough_unseen_products"]
     assert found["beats_champion"] == "beats_champion: could not be measured"
@@ -378,7 +379,7 @@ def test_a_champion_that_does_not_answer_is_told_to_a_person(
 
     def broken(tracker: Any, model: versions.Resolved, target: Path) -> Path:
         folder = fetched(tracker, model, target)
-        if model.ref == f"{versions.LIVE}/{champion}":
+        if model.ref == f"facets/{champion}":
             (folder / "model_file.py").write_text("raise RuntimeError('written for another Python')\n")
         return folder
 
@@ -421,8 +422,8 @@ def test_a_candidate_judged_while_another_was_promoted_is_judged_against_that(
     first, second = (world.candidate(tmp_path / name, world.save(tmp_path / name, known)) for name in "ab")
     before, judged = world.champion(), list[int | None]()
 
-    def judge_slowly(project: Project, version: int) -> Decision:
-        decision = judge(project, version)
+    def judge_slowly(project: Project, version: int, given_up: GivenUp) -> Decision:
+        decision = judge(project, version, given_up)
         judged.append(decision.champion_version)
         if len(judged) == 1:
             assert judge_and_promote(project, first, who="ben", why="quicker").outcome == "promoted"

@@ -145,8 +145,8 @@ def test_a_promotion_that_is_killed_between_two_steps_is_undone_or_done(
     again = promote(platform, candidate)
     assert again.outcome == ("promoted" if undone else "already_champion")
     assert live_version(platform) == again.to_version == versions.live_version_of(platform.tracker, candidate)
-    copies = platform.tracker.client.search_model_versions(f"name = '{versions.LIVE}'", max_results=1000)
-    assert len([v for v in copies if v.source == f"models:/{versions.CANDIDATES}/{candidate}"]) == 1, "none doubled"
+    copies = platform.tracker.client.search_model_versions("name = 'facets'", max_results=1000)
+    assert len([v for v in copies if v.source == f"models:/facets-candidates/{candidate}"]) == 1, "none doubled"
 
 
 def test_a_promotion_that_is_told_to_end_is_undone_at_once(platform: Platform, model_dir: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_rollback_answers_as_the_old_champion_did_to_the_bit(
     platform: Platform, model_dir: Path, tmp_path: Path
 ) -> None:
     def answers() -> list[object]:
-        return list(query(promotion.CHAMPION_URI, TRAIN, tracking_uri=platform.tracker.uri).facets)
+        return list(query("models:/facets@champion", TRAIN, tracking_uri=platform.tracker.uri).facets)
 
     def rollback(**options: Any) -> promotion.Promotion:
         return promotion.rollback(
@@ -275,7 +275,7 @@ def test_a_ledger_that_was_lost_is_told_and_stops_promotions_until_one_adopts_th
     assert (last(lost).state, last(lost).to_version, last(lost).decision["action"]) == ("done", live, "adoption")
     assert losses.problems(lost.tracker, lost.ledger) == []
     assert promote(lost, candidate, dry_run=True).outcome == "dry_run"
-    with pytest.raises(PlatformError, match="is not empty; only an empty one takes a champion"):
+    with pytest.raises(PlatformError, match="has rows of demo; only one without takes a champion"):
         losses.adopt(lost.tracker, lost.ledger, who="ben", why="again")
 
 
@@ -293,13 +293,13 @@ def test_a_registry_that_was_lost_or_moved_by_hand_is_told(platform: Platform, m
         assert len(ledger.history()) == 1
 
     by_hand = next(row.to_version for row in platform.ledger.history() if row.state == "done")
-    platform.tracker.client.set_registered_model_alias(versions.LIVE, versions.ALIAS, str(by_hand))
+    platform.tracker.client.set_registered_model_alias("facets", "champion", str(by_hand))
     [said] = losses.problems(platform.tracker, platform.ledger)
     assert f"facets/{live} is live since" in said
     assert f"facets/{by_hand} is: the alias 'champion' was moved by hand" in said
     [finding] = check_champion(platform.layout)
-    assert f"facetmill rollback --to {live}" in finding.mend
-    platform.tracker.client.set_registered_model_alias(versions.LIVE, versions.ALIAS, str(live))
+    assert f"facetmill rollback --catalogue demo --to {live}" in finding.mend
+    platform.tracker.client.set_registered_model_alias("facets", "champion", str(live))
     assert check_champion(platform.layout) == losses.problems(platform.tracker, platform.ledger) == []
 
 

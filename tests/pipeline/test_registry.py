@@ -155,7 +155,7 @@ def test_a_package_holds_no_pickle_and_answers_as_the_model_does(
 def test_a_changed_artifact_is_refused(platform: Platform, model_dir: Path, tmp_path: Path) -> None:
     version = new_candidate(platform, model_dir)
     platform.tracker.client.set_model_version_tag(
-        versions.CANDIDATES, str(version), "facetmill.package_sha256", "0" * 64
+        "facets-candidates", str(version), "facetmill.package_sha256", "0" * 64
     )
     resolved = versions.resolve(platform.tracker, f"facets-candidates/{version}")
     with pytest.raises(PlatformError, match="do not use it"):

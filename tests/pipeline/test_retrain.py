@@ -230,7 +230,8 @@ def test_a_back_up_put_back_into_a_new_project_answers_as_before(
 ) -> None:
     """The drill: all stores are gone but for the back-up, which was made while the servers ran."""
     (tmp_path / "things.csv").write_text("id,title\na,Golden lamp of brass\nb,Plain black leather bag\n")
-    extract = ("extract", "facets@champion", "--data", f"products:{tmp_path / 'things.csv'}", "--out")
+    data = ("--catalogue", "demo", "--data", f"products:{tmp_path / 'things.csv'}")
+    extract = ("extract", "facets@champion", *data, "--out")
     said = answer(platform, *extract, str(tmp_path / "before.jsonl"))
     made = answer(platform, "backup", str(tmp_path / "backup"))
     champion = answer(platform, "status")["champion"]
@@ -270,7 +271,8 @@ def shop_csv(folder: Path, num_rows: int = 20) -> Path:
 def test_drift_is_told_against_what_the_champion_was_trained_on(platform: Platform, first: Any, tmp_path: Path) -> None:
     shop = tmp_path / "shop.csv"
     shop.write_text("id,title\n" + "".join(f"{i},Frobnicated quux of zindle {i}\n" for i in range(30)))
-    done = run_here(platform.layout.root, "dataset", "drift", "--data", f"products:{shop}", "--json")
+    data = ("--catalogue", "demo", "--data", f"products:{shop}")
+    done = run_here(platform.layout.root, "dataset", "drift", *data, "--json")
     assert done.returncode == 1, done.stderr
     found = json.loads(done.stdout)
     assert found["drifted"]
@@ -283,7 +285,8 @@ def test_extract_writes_the_facets_of_a_users_own_csv(platform: Platform, first:
     shop = tmp_path / "shop.csv"
     shop.write_text("id,title\na,Golden lamp of brass\nb,Plain black leather bag\n")
     out = tmp_path / "facets.jsonl"
-    said = answer(platform, "extract", "facets@champion", "--data", f"products:{shop}", "--out", str(out))
+    data = ("--catalogue", "demo", "--data", f"products:{shop}")
+    said = answer(platform, "extract", "facets@champion", *data, "--out", str(out))
     lines = [json.loads(line) for line in out.read_text().split("\n") if line]
     assert [line["product_id"] for line in lines] == ["a", "b"]
     assert said["facets"] == sum(len(line["facets"]) for line in lines)
@@ -291,6 +294,31 @@ def test_extract_writes_the_facets_of_a_users_own_csv(platform: Platform, first:
     for line in lines:
         for facet in line["facets"]:
             assert titles[line["product_id"]][facet["start"] : facet["end"]] == facet["value"]
+
+
+def test_the_demos_champion_never_answers_for_a_shop(platform: Platform, first: Any, tmp_path: Path) -> None:
+    shop = tmp_path / "scarves.csv"
+    shop.write_text("id,title,Fringe\n" + "".join(f"{i},Frobnicated quux of zindle {i},long\n" for i in range(30)))
+    out, data = tmp_path / "facets.jsonl", ("--data", f"products:{shop}")
+    root = platform.layout.root
+    for ref, told in (
+        ("facets@champion", "nothing is live yet in the catalogue scarves-"),
+        ("demo@champion", "demo@champion has not seen such products"),
+        (first["candidate"]["run_id"], "is of the catalogue demo, and the products are of scarves-"),
+    ):
+        done = run_here(root, "extract", ref, *data, "--out", str(out))
+        assert (done.returncode, out.exists()) == (1, False)
+        assert told in done.stderr, done.stderr
+    done = run_here(root, "extract", "demo@champion", *data, "--out", str(out), "--anyway")
+    assert done.returncode == 0, done.stderr
+    assert "not as trained: share of words" in done.stderr
+    assert len(out.read_text().splitlines()) == 30
+
+    done = facetmill(platform, "retrain", "--catalogue", "demo", *data)
+    assert done.returncode == 1
+    assert "the data has not all that facets/1 answers: attribute" in done.stderr, "told before anything is trained"
+    listed = answer(platform, "catalogue", "list")
+    assert [(row["name"], row["live"]) for row in listed] == [("demo", "facets/1")]
 
 
 def test_twenty_rows_of_a_users_own_csv_make_a_dataset(platform: Platform, tmp_path: Path) -> None:

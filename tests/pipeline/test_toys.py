@@ -98,7 +98,7 @@ def test_it_goes_the_whole_way(kind: type[toys.Chooser], world: World) -> None:
         "equals do not replace each other, and no other gate fails"
     )
     assert (outcome.outcome == "promoted") == (before is None), failed
-    again = reproduce(project, f"{versions.CANDIDATES}/{version}")
+    again = reproduce(project, f"facets-candidates/{version}")
     assert again.same, again.differences
 
     if before is not None:  # a person may put it live all the same, and take it back

@@ -37,8 +37,8 @@ def save(project: Project, target: Path, log: Log) -> Contents:
     hashes: dict[str, str] = {}
     with replace_folder(target) as folder:
         with project.ledger.exclusive():
-            live = versions.champion(tracker)
-            rows = project.ledger.history()
+            lives = versions.champions(tracker)
+            rows = project.ledger.everything()
             if url is None:
                 _copy_database(layout.mlflow_db, folder / MLFLOW_DB)
         (folder / LEDGER).write_bytes(to_lines(rows))
@@ -62,7 +62,7 @@ def save(project: Project, target: Path, log: Log) -> Contents:
         contents = Contents(
             made=datetime.now(UTC).isoformat(timespec="seconds"),
             project=str(layout.root),
-            champion=None if live is None else f"{versions.LIVE}/{live.version}",
+            champion=", ".join(f"{live.name}/{live.version}" for live in lives.values()) or None,
             counts={"ledger_rows": len(rows), "datasets": len(datasets)},
             left_out=left_out,
             hashes=hashes,

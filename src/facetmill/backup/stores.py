@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
 import orjson
 
@@ -19,6 +19,7 @@ from facetmill.platform.layout import Layout
 from facetmill.platform.sqlite_files import damage, is_empty
 from facetmill.registry.ledger import LEDGER as TABLE
 from facetmill.registry.ledger import Entry, Ledger
+from facetmill.tracking.names import ALIAS, Names
 
 READ_ONLY = 0o444  # as DVC keeps what is in its cache
 
@@ -49,9 +50,10 @@ class LedgerStore:
         if self._is_file and is_empty(self._path):
             return None
         ledger = Ledger(self._url)
-        rows = ledger.history()
-        live = next((row.to_version for row in reversed(rows) if row.state == "done" and row.to_version), None)
-        said = "" if live is None else f"; by it facets/{live} is live"
+        rows = ledger.everything()
+        lives = ledger.lives()
+        named = ", ".join(f"{Names(catalogue).live}/{version}" for catalogue, version in sorted(lives.items()))
+        said = f"; by it {named} {'is' if len(lives) == 1 else 'are'} live" if lives else ""
         return f"{ledger.place}: {len(rows)} rows{said}" if rows else None
 
     def move_aside(self, folder: Path) -> None:
@@ -60,7 +62,7 @@ class LedgerStore:
             return
         ledger = Ledger(self._url)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / LEDGER).write_bytes(to_lines(ledger.history()))
+        (folder / LEDGER).write_bytes(to_lines(ledger.everything()))
         ledger.clear()
 
     def put_back(self, source: Path, names: Sequence[str]) -> None:
@@ -97,21 +99,22 @@ class RunStore:
             shutil.copyfile(source / MLFLOW_DB, database)
 
     def _num_runs(self) -> int:
-        return self._count("SELECT (SELECT count(*) FROM runs) + (SELECT count(*) FROM model_versions)")
+        counted = self._rows("SELECT (SELECT count(*) FROM runs) + (SELECT count(*) FROM model_versions)")
+        return int(counted[0][0]) if counted else 0
 
     def _champion(self) -> str:
-        query = "SELECT max(version) FROM registered_model_aliases WHERE name = 'facets' AND alias = 'champion'"
-        live = self._count(query)
-        return f", in which facets/{live} is live" if live else ""
+        lives = self._rows(f"SELECT name, version FROM registered_model_aliases WHERE alias = '{ALIAS}' ORDER BY name")
+        named = ", ".join(f"{name}/{version}" for name, version in lives)
+        return f", in which {named} {'is' if len(lives) == 1 else 'are'} live" if lives else ""
 
-    def _count(self, query: str) -> int:
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
         if is_empty(self._database):
-            return 0
+            return []
         with closing(sqlite3.connect(f"{self._database.absolute().as_uri()}?mode=ro", uri=True)) as database:
             try:
-                return int(database.execute(query).fetchone()[0] or 0)
+                return database.execute(query).fetchall()
             except sqlite3.OperationalError:  # its tables are still to be made
-                return 0
+                return []
 
 
 class StudyStore:

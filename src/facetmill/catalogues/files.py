@@ -23,6 +23,8 @@ from facetmill.params.catalogue import DEMO, FOLDER, catalogue_path, read_catalo
 from facetmill.sources import SOURCES, parse_data
 from facetmill.terminal import one_line
 
+SHOWN = 20  # categories
+
 _HEAD = """\
 # Written by `facetmill catalogue add`, to be edited. The keys are those of params.yaml, and what is not said here,
 # params.yaml says; so a section such as `promotion:` or `sweep:` below may have the values of this catalogue alone.
@@ -155,7 +157,8 @@ def checked(root: Path, name: str) -> dict[str, Any]:
         "pictures": report.num_images,
         "pictures_dropped": dict(report.images_dropped),
         "examples": [example for examples in report.examples.values() for example in examples[:1]],
-        "categories": len(categories),
+        "categories": dict(categories.most_common(SHOWN)),
+        "more_categories": max(0, len(categories) - SHOWN),
         "products_with": dict(attributes.most_common()),
     }
 

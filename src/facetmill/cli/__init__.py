@@ -20,10 +20,13 @@ from facetmill.cli import catalogue as catalogues
 from facetmill.cli import dataset, distant, study
 from facetmill.cli.common import (
     REF_HELP,
+    Anyway,
     AsJson,
     Catalogue,
     Changes,
     Data,
+    DropAttribute,
+    DropCategory,
     ModelKey,
     Ref,
     Who,
@@ -34,6 +37,7 @@ from facetmill.cli.common import (
     say,
     show,
 )
+from facetmill.cli.ending import ending, ending_of_retrain
 from facetmill.errors import Busy, FacetmillError
 from facetmill.imports import unhindered_imports
 from facetmill.terminal import guard, one_line
@@ -107,7 +111,7 @@ def up(as_json: AsJson = False) -> None:
         from facetmill.platform.steps import connect_prefect
         from facetmill.project import EXPERIMENT
         from facetmill.registry.ledger import Ledger
-        from facetmill.registry.losses import mismatch
+        from facetmill.registry.losses import migrated, mismatches
         from facetmill.runs.recovery import reconcile
         from facetmill.tracking.tracker import Tracker
     running = servers.up(paths)
@@ -115,10 +119,8 @@ def up(as_json: AsJson = False) -> None:
     connect_prefect()
     tracker, ledger = Tracker(running[servers.MLFLOW.name].url, EXPERIMENT), Ledger(paths.ledger_url)
     closed = reconcile(paths, tracker, ledger)
-    wrong = mismatch(tracker, ledger)
-    problems = [] if wrong is None else [wrong.wrong]
-    urls = {name: server.url for name, server in running.items()}
-    show({**urls, "started": started, "closed": closed, "problems": problems}, as_json)
+    told = {"migrated": migrated(tracker, ledger), "closed": closed, "problems": mismatches(tracker, ledger)}
+    show({**{name: server.url for name, server in running.items()}, "started": started, **told}, as_json)
 
 
 @app.command()
@@ -148,29 +150,36 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def status(changes: Changes = None, as_json: AsJson = False) -> None:
+def status(catalogue: Catalogue = None, data: Data = None, changes: Changes = None, as_json: AsJson = False) -> None:
     """What is live, since when, trained on what; and which servers run. Exit code 1 where that is not as it should be:
     other bytes than were judged, or another champion than the ledger says."""
     paths = layout()
     from facetmill.judging.status import status
     from facetmill.project import open_project
 
-    found = status(open_project(changes=changes, start=paths.root))
+    project = open_project(data, changes=changes, start=paths.root, catalogue=catalogue, with_data=False)
+    found = status(project)
     show(found, as_json)
     if found["problems"]:
         raise typer.Exit(1)
 
 
 @app.command()
-def history(as_json: AsJson = False) -> None:
+def history(catalogue: Catalogue = None, data: Data = None, as_json: AsJson = False) -> None:
     """Every promotion that was asked for: who, when, why, from what to what, and how it ended."""
     paths = layout()
+    from facetmill.project import catalogue_in_hand
     from facetmill.registry.ledger import Ledger
 
-    rows = [row.to_json() for row in Ledger(paths.ledger_url).history()]
+    ledger = Ledger(paths.ledger_url, catalogue_in_hand(paths.root, catalogue, data))
+    rows = [row.to_json() for row in ledger.history()]
     if as_json:
         show(rows, as_json)
         return
+    others = [name for name in ledger.catalogues() if name != ledger.names.catalogue]
+    if not rows:
+        more = f"; there is one of {', '.join(others)}" if others else ""
+        print(f"no history of the catalogue {ledger.names.catalogue} yet{more}")
     for row in rows:
         moved = f"{row['from_version'] or 'none'} -> {row['to_version'] or 'unchanged'}"
         action = row["decision"].get("action", "promotion")
@@ -185,6 +194,7 @@ def history(as_json: AsJson = False) -> None:
 def lineage(
     ref: Annotated[str | None, typer.Argument(help=REF_HELP)] = None,
     dataset: Annotated[str | None, typer.Option(help="A dataset version, or its first digits.")] = None,
+    catalogue: Catalogue = None,
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
@@ -195,7 +205,7 @@ def lineage(
     from facetmill.project import open_project
     from facetmill.registry.lineage import of_dataset, of_model
 
-    project = open_project(changes=changes, start=paths.root)
+    project = open_project(changes=changes, start=paths.root, catalogue=catalogue, ref=ref, with_data=False)
     if ref is not None:
         show(of_model(project.tracker, project.ledger, paths.root, ref), as_json)
     else:
@@ -203,7 +213,7 @@ def lineage(
 
 
 @app.command()
-def reproduce(ref: Ref, changes: Changes = None, as_json: AsJson = False) -> None:
+def reproduce(ref: Ref, catalogue: Catalogue = None, changes: Changes = None, as_json: AsJson = False) -> None:
     """Train a registered model again from what its run kept. Exit code 1 when a metric comes out otherwise."""
     paths = layout()
     from facetmill.platform.keeping import kept_up
@@ -211,7 +221,9 @@ def reproduce(ref: Ref, changes: Changes = None, as_json: AsJson = False) -> Non
     from facetmill.runs.reproduce import reproduce
 
     with kept_up(paths):
-        done = reproduce(open_project(changes=changes, start=paths.root), ref)
+        done = reproduce(
+            open_project(changes=changes, start=paths.root, catalogue=catalogue, ref=ref, with_data=False), ref
+        )
     show(done.to_json(), as_json)
     if not done.same:
         raise typer.Exit(1)
@@ -248,24 +260,55 @@ def retrain(
     catalogue: Catalogue = None,
     model: ModelKey = None,
     why: Why = "retrain",
+    drop_attribute: DropAttribute = None,
+    drop_category: DropCategory = None,
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
     """The whole loop: dataset, gate, sweep, training, judgement, promotion."""
-    run_flow("retrain", as_json, changes=changes, data=data, catalogue=catalogue, model=model, who=who, why=why)
+    run_flow(
+        "retrain",
+        as_json,
+        words=ending_of_retrain,
+        changes=changes,
+        data=data,
+        catalogue=catalogue,
+        model=model,
+        who=who,
+        why=why,
+        drop_attribute=drop_attribute,
+        drop_category=drop_category,
+    )
 
 
 @app.command()
 def promote(
-    version: Annotated[int, typer.Argument(help="Version of facets-candidates.")],
+    version: Annotated[int, typer.Argument(help="Version of the catalogue's candidates.")],
     who: Who,
     why: Why = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Ask every gate, change nothing.")] = False,
+    drop_attribute: DropAttribute = None,
+    drop_category: DropCategory = None,
+    catalogue: Catalogue = None,
+    data: Data = None,
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a candidate the champion, when every gate says yes. Exit code 1 when one says no."""
-    outcome = run_flow("promote", as_json, changes=changes, version=version, who=who, why=why, dry_run=dry_run)
+    outcome = run_flow(
+        "promote",
+        as_json,
+        words=ending,
+        changes=changes,
+        catalogue=catalogue,
+        data=data,
+        version=version,
+        who=who,
+        why=why,
+        dry_run=dry_run,
+        drop_attribute=drop_attribute,
+        drop_category=drop_category,
+    )
     if not outcome["accepted"]:
         raise typer.Exit(1)
 
@@ -291,7 +334,7 @@ def compare(
     from facetmill.registry.lineage import bring_back, dataset_version_of
     from facetmill.report.review_page import write_review
 
-    project = open_project(data, changes=changes, start=paths.root, catalogue=catalogue)
+    project = open_project(data, changes=changes, start=paths.root, catalogue=catalogue, ref=first)
     if data is None:
         dataset = bring_back(project.tracker, paths.root, dataset_version_of(project.tracker, first))
     else:
@@ -305,29 +348,37 @@ def compare(
 @app.command()
 def rollback(
     who: Who,
-    to: Annotated[int | None, typer.Option(help="Version of facets; without it, the champion before this one.")] = None,
+    to: Annotated[int | None, typer.Option(help="Version that was live; without it, the one before this one.")] = None,
     why: Why = "",
+    catalogue: Catalogue = None,
+    data: Data = None,
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a past champion the champion again."""
-    run_flow("rollback", as_json, changes=changes, to=to, who=who, why=why)
+    run_flow("rollback", as_json, changes=changes, catalogue=catalogue, data=data, to=to, who=who, why=why)
 
 
 @app.command()
 def adopt(
     who: Who,
     why: Annotated[str, typer.Option(help="How the ledger was lost, and why this champion may be trusted.")],
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="REF", help="A version of another catalogue, such as facets/3.")
+    ] = None,
+    catalogue: Catalogue = None,
+    data: Data = None,
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
-    """Begin a new ledger with the present champion, where the old one is lost and there is no back-up."""
+    """Take a champion as it is: the present one where its ledger is lost and there is no back-up, or with --from one of
+    another catalogue for a catalogue that has none."""
     paths = layout()
     from facetmill.project import open_project
     from facetmill.registry import losses
 
-    project = open_project(changes=changes, start=paths.root)
-    show({"row": losses.adopt(project.tracker, project.ledger, who=who, why=why)}, as_json)
+    project = open_project(data, changes=changes, start=paths.root, catalogue=catalogue, with_data=False)
+    show({"row": losses.adopt(project.tracker, project.ledger, who=who, why=why, source=source)}, as_json)
 
 
 @app.command()
@@ -370,24 +421,26 @@ def evaluate(
     data: Data = None,
     catalogue: Catalogue = None,
     split: Annotated[str | None, typer.Option(help="Only this split of the dataset built from the data.")] = None,
+    anyway: Anyway = False,
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
     """Score a model on labelled products."""
     paths = layout()
+    from facetmill.judging.drift import require_own
     from facetmill.project import open_project
     from facetmill.runs.score import evaluate_reference
 
-    show(
-        evaluate_reference(open_project(data, changes=changes, start=paths.root, catalogue=catalogue), ref, split),
-        as_json,
-    )
+    project = open_project(data, changes=changes, start=paths.root, catalogue=catalogue, ref=ref)
+    require_own(project, ref, anyway=anyway, log=say)
+    show(evaluate_reference(project, ref, split), as_json)
 
 
 @app.command()
 def extract(
     ref: Ref,
     out: Annotated[Path, typer.Option(help="JSON lines to write: product_id and facets.")],
+    anyway: Anyway = False,
     data: Data = None,
     catalogue: Catalogue = None,
     changes: Changes = None,
@@ -395,10 +448,13 @@ def extract(
 ) -> None:
     """Write the facets that a model finds in products. The file appears whole or not at all."""
     paths = layout()
+    from facetmill.judging.drift import require_own
     from facetmill.project import open_project
     from facetmill.runs.score import extract_to_file
 
-    show(extract_to_file(open_project(data, changes=changes, start=paths.root, catalogue=catalogue), ref, out), as_json)
+    project = open_project(data, changes=changes, start=paths.root, catalogue=catalogue, ref=ref)
+    require_own(project, ref, anyway=anyway, log=say)
+    show(extract_to_file(project, ref, out), as_json)
 
 
 @app.command()

@@ -8,6 +8,7 @@ import typer
 
 from facetmill.cli.common import AsJson, command_group, layout, show
 from facetmill.errors import ParamsError
+from facetmill.terminal import one_line
 
 app = command_group("A shop's data, settings and champion under one name.")
 
@@ -47,11 +48,25 @@ def catalogue_add(
 
 @app.command("list")
 def catalogue_list(as_json: AsJson = False) -> None:
-    """Every catalogue: its data, or what is wrong with its file."""
+    """Every catalogue: its data, or what is wrong with its file, and what is live of it by the ledger."""
     paths = layout(at_work=False)
     from facetmill.catalogues.files import listed
+    from facetmill.registry.ledger import Ledger
+    from facetmill.tracking.names import Names
 
-    show(listed(paths.root), as_json)
+    lives = Ledger(paths.ledger_url).lives()
+    found = {each["name"]: each for each in listed(paths.root)}
+    unsaved = {name: {"name": name, "data": None, "wrong": None} for name in lives.keys() - found.keys()}
+    rows = [
+        {**each, "live": f"{Names(name).live}/{lives[name]}" if name in lives else None}
+        for name, each in sorted((found | unsaved).items())
+    ]
+    if as_json:
+        show(rows, as_json)
+        return
+    for row in rows:
+        said = row["wrong"] or row["data"] or "no file: its data was named by --data"
+        print(one_line(f"{row['name']:<24} {row['live'] or 'nothing live':<16} {said}"))
 
 
 @app.command("show")

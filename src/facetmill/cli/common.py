@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,8 +37,25 @@ Changes = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of words.")]
 Why = Annotated[str, typer.Option(help="The reason that the ledger keeps.")]
+Anyway = Annotated[
+    bool,
+    typer.Option("--anyway", help="Also for products of another catalogue, or of categories and words it never saw."),
+]
+DropAttribute = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME", help="An attribute of the champion that its successor need not have; may be repeated."
+    ),
+]
+DropCategory = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="A category of the champion that its successor need not have; may be repeated."),
+]
 Who = Annotated[str, typer.Option(default_factory=getpass.getuser, help="Who asks for it.", show_default="you")]
-REF_HELP = "facets@champion, facets-candidates/VERSION, a run id, a model folder, or dictionary."
+REF_HELP = (
+    "facets@champion (of the catalogue in hand), NAME@champion, NAME-candidates/VERSION, a run id, a model folder, or "
+    "dictionary."
+)
 Ref = Annotated[str, typer.Argument(help=REF_HELP)]
 DatasetVersion = Annotated[str, typer.Argument(help="A dataset version, or its first digits.")]
 
@@ -79,15 +96,18 @@ def layout(*, at_work: bool = True) -> Layout:
     return found
 
 
-def run_flow(name: str, as_json: bool, **parameters: Any) -> dict[str, Any]:
-    """Run `flows/<name>.py` under Prefect and show what it returns."""
+def run_flow(
+    name: str, as_json: bool, *, words: Callable[[Mapping[str, Any]], list[str]] | None = None, **parameters: Any
+) -> dict[str, Any]:
+    """Run `flows/<name>.py` under Prefect and show what it returns: all of it as JSON, or as the `words` for it."""
     paths = layout()
     from facetmill.platform import servers
     from facetmill.project import resolve_params
 
     shared = ("data", "model", "changes", "catalogue")
     given = {name: parameters[name] for name in shared if name in parameters}
-    resolve_params(paths.root, **given)  # wrong input fails before any server
+    with_data = name not in ("promote", "rollback")  # which only need to know whose champion is meant
+    resolve_params(paths.root, **given, with_data=with_data)  # wrong input fails before any server
     servers.connect(servers.start(paths, servers.PREFECT))
     with unhindered_imports():  # of Prefect, torch and more, while the server comes up on another core
         from facetmill.platform.flow_runs import run_flow
@@ -99,7 +119,10 @@ def run_flow(name: str, as_json: bool, **parameters: Any) -> dict[str, Any]:
     connect_prefect()
     with kept_up(paths):
         outcome: dict[str, Any] = run_flow(flow, **parameters)
-    show(outcome, as_json)
+    if words is None or as_json:
+        show(outcome, as_json)
+    else:
+        print("\n".join(words(outcome)))
     return outcome
 
 

@@ -95,6 +95,7 @@ def dataset_checkout(version: DatasetVersion, changes: Changes = None, as_json: 
 def dataset_drift(
     data: Annotated[str, typer.Option(help="The new batch, as format:path.")],
     ref: Annotated[str, typer.Option(help="The model whose training data it is held against.")] = "facets@champion",
+    catalogue: Catalogue = None,
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
@@ -103,7 +104,7 @@ def dataset_drift(
     from facetmill.judging.drift import batch_drift
     from facetmill.project import open_project
 
-    found = batch_drift(open_project(data, changes=changes, start=paths.root), ref)
+    found = batch_drift(open_project(data, changes=changes, start=paths.root, catalogue=catalogue, ref=ref), ref)
     if as_json:
         show(found, as_json)
     else:

@@ -22,6 +22,7 @@ from facetmill.params import DriftParams
 from facetmill.records import Product
 
 SAMPLES = 200  # from what was trained, to see how far chance goes
+NO_CATEGORY = "(none)"
 CHANCE = 0.99  # the quantile of those that a shift must exceed
 
 _WORD = re.compile(r"[^\W\d_]+")
@@ -49,7 +50,7 @@ class Profile:
             words = _WORD.findall(f"{product.title} {product.text}".casefold())
             made.num_products += 1
             made.num_pictured += bool(product.images)
-            made.categories[product.category or "(none)"] += 1
+            made.categories[product.category or NO_CATEGORY] += 1
             made.lengths[_length(len(words))] += 1
             made.words.update(words)
             made.attributes.update({facet.attribute for facet in product.facets})
@@ -62,10 +63,12 @@ def drift(trained: Profile, held_out: Profile, batch: Profile, params: DriftPara
 
     Claims about facets are left out where the batch has none, as products to be extracted from have none.
     """
+    categories = _named(trained), _named(held_out), _named(batch)
     verdicts = [
         _shift("categories_as_trained", "categories", trained.categories, batch.categories, batch.num_products, params),
         _shift("texts_as_long", "words in title and text", trained.lengths, batch.lengths, batch.num_products, params),
         _pictures(trained, batch, params),
+        _new("categories_are_known", "categories", *categories, params),
         _new("words_are_known", "words of title and text", trained.words, held_out.words, batch.words, params),
     ]
     if batch.attributes:
@@ -76,6 +79,11 @@ def drift(trained: Profile, held_out: Profile, batch: Profile, params: DriftPara
         ]
     counts = {"products of the batch": batch.num_products, "products trained on": trained.num_products}
     return DataVerdict(tuple(verdicts), counts)
+
+
+def _named(profile: Profile) -> Counter[str]:
+    """How many products have each category, but for those that have none: nobody knows whether theirs was trained."""
+    return Counter({name: num for name, num in profile.categories.items() if name != NO_CATEGORY})
 
 
 def divergence(left: _Floats, right: _Floats) -> float:

@@ -8,8 +8,8 @@ alone: a challenger that is as good as the champion within noise is not shown to
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -32,6 +32,9 @@ class Evidence:
     the test scores by it of every run of the candidate's training, one a seed. `champion_version` is None, and so is
     what belongs to it, when nothing is live.
 
+    `lost` are the attributes and categories that the champion has and the candidate has not, in words, less those that
+    a person gave up. `is_dictionary` says that the candidate is the very dictionary it would be held against.
+
     All but latency is measured on the `num_unseen` test products that neither was trained on. `candidate_trained_on`
     and `champion_trained_on` count the test products that each was trained on, None where that is not known.
     """
@@ -49,6 +52,8 @@ class Evidence:
     latency: Latency | None = None
     champion_latency: Latency | None = None
     seed_scores: tuple[float, ...] = ()
+    lost: tuple[str, ...] | None = None
+    is_dictionary: bool = False
     num_unseen: int | None = None
     candidate_trained_on: int | None = None
     champion_trained_on: int | None = None
@@ -85,6 +90,24 @@ def signature_as_published(evidence: Evidence, params: PromotionParams) -> Verdi
     return _verdict("signature_as_published", passed, answer, "the published signature", reason)
 
 
+def same_catalogue(evidence: Evidence, params: PromotionParams) -> Verdict:
+    """The candidate has every attribute and category of the live model, but for those that a person gives up by name:
+    what clients filter by does not vanish because somebody trained on other data."""
+    gate, required = "same_catalogue", "every attribute and category of the champion that is not given up by name"
+    if evidence.champion_version is None and evidence.no_answer is None:
+        return _verdict(gate, True, "no champion", required, "there is no champion yet that could lose an attribute")
+    if evidence.lost is None:
+        return _not_measured(gate, required)
+    champion = f"champion {evidence.champion_version}"
+    if not evidence.lost:
+        return _verdict(gate, True, 0, required, f"the candidate lacks no attribute and no category of {champion}")
+    number = len(evidence.lost)
+    shown = ", ".join(evidence.lost[:MAX_EXAMPLES]) + (" and more" if number > MAX_EXAMPLES else "")
+    reason = f"the candidate lacks {number} of what {champion} answers: {shown}"
+    verdict = _verdict(gate, False, number, required, reason)
+    return replace(verdict, examples=evidence.lost[:MAX_EXAMPLES])
+
+
 def enough_unseen_products(evidence: Evidence, params: PromotionParams) -> Verdict:
     """At least `promotion.min_unseen_products` test products are new to both models; the others decide nothing.
 
@@ -107,6 +130,10 @@ def enough_unseen_products(evidence: Evidence, params: PromotionParams) -> Verdi
 def beats_dictionary(evidence: Evidence, params: PromotionParams) -> Verdict:
     """The candidate is better than looking values up, or it has learned nothing. While nothing is live this is the
     bar, and `promotion.min_gain` holds here."""
+    if evidence.is_dictionary:
+        allowed = params.dictionary == "may_go_live"
+        reason = f"it is the dictionary itself, and promotion.dictionary is {params.dictionary}"
+        return _verdict("beats_dictionary", allowed, params.dictionary, "may_go_live", reason)
     min_gain = params.min_gain if evidence.champion_version is None else 0.0
     return _beats("beats_dictionary", evidence.against_dictionary, "the dictionary", min_gain, params)
 
@@ -172,6 +199,8 @@ def seeds_agree(evidence: Evidence, params: PromotionParams) -> Verdict:
     """The training is better, not one lucky seed: the mean test score over its seeds beats the champion's (the
     dictionary's, while nothing is live)."""
     gate = "seeds_agree"
+    if evidence.is_dictionary and evidence.champion_version is None:
+        return _verdict(gate, True, "no seed", "a mean over seeds", "a dictionary is counted, not drawn from a seed")
     against, name = evidence.against_dictionary, "the dictionary"
     if evidence.champion_version is not None:
         against, name = evidence.against_champion, f"champion {evidence.champion_version}"
@@ -191,6 +220,7 @@ GATES: tuple[Gate, ...] = (
     answers,
     data_gate_passed,
     signature_as_published,
+    same_catalogue,
     enough_unseen_products,
     beats_dictionary,
     beats_champion,
@@ -203,15 +233,17 @@ GATES: tuple[Gate, ...] = (
 OF_THE_MOMENT = frozenset({answers.__name__, fast_enough.__name__})
 
 
-def decide(evidence: Evidence, params: PromotionParams) -> Decision:
-    """Every gate's verdict, and whether none of them blocks."""
+def decide(
+    evidence: Evidence, params: PromotionParams, given_up: Mapping[str, Sequence[str]] | None = None
+) -> Decision:
+    """Every gate's verdict, and whether none of them blocks. What was `given_up` for it is kept with its limits."""
     verdicts = tuple(gate(evidence, params) for gate in GATES)
     return Decision(
         accepted=bool(verdicts) and not any(verdict.blocks for verdict in verdicts),
         verdicts=verdicts,
         candidate_version=evidence.candidate_version,
         champion_version=evidence.champion_version,
-        limits=asdict(params),
+        limits=asdict(params) | ({"given_up": dict(given_up)} if given_up else {}),
     )
 
 

@@ -10,6 +10,7 @@ from facetmill.dataset.store.version import Dataset
 from facetmill.errors import GateFailed, Outdated
 from facetmill.gates.verdict import NOT_MEASURED, Decision
 from facetmill.judging.claims import OF_THE_MOMENT, decide
+from facetmill.judging.given_up import GivenUp
 from facetmill.judging.measure import measure
 from facetmill.params import to_mapping
 from facetmill.project import Project
@@ -22,6 +23,7 @@ from facetmill.serving.smoke import smoke_test
 from facetmill.tracking.tags import DICTIONARY_RUN, SEED_RUNS
 from facetmill.tracking.tracker import Run
 
+NOTHING = GivenUp()
 COMPARISON, REVIEW = "comparison.json", "review.html"  # artifacts of the candidate's run
 
 
@@ -41,11 +43,11 @@ class CandidateVersion:
 def register_candidate(
     project: Project, dataset: Dataset, runs: Sequence[TrainedRun], dictionary: TrainedRun
 ) -> CandidateVersion:
-    """Register the best of some finished runs under `facets-candidates`, or find the version that it already has."""
+    """Register the best of some finished runs as a candidate, or find the version that it already has."""
     run = best_run(runs)
     version = versions.version_of_run(project.tracker, run.run_id)
     if version is None:
-        tags = describe_run(dataset, run.key, "candidate", run.metric)
+        tags = describe_run(project.catalogue, dataset, run.key, "candidate", run.metric)
         tags |= {DICTIONARY_RUN: dictionary.run_id, SEED_RUNS: ",".join(each.run_id for each in runs)}
         version = versions.register(project.tracker, run.run_id, tags)
         describe_candidate(project.tracker, version)
@@ -70,17 +72,29 @@ class Outcome:
         return {**asdict(self), "accepted": self.accepted}
 
 
-def judge(project: Project, candidate_version: int) -> Decision:
-    """Every gate's verdict on one candidate, on the frozen test split of the data it was trained on.
+def links(project: Project, version: int) -> dict[str, str | None]:
+    """Where a person looks a candidate up: its review page, its run, and the flow run that is under way, if one is."""
+    from prefect.runtime import flow_run
+
+    found = versions.resolve(project.tracker, f"{project.tracker.names.candidates}/{version}")
+    run = f"{project.tracker.uri}/#/experiments/{project.tracker.experiment_id}/runs/{found.trained_in}"
+    return {"review": f"{run}/artifacts/{REVIEW}", "run": run, "flow": flow_run.ui_url}
+
+
+def judge(project: Project, candidate_version: int, given_up: GivenUp = NOTHING) -> Decision:
+    """Every gate's verdict on one candidate, on the frozen test split of the data it was trained on. It may lack what
+    is `given_up` of the champion.
 
     What it was decided by is kept with the candidate's run, as `comparison.json` and as the page `review.html`.
     Raises `PlatformError` when the champion itself does not answer; a candidate that does not is rejected.
     """
-    candidate = versions.resolve(project.tracker, f"{versions.CANDIDATES}/{candidate_version}")
+    candidate = versions.resolve(project.tracker, f"{project.tracker.names.candidates}/{candidate_version}")
     live = versions.champion(project.tracker)
-    champion = None if live is None else versions.resolve(project.tracker, f"{versions.LIVE}/{live.version}")
-    measured = measure(project, candidate, champion)
-    decision = decide(measured.evidence, project.params.promotion)
+    champion = (
+        None if live is None else versions.resolve(project.tracker, f"{project.tracker.names.live}/{live.version}")
+    )
+    measured = measure(project, candidate, champion, given_up)
+    decision = decide(measured.evidence, project.params.promotion, given_up.to_json() if given_up else None)
     describe_candidate(project.tracker, candidate_version, decision)
     run_id = candidate.trained_in
     if measured.comparison is not None and run_id is not None:
@@ -91,7 +105,9 @@ def judge(project: Project, candidate_version: int) -> Decision:
     return decision
 
 
-def judge_and_promote(project: Project, version: int, *, who: str, why: str, dry_run: bool = False) -> Outcome:
+def judge_and_promote(
+    project: Project, version: int, *, who: str, why: str, dry_run: bool = False, given_up: GivenUp = NOTHING
+) -> Outcome:
     """Judge a candidate and promote it when every gate says yes; a rejected one changes nothing live.
 
     A candidate that is live already, or that was rejected against today's champion by today's limits, is not judged
@@ -100,16 +116,16 @@ def judge_and_promote(project: Project, version: int, *, who: str, why: str, dry
     """
     while True:
         try:
-            return _judge_and_promote(project, version, who, why, dry_run)
+            return _judge_and_promote(project, version, who, why, dry_run, given_up)
         except Outdated as error:  # each time another promotion has come to its end, so this one will, too
             print(error)
 
 
-def _judge_and_promote(project: Project, version: int, who: str, why: str, dry_run: bool) -> Outcome:
-    before = None if dry_run else _judged_before(project, version)
+def _judge_and_promote(project: Project, version: int, who: str, why: str, dry_run: bool, given_up: GivenUp) -> Outcome:
+    before = None if dry_run else _judged_before(project, version, given_up)
     if before is not None:
         return before
-    decision = judge(project, version)
+    decision = judge(project, version, given_up)
     verdicts = [asdict(verdict) for verdict in decision.verdicts]
     try:
         done = promote(
@@ -127,13 +143,14 @@ def _judge_and_promote(project: Project, version: int, who: str, why: str, dry_r
     return Outcome(done.outcome, version, done.to_version or done.from_version, done.message, verdicts)
 
 
-def _judged_before(project: Project, version: int) -> Outcome | None:
+def _judged_before(project: Project, version: int, given_up: GivenUp) -> Outcome | None:
     live = versions.champion(project.tracker)
     champion_version = None if live is None else int(live.version)
-    if live is not None and live.source == f"models:/{versions.CANDIDATES}/{version}":
-        message = f"candidate {version} is the champion already, as {versions.LIVE}/{champion_version}"
+    if live is not None and live.source == f"models:/{project.tracker.names.candidates}/{version}":
+        message = f"candidate {version} is the champion already, as {project.tracker.names.live}/{champion_version}"
         return Outcome("already_champion", version, champion_version, message, [])
-    question = (version, champion_version, to_mapping(project.params.promotion))
+    limits = to_mapping(project.params.promotion) | ({"given_up": given_up.to_json()} if given_up else {})
+    question = (version, champion_version, limits)
     for entry in project.ledger.history():
         asked = (entry.candidate_version, entry.from_version, entry.decision.get("limits"))
         if entry.state == "rejected" and asked == question and _is_final(entry.decision["verdicts"]):
@@ -148,3 +165,25 @@ def _is_final(verdicts: Sequence[Mapping[str, Any]]) -> bool:
         not verdict["passed"] and verdict["gate"] not in OF_THE_MOMENT and verdict["observed"] != NOT_MEASURED
         for verdict in verdicts
     )
+
+
+def offer_dictionary(
+    project: Project,
+    dataset: Dataset,
+    dictionary: TrainedRun,
+    outcome: Outcome,
+    *,
+    who: str,
+    why: str,
+    given_up: GivenUp = NOTHING,
+) -> Outcome | None:
+    """Where nothing beats the dictionary, and `promotion.dictionary` lets it go live: register and judge the dictionary
+    itself, after a challenger's `outcome`. None where the challenger is live or beat the dictionary, or it may not."""
+    if outcome.accepted or project.params.promotion.dictionary != "may_go_live":
+        return None
+    if any(verdict["gate"] == "beats_dictionary" and verdict["passed"] for verdict in outcome.verdicts):
+        return None
+    candidate = register_candidate(project, dataset, [dictionary], dictionary)
+    done = judge_and_promote(project, candidate.version, who=who, why=why, given_up=given_up)
+    said = "It is the dictionary: it looks up the values it has seen, and has learned nothing else"
+    return replace(done, message=f"{done.message}. {said}") if done.accepted else done

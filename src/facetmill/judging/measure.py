@@ -21,6 +21,7 @@ from facetmill.errors import DataError, GateFailed, NoAnswer, PlatformError
 from facetmill.judging.challenge import Served, answered, facets_of, fetch, timed_again, with_gates
 from facetmill.judging.claims import Evidence
 from facetmill.judging.comparison import Answered, Comparison, compare, compare_left_out
+from facetmill.judging.given_up import GivenUp, lost
 from facetmill.judging.unseen import Unseen, unseen
 from facetmill.metrics.counted import Metric, corpus_f1
 from facetmill.metrics.resampling import LEVEL
@@ -45,7 +46,12 @@ class Measured:
     comparison: Comparison | None
 
 
-def measure(project: Project, candidate: versions.Resolved, champion: versions.Resolved | None) -> Measured:
+def measure(
+    project: Project,
+    candidate: versions.Resolved,
+    champion: versions.Resolved | None,
+    given_up: GivenUp,
+) -> Measured:
     """Ask all three about the test split of the candidate's data, and compare what they said.
 
     A candidate that does not answer is evidence. Raises `PlatformError` when it is the champion or the dictionary that
@@ -68,6 +74,7 @@ def measure(project: Project, candidate: versions.Resolved, champion: versions.R
             dataset_version=dataset.version,
             dataset_passed=_passed(dataset),
             num_products=len(products),
+            is_dictionary=dictionary.run_id == candidate.trained_in,
         )
         try:
             challenger = fetch(project, candidate, packages / "candidate")
@@ -85,6 +92,9 @@ def measure(project: Project, candidate: versions.Resolved, champion: versions.R
                 serves = serves_clients_of(_signature(challenger.package), _signature(other.package))
                 evidence = replace(evidence, signature_as_published=serves)
                 second = asked_about(project, dataset, other, products, needed=f"champion {champion.version}")
+                mine = challenger.vocabulary
+                lacking = lost(other.vocabulary, mine.values, mine.categories, given_up)
+                evidence = replace(evidence, lost=tuple(lacking))
                 timed = as_sent(dataset, products[:NUM_TIMED])
                 first, second = timed_again(project, (challenger, first), (other, second), timed)
         except NoAnswer as error:  # of the candidate: the others raise what no one here catches

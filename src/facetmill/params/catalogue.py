@@ -35,6 +35,7 @@ _DEMO: Mapping[str, Any] = {
     "corrections": None,
     "columns": {},
     "ignore": [],
+    "categories": {},
 }
 
 

@@ -19,6 +19,7 @@ class DatasetParams:
     corrections: str | None
     columns: dict[str, str]
     ignore: list[str]
+    categories: dict[str, str]
     max_bad_share: Share
     workers: Count
 

@@ -54,6 +54,7 @@ class SweepParams:
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class PromotionParams:
     metric: Literal["pair_f1", "value_f1", "na_f1"]
+    dictionary: Literal["baseline", "may_go_live"]
     min_gain: Share
     significance: Annotated[float, Field(gt=0, lt=1)] | None
     min_unseen_products: Annotated[int, Field(ge=1)]

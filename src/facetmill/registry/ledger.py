@@ -8,19 +8,37 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, Text, create_engine, make_url, text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.schema import CreateTable
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    func,
+    inspect,
+    make_url,
+    select,
+    text,
+)
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.schema import CreateColumn, CreateTable
 
 from facetmill.errors import PlatformError
+from facetmill.params.catalogue import DEMO, MAX_NAME
 from facetmill.platform.locks import exclusive
 from facetmill.platform.postgres import patient
 from facetmill.platform.sqlite_files import require_sqlite
+from facetmill.tracking.names import Names
 
 State = Literal["pending", "done", "rejected", "failed"]
 
@@ -40,12 +58,14 @@ LEDGER = Table(
     Column("dataset_version", String(64), nullable=False),
     Column("decision", Text, nullable=False),
     Column("state", String(16), nullable=False),
+    Column("catalogue", String(MAX_NAME), nullable=False, server_default=DEMO),
 )
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One row. `from_version` and `to_version` are versions of the live model: None = none was live, none is new."""
+    """One row. `from_version` and `to_version` are versions of the catalogue's live model: None = none was live, none
+    is new. Rows from before there were catalogues are of `demo`."""
 
     id: int
     when: datetime
@@ -57,6 +77,7 @@ class Entry:
     dataset_version: str
     decision: Mapping[str, Any]
     state: State
+    catalogue: str = DEMO
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `when` as ISO 8601 in UTC."""
@@ -69,11 +90,13 @@ class Entry:
 
 
 class Ledger:
-    """The ledger behind an SQLAlchemy URL, SQLite or PostgreSQL; its table is made where it is missing. A file that is
-    damaged, or something else, is a `PlatformError`. PostgreSQL must be there when it is opened, and is waited for
+    """What the ledger behind an SQLAlchemy URL, SQLite or PostgreSQL, has of one catalogue; its table is made where it
+    is missing, and one from before there were catalogues gets their column (`num_migrated` rows had none). A file that
+    is damaged, or something else, is a `PlatformError`. PostgreSQL must be there when it is opened, and is waited for
     afterwards."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, catalogue: str = DEMO) -> None:
+        self.names = Names(catalogue)
         self._url = make_url(url)
         if self._url.get_backend_name() == "sqlite":
             self._sqlite_path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +106,14 @@ class Ledger:
             if not self._is_sqlite:  # PostgreSQL's IF NOT EXISTS fails when two come at once
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY + 1})
             connection.execute(CreateTable(LEDGER, if_not_exists=True))
+            self.num_migrated = _add_catalogue(connection)
         patient(self._engine)
+
+    def of(self, catalogue: str) -> Ledger:
+        """The same ledger for another catalogue."""
+        other = copy(self)
+        other.names = Names(catalogue)
+        return other
 
     def append(
         self,
@@ -106,6 +136,7 @@ class Ledger:
             "dataset_version": dataset_version,
             "decision": _json(decision),
             "state": state,
+            "catalogue": self.names.catalogue,
         }
         with self._engine.begin() as connection:
             return int(connection.execute(LEDGER.insert().values(row).returning(LEDGER.c.id)).scalar_one())
@@ -118,10 +149,27 @@ class Ledger:
                 raise PlatformError(f"ledger row {row_id} is not pending, so it cannot become {state}")
 
     def history(self) -> list[Entry]:
-        """Every row, oldest first."""
+        """Every row of the catalogue, oldest first."""
+        return [entry for entry in self.everything() if entry.catalogue == self.names.catalogue]
+
+    def everything(self) -> list[Entry]:
+        """Every row of every catalogue, oldest first."""
         with self._engine.connect() as connection:
             rows = connection.execute(LEDGER.select().order_by(LEDGER.c.id)).mappings().all()
         return [_entry(row) for row in rows]
+
+    def catalogues(self) -> list[str]:
+        """Those that have a row, by name."""
+        with self._engine.connect() as connection:
+            return sorted(connection.execute(select(LEDGER.c.catalogue).distinct()).scalars())
+
+    def lives(self) -> dict[str, int]:
+        """The version that is live by the ledger, by catalogue."""
+        return {
+            entry.catalogue: entry.to_version
+            for entry in self.everything()
+            if entry.state == "done" and entry.to_version is not None
+        }
 
     def fill(self, entries: Sequence[Entry]) -> None:
         """Put rows into a ledger that has none, under the ids that they had. Raises `PlatformError` where it has."""
@@ -143,7 +191,7 @@ class Ledger:
             connection.execute(LEDGER.delete())
 
     def pending(self) -> list[Entry]:
-        """Rows that are being worked on, or that a crash has left."""
+        """Rows of the catalogue that are being worked on, or that a crash has left."""
         return [entry for entry in self.history() if entry.state == "pending"]
 
     @contextmanager
@@ -174,6 +222,20 @@ class Ledger:
     @property
     def _sqlite_path(self) -> Path:
         return Path(self._url.database or "ledger.db")
+
+
+def _add_catalogue(connection: Connection) -> int:
+    """Give a table from before there were catalogues their column; returns the number of its rows."""
+    if any(column["name"] == "catalogue" for column in inspect(connection).get_columns(LEDGER.name)):
+        return 0
+    column = CreateColumn(LEDGER.c.catalogue).compile(connection)
+    try:
+        connection.execute(text(f"ALTER TABLE {LEDGER.name} ADD COLUMN {column}"))
+    except OperationalError as error:  # SQLite has no lock to wait for: another process was faster
+        if "duplicate column" not in str(error):
+            raise
+        return 0
+    return int(connection.execute(select(func.count()).select_from(LEDGER)).scalar_one())
 
 
 def _json(decision: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from facetmill.dataset.store.version import Dataset
 from facetmill.errors import PlatformError
 from facetmill.registry import versions
 from facetmill.registry.ledger import Ledger
+from facetmill.tracking.names import Names
 from facetmill.tracking.tags import DATASET, DATASET_VERSION, GIT_DIRTY, KIND, MODEL, RUN, STUDY
 from facetmill.tracking.tracker import RunInfo, Tracker
 
@@ -53,6 +55,7 @@ def of_model(tracker: Tracker, ledger: Ledger, root: Path, ref: str) -> dict[str
 def of_dataset(tracker: Tracker, ledger: Ledger, version: str) -> dict[str, Any]:
     """From a dataset to everything that was trained on it. `version` may be its first digits."""
     runs, full = _runs_on(tracker, version)
+    catalogues = versions.catalogues(tracker)
     return {
         "version": full,
         "names": sorted({run.tags[DATASET] for run in runs}),
@@ -63,7 +66,7 @@ def of_dataset(tracker: Tracker, ledger: Ledger, version: str) -> dict[str, Any]
                 "status": run.status,
                 "test_pair_f1": run.metrics.get("test/pair_f1"),
                 "test_value_f1": run.metrics.get("test/value_f1"),
-                "versions": _versions_of(tracker, ledger, run.run_id),
+                "versions": _versions_of(tracker, ledger, run.run_id, catalogues),
             }
             for run in runs
         ],
@@ -140,11 +143,21 @@ def _runs_on(tracker: Tracker, version: str) -> tuple[list[RunInfo], str]:
     return runs, found[0]
 
 
-def _versions_of(tracker: Tracker, ledger: Ledger, run_id: str) -> list[dict[str, Any]]:
-    """The candidates of a run, and the champions that were copied from them with the time they went live."""
-    candidate = versions.version_of_run(tracker, run_id)
-    if candidate is None:
-        return []
-    rows = [row for row in ledger.history() if row.candidate_version == candidate and row.state == "done"]
-    lives = [{"version": f"{versions.LIVE}/{row.to_version}", "since": row.when.isoformat()} for row in rows]
-    return [{"version": f"{versions.CANDIDATES}/{candidate}"}, *lives]
+def _versions_of(
+    tracker: Tracker, ledger: Ledger, run_id: str, catalogues: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
+    """The candidates of a run, in whichever catalogues, and the champions that were copied from them with the time they
+    went live."""
+    found: list[dict[str, Any]] = []
+    for catalogue in versions.catalogues(tracker) if catalogues is None else catalogues:
+        names, candidate = Names(catalogue), versions.version_of_run(tracker.of(catalogue), run_id)
+        if candidate is None:
+            continue
+        rows = [row for row in ledger.of(catalogue).history() if row.state == "done"]
+        lives = [
+            {"version": f"{names.live}/{row.to_version}", "since": row.when.isoformat()}
+            for row in rows
+            if row.candidate_version == candidate
+        ]
+        found += [{"version": f"{names.candidates}/{candidate}"}, *lives]
+    return found

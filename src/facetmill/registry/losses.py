@@ -8,11 +8,15 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlflow.entities.model_registry import ModelVersion
+
 from facetmill.errors import PlatformError
+from facetmill.params.catalogue import DEMO
 from facetmill.platform.sqlite_files import RESTORE
 from facetmill.registry import versions
 from facetmill.registry.ledger import Ledger
-from facetmill.tracking.tags import DATASET_VERSION, PACKAGE_SHA256
+from facetmill.tracking.names import ALIAS
+from facetmill.tracking.tags import CATALOGUE, DATASET, DATASET_VERSION, PACKAGE_SHA256
 from facetmill.tracking.tracker import Tracker
 
 
@@ -26,7 +30,7 @@ class Mismatch:
 
 def mismatch(tracker: Tracker, ledger: Ledger) -> Mismatch | None:
     """None while a promotion is under way: its row says what comes next."""
-    rows = ledger.history()
+    rows, names = ledger.history(), tracker.names
     if any(row.state == "pending" for row in rows):
         return None
     live = versions.champion(tracker)
@@ -35,13 +39,14 @@ def mismatch(tracker: Tracker, ledger: Ledger) -> Mismatch | None:
         if live is None:
             return None
         wrong = (
-            f"{versions.LIVE}/{live.version} is live, but the ledger at {ledger.place} knows of no promotion, so it was"
-            f" lost; {RESTORE}. If there is none: facetmill adopt --why REASON begins a new ledger with it"
+            f"{names.live}/{live.version} is live, but the ledger at {ledger.place} knows of no promotion, so it was "
+            f"lost; {RESTORE}. If there is none: facetmill adopt --catalogue {names.catalogue} --why REASON begins a "
+            "new ledger with it"
         )
         return Mismatch(True, wrong)
     last = done[-1]
     noted = versions.tags_of_live(tracker, last.to_version or 0)
-    when = f"by the ledger at {ledger.place} {versions.LIVE}/{last.to_version} is live since {last.when.isoformat()}"
+    when = f"by the ledger at {ledger.place} {names.live}/{last.to_version} is live since {last.when.isoformat()}"
     if noted is None or noted.get(PACKAGE_SHA256) != last.decision.get("package_sha256", noted.get(PACKAGE_SHA256)):
         what = "has no such version" if noted is None else "has another model of that number"
         wrong = (
@@ -51,9 +56,37 @@ def mismatch(tracker: Tracker, ledger: Ledger) -> Mismatch | None:
         return Mismatch(True, wrong)
     now = None if live is None else int(live.version)
     if now != last.to_version:
-        said = "no version is" if now is None else f"{versions.LIVE}/{now} is"
-        return Mismatch(False, f"{when}, but in MLflow {said}: the alias {versions.ALIAS!r} was moved by hand")
+        said = "no version is" if now is None else f"{names.live}/{now} is"
+        return Mismatch(False, f"{when}, but in MLflow {said}: the alias {ALIAS!r} was moved by hand")
     return None
+
+
+def mismatches(tracker: Tracker, ledger: Ledger) -> list[str]:
+    """What ledger and registry do not agree on, in any catalogue."""
+    names = sorted({*ledger.catalogues(), *versions.catalogues(tracker)})
+    found = (mismatch(tracker.of(name), ledger.of(name)) for name in names)
+    return [each.wrong for each in found if each is not None]
+
+
+def migrated(tracker: Tracker, ledger: Ledger) -> list[str]:
+    """What became of a store from before there were catalogues, a line each: its champion is that of `demo`, whose
+    models keep their names, until a catalogue adopts it."""
+    said = []
+    if ledger.num_migrated:
+        rows = f"its {ledger.num_migrated:,} rows" if ledger.num_migrated > 1 else "its only row"
+        said.append(
+            f"the ledger tells catalogues apart now; {rows} so far, and the champion, are of the catalogue demo"
+        )
+    demo = tracker.of(DEMO)
+    live = versions.champion(demo)
+    dataset = "" if live is None else live.tags.get(DATASET, "")
+    if live is not None and dataset and not dataset.startswith(f"{DEMO}-"):
+        said.append(
+            f"{demo.names.live}/{live.version} is live in the catalogue demo, but was trained on {dataset}: it stays "
+            "so until a catalogue of that data takes it: facetmill catalogue add FILE --name NAME, then facetmill "
+            f"adopt --catalogue NAME --from {demo.names.live}/{live.version} --why REASON"
+        )
+    return said
 
 
 def require_no_loss(tracker: Tracker, ledger: Ledger) -> None:
@@ -70,26 +103,35 @@ def problems(tracker: Tracker, ledger: Ledger) -> list[str]:
     if versions.champion(tracker) is not None:
         with tempfile.TemporaryDirectory() as folder:
             try:
-                versions.fetch_package(tracker, versions.resolve(tracker, versions.CHAMPION), Path(folder))
+                versions.fetch_package(tracker, versions.resolve(tracker, tracker.names.champion), Path(folder))
             except PlatformError as error:
                 said.append(f"{error}. Roll back (facetmill rollback), or {RESTORE}")
     return said
 
 
-def adopt(tracker: Tracker, ledger: Ledger, *, who: str, why: str) -> int:
-    """Note the champion in a ledger that has lost it, as one that nobody judged here; returns the row.
+def adopt(tracker: Tracker, ledger: Ledger, *, who: str, why: str, source: str | None = None) -> int:
+    """Make the ledger of a catalogue begin with a champion that nobody judged here; returns the row. That is the one
+    that is live, whose ledger was lost, or a copy of `source`, a version of another catalogue.
 
-    Raises `PlatformError` where nothing is live, or the ledger knows of promotions.
+    Raises `PlatformError` where nothing is live, or something is although there is a source, or the ledger knows of
+    promotions.
     """
+    catalogue, names = tracker.names.catalogue, tracker.names
     with ledger.exclusive():
         live = versions.champion(tracker)
-        if live is None:
-            raise PlatformError("nothing is live, so there is nothing to adopt")
+        if source is None and live is None:
+            raise PlatformError(f"nothing is live in the catalogue {catalogue}, so there is nothing to adopt")
+        if source is not None and live is not None:
+            raise PlatformError(
+                f"{names.live}/{live.version} is live in the catalogue {catalogue}, so it adopts no other"
+            )
         if ledger.history():
             raise PlatformError(
-                f"the ledger at {ledger.place} is not empty; only an empty one takes a champion as it is"
+                f"the ledger at {ledger.place} has rows of {catalogue}; only one without takes a champion as it is"
             )
-        resolved = versions.resolve(tracker, f"{versions.LIVE}/{live.version}")
+        if live is None:
+            live = _copied(tracker, source or "")
+        resolved = versions.resolve(tracker, f"{names.live}/{live.version}")
         candidate = str(live.source or "").rpartition("/")[2]
         row = ledger.append(
             who=who,
@@ -100,5 +142,23 @@ def adopt(tracker: Tracker, ledger: Ledger, *, who: str, why: str) -> int:
             decision={"action": "adoption", "package_sha256": resolved.tags.get(PACKAGE_SHA256)},
             state="pending",
         )
+        tracker.client.set_registered_model_alias(names.live, ALIAS, live.version)
         ledger.close(row, "done", int(live.version))
     return row
+
+
+def _copied(tracker: Tracker, source: str) -> ModelVersion:
+    """A version of another catalogue as a candidate and as a live version of this one, its bytes held against its
+    hash."""
+    found = versions.resolve(tracker, source)
+    if found.version is None or found.uri is None:
+        raise PlatformError(f"{source}: no registered version")
+    with tempfile.TemporaryDirectory() as folder:
+        versions.fetch_package(tracker, found, Path(folder))
+    uri = found.uri
+    for name in (tracker.names.candidates, tracker.names.live):
+        versions.ensure_registered(tracker, name)
+        made = tracker.client.copy_model_version(uri, name)
+        tracker.client.set_model_version_tag(name, made.version, CATALOGUE, tracker.names.catalogue)
+        uri = f"models:/{name}/{made.version}"
+    return made

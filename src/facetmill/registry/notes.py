@@ -17,10 +17,10 @@ from mlflow.exceptions import MlflowException
 
 from facetmill.errors import PlatformError
 from facetmill.gates.verdict import Decision, Verdict
-from facetmill.registry import versions
 from facetmill.registry.ledger import Entry, Ledger
 from facetmill.report.metric_names import in_sentence
 from facetmill.report.numbers import count, is_number, score
+from facetmill.tracking.names import Names
 from facetmill.tracking.tags import DATASET, DATASET_VERSION, METRIC, MODEL, RUN, SEED_RUNS, STUDY, VERDICT
 from facetmill.tracking.tracker import Tracker
 
@@ -71,14 +71,14 @@ def sweep_note(summary: Mapping[str, Any]) -> str:
 def describe_candidate(tracker: Tracker, version: int, decision: Decision | None = None) -> None:
     """Say of a candidate what it is, and once it was judged what each gate said; the tag VERDICT is the short of it."""
     with _dispensable():
-        found = tracker.client.get_model_version(versions.CANDIDATES, str(version))
+        found = tracker.client.get_model_version(tracker.names.candidates, str(version))
         verdict = "Not judged yet" if decision is None else _verdict(decision.accepted, decision.verdicts)
         note = _version_note(tracker, found.tags, verdict, [])
         if decision is not None:
             said = "accepted" if decision.accepted else "rejected"
-            tracker.client.set_model_version_tag(versions.CANDIDATES, str(version), VERDICT, said)
+            tracker.client.set_model_version_tag(tracker.names.candidates, str(version), VERDICT, said)
             note = _note(note, _gates([asdict(each) for each in decision.verdicts]))
-        tracker.client.update_model_version(versions.CANDIDATES, str(version), note)
+        tracker.client.update_model_version(tracker.names.candidates, str(version), note)
 
 
 def describe_live(tracker: Tracker, ledger: Ledger, *live_versions: int | None) -> None:
@@ -89,13 +89,13 @@ def describe_live(tracker: Tracker, ledger: Ledger, *live_versions: int | None) 
         if version is None or not mine:
             continue
         with _dispensable():
-            found = tracker.client.get_model_version(versions.LIVE, str(version))
+            found = tracker.client.get_model_version(tracker.names.live, str(version))
             is_live = done[-1].to_version == version
             story = [line for entry in done if (line := _event(entry, version))]
             note = _version_note(tracker, found.tags, "Live" if is_live else "Not live any more", story)
             judged = next((entry for entry in reversed(mine) if entry.decision.get("verdicts")), None)
             gates = [] if judged is None else judged.decision["verdicts"]
-            tracker.client.update_model_version(versions.LIVE, str(version), _note(note, _gates(gates)))
+            tracker.client.update_model_version(tracker.names.live, str(version), _note(note, _gates(gates)))
 
 
 def _version_note(tracker: Tracker, tags: Mapping[str, str], state: str, story: Sequence[str]) -> str:
@@ -169,7 +169,7 @@ def _event(entry: Entry, version: int) -> str:
         return ""
     did = "rolled back to" if entry.decision.get("action") == "rollback" else "promoted"
     if entry.from_version == version:
-        did = f"replaced by {versions.LIVE}/{entry.to_version}"
+        did = f"replaced by {Names(entry.catalogue).live}/{entry.to_version}"
     when = entry.when.strftime("%Y-%m-%d %H:%M UTC")
     return f"{when}: {did} by {_text(entry.who)}: {_text(entry.why)} (ledger row {entry.id})"
 

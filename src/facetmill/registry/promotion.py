@@ -1,4 +1,5 @@
-"""Putting a model live: the one place that moves the alias `champion`, and the order in which it is done.
+"""Putting a model live: the one place that moves the alias `champion`, and the order in which it is done. Tracker and
+ledger are those of one catalogue.
 
 Ledger row `pending` -> version of the live model -> its hash -> smoke test of that version -> the alias -> a look at
 where it points -> ledger row `done`. So the alias is never on a model that has not served. Whatever goes wrong on the
@@ -24,10 +25,9 @@ from facetmill.registry import versions
 from facetmill.registry.ledger import Entry, Ledger
 from facetmill.registry.losses import require_no_loss
 from facetmill.registry.notes import describe_live
+from facetmill.tracking.names import ALIAS, Names
 from facetmill.tracking.tags import DATASET_VERSION, PACKAGE_SHA256
 from facetmill.tracking.tracker import Tracker, is_lost
-
-CHAMPION_URI = f"models:/{versions.CHAMPION}"
 
 Outcome = Literal["promoted", "rolled_back", "already_champion", "dry_run"]
 Smoke = Callable[[str, str], None]
@@ -69,19 +69,19 @@ def promote(
         if not dry_run:
             _repair(tracker, ledger)
         require_no_loss(tracker, ledger)
-        candidate = versions.resolve(tracker, f"{versions.CANDIDATES}/{candidate_version}")
+        candidate = versions.resolve(tracker, f"{tracker.names.candidates}/{candidate_version}")
         live = versions.champion(tracker)
         old = None if live is None else int(live.version)
         if live is not None and live.source == candidate.uri:
-            message = f"{candidate.ref} is the champion already, as {versions.LIVE}/{old}"
+            message = f"{candidate.ref} is the champion already, as {tracker.names.live}/{old}"
             return Promotion("already_champion", candidate_version, old, old, None, message)
-        _require_current(decision, candidate_version, old)
+        _require_current(tracker.names, decision, candidate_version, old)
         if not decision.accepted:
             if not dry_run:
                 _note(ledger, "rejected", who, why, candidate.tags, candidate_version, old, decision.to_json())
             raise GateFailed(f"{candidate.ref} {decision.summary}")
         if dry_run:
-            message = f"{candidate.ref} would replace {_live(old)}: {decision.summary}"
+            message = f"{candidate.ref} would replace {_live(tracker.names, old)}: {decision.summary}"
             return Promotion("dry_run", candidate_version, old, None, None, message)
         entry_id = _note(ledger, "pending", who, why, candidate.tags, candidate_version, old, decision.to_json())
 
@@ -89,12 +89,12 @@ def promote(
             """Copied from the candidate, unless an earlier promotion has done so."""
             found = versions.live_version_of(tracker, candidate_version)
             assert candidate.uri is not None
-            versions.ensure_registered(tracker, versions.LIVE)
-            return found or int(tracker.client.copy_model_version(candidate.uri, versions.LIVE).version)
+            versions.ensure_registered(tracker, tracker.names.live)
+            return found or int(tracker.client.copy_model_version(candidate.uri, tracker.names.live).version)
 
         new = _go_live(tracker, ledger, entry_id, old, live_version, candidate.tags.get(PACKAGE_SHA256), smoke)
         describe_live(tracker, ledger, new, old)
-    message = f"{candidate.ref} is live as {versions.LIVE}/{new}, after {_live(old)}"
+    message = f"{candidate.ref} is live as {tracker.names.live}/{new}, after {_live(tracker.names, old)}"
     return Promotion("promoted", candidate_version, old, new, entry_id, message)
 
 
@@ -112,19 +112,19 @@ def rollback(tracker: Tracker, ledger: Ledger, *, who: str, why: str, smoke: Smo
             raise PlatformError("nothing is live, so there is nothing to roll back")
         old = int(live.version)
         past = {e.to_version: e for e in reversed(ledger.history()) if e.state == "done" and e.to_version is not None}
-        new = _before(old, past) if to is None else to
+        new = _before(tracker.names, old, past) if to is None else to
         if new == old:
-            message = f"{_live(old)} is the champion already"
+            message = f"{_live(tracker.names, old)} is the champion already"
             return Promotion("already_champion", past[old].candidate_version, old, old, None, message)
         if new not in past:
-            known = ", ".join(_live(version) for version in sorted(past) if version != old) or "none"
-            raise PlatformError(f"{_live(new)} was never champion; past champions are: {known}")
-        entry, tags = past[new], versions.resolve(tracker, _live(new)).tags
+            known = ", ".join(_live(tracker.names, version) for version in sorted(past) if version != old) or "none"
+            raise PlatformError(f"{_live(tracker.names, new)} was never champion; past champions are: {known}")
+        entry, tags = past[new], versions.resolve(tracker, _live(tracker.names, new)).tags
         decision = {"action": "rollback", "package_sha256": entry.decision.get("package_sha256")}
         entry_id = _note(ledger, "pending", who, why, tags, entry.candidate_version, old, decision)
         _go_live(tracker, ledger, entry_id, old, lambda: new, decision["package_sha256"], smoke)
         describe_live(tracker, ledger, new, old)
-    message = f"{_live(new)} is live again, after {_live(old)}"
+    message = f"{_live(tracker.names, new)} is live again, after {_live(tracker.names, old)}"
     return Promotion("rolled_back", entry.candidate_version, old, new, entry_id, message)
 
 
@@ -153,7 +153,7 @@ def _go_live(
         try:
             new = live_version()
             _require_unchanged(tracker, new, package_sha256)
-            smoke(f"models:/{_live(new)}", tracker.uri)
+            smoke(f"models:/{_live(tracker.names, new)}", tracker.uri)
             _move_alias(tracker, new)
             _require_live(tracker, new)
         except BaseException as error:
@@ -163,7 +163,9 @@ def _go_live(
             ledger.close(entry_id, "failed")
             if not isinstance(error, Exception):
                 raise
-            raise PlatformError(f"the new champion does not serve; {_live(old)} stays live: {error}") from error
+            raise PlatformError(
+                f"the new champion does not serve; {_live(tracker.names, old)} stays live: {error}"
+            ) from error
         ledger.close(entry_id, "done", new)
     return new
 
@@ -182,7 +184,7 @@ def _left_pending(entry_id: int) -> Iterator[None]:
 
 def _require_unchanged(tracker: Tracker, version: int, package_sha256: str | None) -> None:
     """What goes live is, byte for byte, what was judged, or was champion before."""
-    resolved = versions.resolve(tracker, _live(version))
+    resolved = versions.resolve(tracker, _live(tracker.names, version))
     noted = resolved.tags.get(PACKAGE_SHA256)
     if noted != package_sha256:
         raise PlatformError(f"{resolved.ref}: registered as {noted}, but {package_sha256} was judged")
@@ -195,14 +197,17 @@ def _require_live(tracker: Tracker, version: int) -> None:
     live = versions.champion(tracker)
     now = None if live is None else int(live.version)
     if now != version:
-        raise PlatformError(f"{_live(version)} was made champion, but {_live(now)} is; the alias was moved by hand")
+        names = tracker.names
+        raise PlatformError(
+            f"{_live(names, version)} was made champion, but {_live(names, now)} is; the alias was moved by hand"
+        )
 
 
-def _before(version: int, past: Mapping[int, Entry]) -> int:
+def _before(names: Names, version: int, past: Mapping[int, Entry]) -> int:
     """The champion before the one that made way for `version` when that first went live."""
     before = past[version].from_version if version in past else None
     if before is None:
-        raise PlatformError(f"{_live(version)} is the first champion, so there is none to roll back to")
+        raise PlatformError(f"{_live(names, version)} is the first champion, so there is none to roll back to")
     return before
 
 
@@ -233,7 +238,9 @@ def _repair(tracker: Tracker, ledger: Ledger) -> list[Entry]:
     for entry in left:
         live = versions.champion(tracker)
         now = None if live is None else int(live.version)
-        moved_by_it = live is not None and live.source == f"models:/{versions.CANDIDATES}/{entry.candidate_version}"
+        moved_by_it = (
+            live is not None and live.source == f"models:/{tracker.names.candidates}/{entry.candidate_version}"
+        )
         if moved_by_it and now != entry.from_version:
             ledger.close(entry.id, "done", now)
         else:
@@ -245,16 +252,16 @@ def _repair(tracker: Tracker, ledger: Ledger) -> list[Entry]:
 def _move_alias(tracker: Tracker, version: int | None) -> None:
     """Make a version of the live model the champion, or none. Nothing else moves the alias."""
     if version is not None:
-        tracker.client.set_registered_model_alias(versions.LIVE, versions.ALIAS, str(version))
+        tracker.client.set_registered_model_alias(tracker.names.live, ALIAS, str(version))
         return
     try:
-        tracker.client.delete_registered_model_alias(versions.LIVE, versions.ALIAS)
+        tracker.client.delete_registered_model_alias(tracker.names.live, ALIAS)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # there is no live model yet, so no alias either
             raise
 
 
-def _require_current(decision: Decision, candidate_version: int, champion_version: int | None) -> None:
+def _require_current(names: Names, decision: Decision, candidate_version: int, champion_version: int | None) -> None:
     """Two promotions may have been judged at once: the second was compared with a champion that is gone."""
     if decision.candidate_version is None:
         return
@@ -262,10 +269,10 @@ def _require_current(decision: Decision, candidate_version: int, champion_versio
         raise PlatformError(f"the decision is about candidate {decision.candidate_version}, not {candidate_version}")
     if decision.champion_version != champion_version:
         raise Outdated(
-            f"candidate {candidate_version} was judged against {_live(decision.champion_version)}, but "
-            f"{_live(champion_version)} is live now; judge it again"
+            f"candidate {candidate_version} was judged against {_live(names, decision.champion_version)}, but "
+            f"{_live(names, champion_version)} is live now; judge it again"
         )
 
 
-def _live(version: int | None) -> str:
-    return "no champion" if version is None else f"{versions.LIVE}/{version}"
+def _live(names: Names, version: int | None) -> str:
+    return "no champion" if version is None else f"{names.live}/{version}"

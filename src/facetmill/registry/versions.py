@@ -1,8 +1,5 @@
-"""Registered versions: the candidates, the live model, and how a name that a person types becomes a model folder.
-
-Candidates and the live model are two registered models, so that on a shared server only the promotion may write to the
-live one.
-"""
+"""Registered versions: the candidates, the live model, and how a name that a person types becomes a model folder. Where
+no catalogue is named, all is about the one that the tracker is of."""
 
 from __future__ import annotations
 
@@ -18,35 +15,32 @@ from mlflow.exceptions import MlflowException
 
 from facetmill.errors import NoAnswer, PlatformError
 from facetmill.files import hash_folder
+from facetmill.params.catalogue import DEMO
 from facetmill.serving.package import NAME, weights_dir
 from facetmill.serving.plain import require_plain
-from facetmill.tracking.tags import DICTIONARY_RUN, GIT_DIRTY, PACKAGE_SHA256, RUN
+from facetmill.tracking.names import ALIAS, DICTIONARY, Names, named
+from facetmill.tracking.tags import CATALOGUE, DICTIONARY_RUN, GIT_DIRTY, PACKAGE_SHA256, RUN
 from facetmill.tracking.tracker import Tracker
 
-CANDIDATES = "facets-candidates"
-LIVE = "facets"
-ALIAS = "champion"
-CHAMPION = f"{LIVE}@{ALIAS}"
-DICTIONARY = "dictionary"
-PURPOSE = {
-    CANDIDATES: """\
-Every trained model that may go live: a version for each training that was offered. Retraining writes here; on a \
-shared server ML engineers may. Nothing is served from here.
+CANDIDATES_PURPOSE = """\
+Every trained model of the catalogue {catalogue} that may go live: a version for each training that was offered. \
+Retraining writes here; on a shared server ML engineers may. Nothing is served from here.
 
 A version's description says on which data it was trained, how it scored, and what each gate said of it. The tag \
-`facetmill.verdict` says whether it was accepted. To promote one: `facetmill promote VERSION --why "..."`.
-""",
-    LIVE: """\
-What is served: load `models:/facets@champion`. Versions are copies of candidates that every gate accepted.
+`facetmill.verdict` says whether it was accepted. To promote one: \
+`facetmill promote VERSION --catalogue {catalogue} --why "..."`.
+"""
+LIVE_PURPOSE = """\
+What is served for the catalogue {catalogue}: load `models:/{champion}`. Versions are copies of candidates that every \
+gate accepted.
 
 Only `facetmill promote` and `facetmill rollback` write here, and on a shared server only release managers may. Do not \
-move the alias `champion` by hand: the ledger (`facetmill history`) would not know who did it and why.
-""",
-}
+move the alias `champion` by hand: the ledger (`facetmill history --catalogue {catalogue}`) would not know who did it \
+and why.
+"""
 MAX_BYTES, MAX_FILES = 20 * 1024**3, 10_000  # of a package
 ADDED_BY_MLFLOW = "registered_model_meta"  # a file that a download of a registered version adds to the package
 
-_VERSION = re.compile(rf"({CANDIDATES}|{LIVE})/(\d{{1,9}})")
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -78,28 +72,51 @@ def register(tracker: Tracker, run_id: str, tags: Mapping[str, str]) -> int:
     run_tags = tracker.run_info(run_id).tags
     git = {name: run_tags[name] for name in ("mlflow.source.git.commit", GIT_DIRTY) if name in run_tags}
     all_tags = {**tags, RUN: run_id, PACKAGE_SHA256: model.tags[PACKAGE_SHA256], **git}  # as the UI lists them
-    ensure_registered(tracker, CANDIDATES)
+    ensure_registered(tracker, tracker.names.candidates)
     made = tracker.client.create_model_version(
-        CANDIDATES, f"models:/{model.model_id}", run_id, tags=all_tags, model_id=model.model_id
+        tracker.names.candidates, f"models:/{model.model_id}", run_id, tags=all_tags, model_id=model.model_id
     )
     return int(made.version)
 
 
 def registered(tracker: Tracker) -> list[ModelVersion]:
-    """Every version of both registered models: what is or was live, and all candidates."""
-    return [version for name in (LIVE, CANDIDATES) for version in _search(tracker, name)]
+    """Every version of every catalogue: what is or was live, and all candidates."""
+    names = [Names(catalogue) for catalogue in catalogues(tracker)]
+    return [version for each in names for name in (each.live, each.candidates) for version in search(tracker, name)]
+
+
+def catalogues(tracker: Tracker) -> list[str]:
+    """The catalogues that have a registered model, by name."""
+    found: set[str] = set()
+    token = None
+    while True:
+        page = tracker.client.search_registered_models(max_results=1000, page_token=token)
+        for model in page:
+            if model.name in (Names(DEMO).live, Names(DEMO).candidates):  # perhaps from before there were catalogues
+                found.add(DEMO)
+            elif CATALOGUE in model.tags:
+                found.add(model.tags[CATALOGUE])
+        token = page.token
+        if not token:
+            return sorted(found)
+
+
+def champions(tracker: Tracker) -> dict[str, ModelVersion]:
+    """What is live, by catalogue."""
+    lives = {name: champion(tracker.of(name)) for name in catalogues(tracker)}
+    return {name: live for name, live in lives.items() if live is not None}
 
 
 def version_of_run(tracker: Tracker, run_id: str) -> int | None:
     """The candidate version of a run, or None."""
-    found = [int(v.version) for v in _search(tracker, CANDIDATES) if v.tags.get(RUN) == run_id]
+    found = [int(v.version) for v in search(tracker, tracker.names.candidates) if v.tags.get(RUN) == run_id]
     return max(found, default=None)
 
 
 def champion(tracker: Tracker) -> ModelVersion | None:
-    """The live version, or None when nothing was promoted yet."""
+    """The live version of the catalogue, or None when nothing was promoted yet."""
     try:
-        return tracker.client.get_model_version_by_alias(LIVE, ALIAS)
+        return tracker.client.get_model_version_by_alias(tracker.names.live, ALIAS)
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
@@ -109,7 +126,7 @@ def champion(tracker: Tracker) -> ModelVersion | None:
 def tags_of_live(tracker: Tracker, version: int) -> dict[str, str] | None:
     """The tags of a version of the live model, or None where there is no such version."""
     try:
-        return dict(tracker.client.get_model_version(LIVE, str(version)).tags)
+        return dict(tracker.client.get_model_version(tracker.names.live, str(version)).tags)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
@@ -118,31 +135,34 @@ def tags_of_live(tracker: Tracker, version: int) -> dict[str, str] | None:
 
 def live_version_of(tracker: Tracker, candidate_version: int) -> int | None:
     """The version of the live model that was copied from a candidate, or None; the first, should there be several."""
-    source = f"models:/{CANDIDATES}/{candidate_version}"
-    return min((int(v.version) for v in _search(tracker, LIVE) if v.source == source), default=None)
+    source = f"models:/{tracker.names.candidates}/{candidate_version}"
+    return min((int(v.version) for v in search(tracker, tracker.names.live) if v.source == source), default=None)
 
 
 def resolve(tracker: Tracker, ref: str) -> Resolved:
-    """Find what `ref` names: `facets@champion`, `facets/3`, `facets-candidates/7`, a run id, a local model folder, or
-    `dictionary` (the one that the champion was judged beside).
+    """Find what `ref` names: `facets@champion` of the catalogue in hand, `shop@champion` of another one, `shop/3`,
+    `shop-candidates/7`, a run id, a local model folder, or `dictionary` (the one that the champion was judged beside).
 
     Raises `PlatformError` that lists what exists.
     """
-    if ref == CHAMPION:
-        live = champion(tracker)
-        if live is None:
-            raise PlatformError(f"{ref}: nothing is live yet; {_existing(tracker)}")
-        return _resolve_version(tracker, ref, live)
-    if ref == DICTIONARY:
-        return _resolve_dictionary(tracker)
-    if match := _VERSION.fullmatch(ref):
-        return _resolve_version(tracker, ref, _version(tracker, match[1], match[2]))
-    if _RUN_ID.fullmatch(ref):
-        return _resolve_run(tracker, ref)
     folder = Path(ref).expanduser()
     if (folder / "model.json").is_file():
         return Resolved(ref, folder=folder.resolve())
-    raise PlatformError(f"{ref!r} is no version, run id or model folder; {_existing(tracker)}")
+    if ref == DICTIONARY:
+        return _resolve_dictionary(tracker)
+    if _RUN_ID.fullmatch(ref):
+        return _resolve_run(tracker, ref)
+    parts = named(ref)
+    if parts is None:
+        raise PlatformError(f"{ref!r} is no version, run id or model folder; {_existing(tracker)}")
+    its = tracker if parts.catalogue is None else tracker.of(parts.catalogue)
+    if parts.version is not None:
+        name = its.names.candidates if parts.is_candidate else its.names.live
+        return _resolve_version(its, ref, _version(tracker, name, str(parts.version)))
+    live = champion(its)
+    if live is None:
+        raise PlatformError(f"{ref}: nothing is live yet in the catalogue {its.names.catalogue}; {_existing(tracker)}")
+    return _resolve_version(its, ref, live)
 
 
 def fetch(tracker: Tracker, resolved: Resolved, target_dir: Path) -> Path:
@@ -198,7 +218,7 @@ def _resolve_version(tracker: Tracker, ref: str, version: ModelVersion) -> Resol
         uri=f"models:/{version.name}/{version.version}",
         version=int(version.version),
         run_id=version.run_id,
-        tags=dict(version.tags),
+        tags=dict(version.tags) | {CATALOGUE: tracker.names.catalogue},
     )
 
 
@@ -237,15 +257,20 @@ def _model_of_run(tracker: Tracker, run_id: str) -> LoggedModel | None:
 
 
 def ensure_registered(tracker: Tracker, name: str) -> None:
-    """Make one of the two registered models, with words for those who find it in the UI, where it is missing."""
+    """Make one of the two registered models of the catalogue, with words for those who find it in the UI, where it is
+    missing."""
+    names = tracker.names
+    purpose = LIVE_PURPOSE if name == names.live else CANDIDATES_PURPOSE
+    words = purpose.format(catalogue=names.catalogue, champion=names.champion)
     try:
-        tracker.client.create_registered_model(name, description=PURPOSE[name])
+        tracker.client.create_registered_model(name, {CATALOGUE: names.catalogue}, words)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
 
 
-def _search(tracker: Tracker, name: str) -> list[ModelVersion]:
+def search(tracker: Tracker, name: str) -> list[ModelVersion]:
+    """Every version of a registered model."""
     versions: list[ModelVersion] = []
     token = None
     while True:
@@ -257,10 +282,13 @@ def _search(tracker: Tracker, name: str) -> list[ModelVersion]:
 
 
 def _existing(tracker: Tracker) -> str:
-    """What may be asked for, newest first."""
-    live = champion(tracker)
-    names = [] if live is None else [CHAMPION]
-    for name in (LIVE, CANDIDATES):
-        numbers = sorted((int(v.version) for v in _search(tracker, name)), reverse=True)
+    """What may be asked for: versions of the catalogue in hand, newest first, and the champions of others."""
+    live, mine = champion(tracker), tracker.names
+    names = [] if live is None else [mine.champion]
+    for name in (mine.live, mine.candidates):
+        numbers = sorted((int(v.version) for v in search(tracker, name)), reverse=True)
         names += [f"{name}/{number}" for number in numbers[:10]]
-    return f"there are: {', '.join(names)}" if names else "no model is registered yet"
+    others = [f"{catalogue}@{ALIAS}" for catalogue in champions(tracker) if catalogue != mine.catalogue]
+    said = [f"there are: {', '.join(names)}"] if names else []
+    said += [f"live in other catalogues: {', '.join(others)}"] if others else []
+    return "; ".join(said) or "no model is registered yet"

@@ -63,7 +63,7 @@ def sweep(project: Project, dataset: Dataset, key: str) -> Winner:
             from facetmill.platform.pools import require_pool
 
             require_pool(params.sweep.pool)
-        described = describe_run(dataset, key, "sweep", params.promotion.metric) | {STUDY: name}
+        described = describe_run(project.catalogue, dataset, key, "sweep", params.promotion.metric) | {STUDY: name}
         with project.tracker.run(f"{key} sweep {dataset.name}", tags=described, params=to_mapping(params.sweep)) as run:
             run.log_dataset(dataset.name, dataset.version)
             if _tries_here(params.sweep):
@@ -121,6 +121,7 @@ def job_of(project: Project, dataset: Dataset, key: str, run_id: str, failed_bef
     """What a worker must know to go on where this process stands."""
     return {
         "root": str(project.layout.root),
+        "catalogue": project.catalogue,
         "params": to_mapping(project.params),
         "dataset": str(dataset.dir),
         "model": key,
@@ -174,7 +175,9 @@ class Trial:
         self.project = project
         self.dataset = dataset
         self.key = key
-        self.tags = describe_run(dataset, key, "trial", project.params.promotion.metric) | {STUDY: study}
+        self.tags = describe_run(project.catalogue, dataset, key, "trial", project.params.promotion.metric) | {
+            STUDY: study
+        }
         self.sweep_run = sweep_run
         params = project.params.sweep
         self.train = read_split(dataset, "train", share=params.train_share, seed=params.seed)

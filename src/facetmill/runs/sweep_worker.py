@@ -41,7 +41,7 @@ def work(job: Mapping[str, Any]) -> None:
     from facetmill.runs.sweep import Trial, open_study, study_name
     from facetmill.training.search.storage import open_storage
 
-    project = Project(Layout(Path(job["root"])), parse_params(job["params"], "params of the sweep"))
+    project = Project(Layout(Path(job["root"])), parse_params(job["params"], "params of the sweep"), job["catalogue"])
     dataset = Dataset.open(Path(job["dataset"]))
     if study_name(project, dataset, job["model"]) != job["study"]:
         raise PlatformError("the Facetmill of this worker's host is not that of the sweep; install the same code there")

@@ -32,7 +32,7 @@ from facetmill.records import Product
 from facetmill.registry.notes import training_note
 from facetmill.runs.code_digest import code_digest
 from facetmill.serving.package import package
-from facetmill.tracking.tags import DATASET, DATASET_VERSION, KIND, METRIC, MODEL, STUDY, TRAINING
+from facetmill.tracking.tags import CATALOGUE, DATASET, DATASET_VERSION, KIND, METRIC, MODEL, STUDY, TRAINING
 from facetmill.tracking.tracker import Run
 from facetmill.training.checkpoint import save_model
 from facetmill.training.evaluate import BATCH, evaluate
@@ -88,10 +88,11 @@ def best_on_validation(metric: Metric) -> str:
     return f"validation/best_{metric}"
 
 
-def describe_run(dataset: Dataset, key: str, kind: str, metric: Metric) -> dict[str, str]:
+def describe_run(catalogue: str, dataset: Dataset, key: str, kind: str, metric: Metric) -> dict[str, str]:
     """The tags that every training run carries."""
     return {
         KIND: kind,
+        CATALOGUE: catalogue,
         MODEL: key,
         DATASET: dataset.name,
         DATASET_VERSION: dataset.version,
@@ -148,7 +149,7 @@ def train_anew(
     is that of `only_training`."""
     dataset.require_passed()
     key, seed = recipe.key, recipe.training.seed
-    all_tags = describe_run(dataset, key, kind, recipe.metric) | dict(tags or {})
+    all_tags = describe_run(project.catalogue, dataset, key, kind, recipe.metric) | dict(tags or {})
     params = {"model": to_mapping(recipe.config), "training": to_mapping(recipe.training)}
     with project.tracker.run(f"{key} seed {seed} {dataset.name}", tags=all_tags, params=params) as run:
         log_dataset(run, dataset)

@@ -22,10 +22,12 @@ def letters(text: str) -> str:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """`values` are the `letters` of every value of each attribute; `answers` says how the model comes to its own."""
+    """`values` are the `letters` of every value of each attribute; `answers` says how the model comes to its own;
+    `categories` are those that it was trained on."""
 
     values: Mapping[str, frozenset[str]]
     answers: Answers
+    categories: frozenset[str] = frozenset()
 
     @classmethod
     def of_saved(cls, folder: Path) -> Self:
@@ -36,9 +38,10 @@ class Vocabulary:
                 raise DataError(f"key {key!r} is not a model")
             schema = AttributeSchema.from_json((folder / "schema.json").read_text(encoding="utf-8"))
             values = {each.name: frozenset(map(letters, each.values)) for each in schema.attributes}
+            categories = frozenset(schema.by_category)
         except (AttributeError, DataError, KeyError, OSError, RecursionError, TypeError, ValueError) as error:
             raise NoAnswer(f"model.json or schema.json: not what a model is saved with: {error}") from error
-        return cls(values, model_class(key).answers)
+        return cls(values, model_class(key).answers, categories)
 
     def require_attribute(self, name: str) -> None:
         """Raises `ValueError` for an attribute that is not of the schema."""

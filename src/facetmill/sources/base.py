@@ -96,13 +96,15 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """What a reader may need beyond its path. `scratch` is where a source that draws pictures may write them. `only` is
-    the stretch to read, one of those that its source was cut into; None = all."""
+    """What a reader may need beyond its path. `categories` says what a category of the data is to be called, which
+    intake sees to. `scratch` is where a source that draws pictures may write them. `only` is the stretch to read, one
+    of those that its source was cut into; None = all."""
 
     demo: DemoParams
     images: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     ignore: Sequence[str] = ()
+    categories: Mapping[str, str] = field(default_factory=dict)
     scratch: Path | None = None
     only: Stretch | None = None
 

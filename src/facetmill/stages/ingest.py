@@ -25,6 +25,7 @@ def main() -> None:
             images=Path(params.dataset.images) if params.dataset.images else None,
             columns=params.dataset.columns,
             ignore=params.dataset.ignore,
+            categories=params.dataset.categories,
         )
         report = ingest(
             SOURCES[params.dataset.format],

@@ -2,6 +2,7 @@
 
 KIND = "facetmill.kind"  # training | trial | sweep | candidate | reproduction | study | study_row
 MODEL = "facetmill.model"  # model key
+CATALOGUE = "facetmill.catalogue"  # of a run, a version and a registered model; without it, older than there were any
 DATASET = "facetmill.dataset"  # its name
 DATASET_VERSION = "facetmill.dataset_version"
 TRAINING = "facetmill.training"  # hash of all that decides a training's result

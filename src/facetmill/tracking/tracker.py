@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +32,9 @@ from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH, MAX_PARAMS_TAGS_PER_BA
 
 from facetmill.errors import PlatformError
 from facetmill.files import replace_file, replace_folder
+from facetmill.params.catalogue import DEMO
 from facetmill.platform.processes import this_process
+from facetmill.tracking.names import Names
 from facetmill.tracking.tags import GIT_DIRTY, PROCESS
 from facetmill.tracking.view import experiment_tags
 
@@ -117,12 +120,20 @@ class Run:
 
 
 class Tracker:
-    """One experiment on one MLflow server. Safe to use from many threads: it keeps no active run."""
+    """One experiment on one MLflow server, and the registered models of one catalogue. Safe to use from many threads:
+    it keeps no active run."""
 
-    def __init__(self, uri: str, experiment: str) -> None:
+    def __init__(self, uri: str, experiment: str, catalogue: str = DEMO) -> None:
+        self.names = Names(catalogue)
         self.uri = uri
         self.experiment = experiment
         self.client = MlflowClient(uri, uri)
+
+    def of(self, catalogue: str) -> Tracker:
+        """The same server for another catalogue."""
+        other = copy(self)
+        other.names = Names(catalogue)
+        return other
 
     @cached_property
     def experiment_id(self) -> str:

@@ -60,6 +60,14 @@ def test_any_section_may_differ_and_set_has_the_last_word(project: Path) -> None
     assert resolve_params(project).model != "tagger", "params.yaml is as it was"
 
 
+def test_categories_may_be_called_otherwise(project: Path) -> None:
+    rows = ["id,title,category,Color", *(f"{i},Red tee {i},{'Tee Shirts' if i % 2 else 'Hats'},red" for i in range(12))]
+    (project / "tees.csv").write_text("\n".join(rows))
+    text = "dataset: {format: products, path: tees.csv, categories: {Tee Shirts: T-shirts, Hats: T-shirts}}\n"
+    saved(project, text, "tees")
+    assert checked(project, "tees")["categories"] == {"T-shirts": 12}
+
+
 def test_errors_name_file_key_and_value_and_what_is_near(project: Path) -> None:
     data = "dataset: {format: products, path: shop.csv"
     for text, told in (

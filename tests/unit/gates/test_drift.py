@@ -83,6 +83,7 @@ def test_a_batch_without_facets_is_judged_by_the_rest() -> None:
         "categories_as_trained",
         "texts_as_long",
         "pictures_as_often",
+        "categories_are_known",
         "words_are_known",
     ]
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from facetmill.errors import DataError
 from facetmill.judging.claims import (
     GATES,
     Evidence,
@@ -17,11 +18,14 @@ from facetmill.judging.claims import (
     enough_unseen_products,
     fast_enough,
     no_slice_worse,
+    same_catalogue,
     seeds_agree,
 )
 from facetmill.judging.comparison import Latency, Slice
+from facetmill.judging.given_up import GivenUp, lost
 from facetmill.metrics.paired import PairedResult
 from facetmill.params import PromotionParams
+from facetmill.serving.vocabulary import Vocabulary
 from tests.small import PROMOTION
 
 NAN = math.nan
@@ -40,11 +44,12 @@ GOOD = Evidence(
     latency=Latency(0.010, 0.020, 3.0),
     champion_latency=Latency(0.010, 0.020, 3.0),
     seed_scores=(0.79, 0.81),
+    lost=(),
     num_unseen=90,
     candidate_trained_on=0,
     champion_trained_on=10,
 )
-FIRST_EVER = replace(GOOD, champion_version=None, against_champion=None, slices=(), champion_latency=None)
+FIRST_EVER = replace(GOOD, champion_version=None, lost=None, against_champion=None, slices=(), champion_latency=None)
 
 
 def params(**changes: object) -> PromotionParams:
@@ -208,7 +213,7 @@ def test_a_good_candidate_is_accepted_and_the_decision_says_what_was_compared() 
     assert decision.accepted
     assert (decision.candidate_version, decision.champion_version) == (7, 3)
     assert decision.limits["min_gain"] == 0.0
-    assert len(decision.verdicts) == len(GATES) == 9
+    assert len(decision.verdicts) == len(GATES) == 10
 
 
 def test_a_candidate_that_does_not_answer_fails_everything_that_needs_an_answer() -> None:
@@ -233,3 +238,38 @@ def test_every_reason_is_kept_and_is_json() -> None:
 @pytest.mark.parametrize("change", [{"dataset_passed": False}, {"signature_as_published": False}])
 def test_one_blocking_gate_is_enough(change: dict[str, bool]) -> None:
     assert not decide(replace(GOOD, **change), PROMOTION).accepted  # type: ignore[arg-type]
+
+
+def test_same_catalogue() -> None:
+    assert same_catalogue(GOOD, PROMOTION).passed
+    assert same_catalogue(FIRST_EVER, PROMOTION).passed
+    poor = replace(GOOD, lost=tuple(f"attribute {name!r}" for name in "abcdefg"))
+    verdict = same_catalogue(poor, PROMOTION)
+    assert verdict.blocks
+    assert verdict.reason == (
+        "the candidate lacks 7 of what champion 3 answers: attribute 'a', attribute 'b', attribute 'c', attribute 'd', "
+        "attribute 'e' and more"
+    )
+    assert not decide(poor, PROMOTION).accepted
+    assert not same_catalogue(replace(GOOD, lost=None), PROMOTION).passed, "what was not measured fails"
+
+
+@pytest.mark.parametrize(("policy", "goes_live"), [("baseline", False), ("may_go_live", True)])
+def test_the_dictionary_itself_goes_live_only_where_the_policy_says_so(policy: str, goes_live: bool) -> None:
+    """It is no better than itself, and has no seeds; all other gates hold for it as for anything."""
+    same = PairedResult(0.60, 0.60, 0.0, 0.0, 0.0, 1.0)
+    itself = replace(FIRST_EVER, is_dictionary=True, against_dictionary=same, seed_scores=(0.60,))
+    assert decide(itself, params(dictionary=policy)).accepted is goes_live
+    assert not decide(replace(itself, is_dictionary=False), params(dictionary=policy)).accepted
+    beaten = replace(GOOD, is_dictionary=True, against_dictionary=same, against_champion=replace(GAIN, low=-0.01))
+    assert not decide(beaten, params(dictionary=policy)).accepted, "a champion it does not beat stays"
+
+
+def test_what_is_given_up_is_named_and_stands_with_the_decision() -> None:
+    champion = Vocabulary({"Color": frozenset(), "Size": frozenset()}, "text", frozenset({"Shoes", "Hats"}))
+    assert lost(champion, ["Color"], ["Hats", "Bags"], GivenUp()) == ["attribute 'Size'", "category 'Shoes'"]
+    given_up = GivenUp(("Size",), ("Shoes",))
+    assert lost(champion, ["Color"], ["Hats"], given_up) == []
+    with pytest.raises(DataError, match=r"--drop-attribute 'Siez': the champion has no .* \(did you mean 'Size'"):
+        lost(champion, ["Color"], ["Hats"], GivenUp(("Siez",)))
+    assert decide(GOOD, PROMOTION, given_up.to_json()).limits["given_up"]["attributes"] == ["Size"]

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from facetmill.errors import PlatformError
-from facetmill.registry.ledger import Ledger
+from facetmill.registry.ledger import Entry, Ledger
 from tests.damage import restart_postgres
 
 
@@ -147,3 +148,29 @@ def test_a_restart_of_postgresql_in_the_midst_of_a_promotion_leaves_the_ledger_w
         ledger.close(row, "done", 3)
     restart.join()
     assert [(entry.id, entry.state) for entry in ledger.history()] == [(row, "done")]
+
+
+def test_catalogues_have_histories_of_their_own(ledger: Ledger) -> None:
+    add(ledger, 1)
+    shop = ledger.of("shop")
+    row = add(shop, 2)
+    assert [entry.candidate_version for entry in ledger.history()] == [1]
+    assert [(entry.candidate_version, entry.catalogue) for entry in shop.pending()] == [(2, "shop")]
+    shop.close(row, "done", 1)
+    assert [entry.state for entry in ledger.history()] == ["pending"]
+    assert ledger.catalogues() == ["demo", "shop"]
+    assert ledger.lives() == {"shop": 1}
+    assert [Entry.from_json(entry.to_json()) for entry in ledger.everything()] == shop.everything()
+
+
+def test_a_ledger_from_before_there_were_catalogues_is_that_of_demo(ledger: Ledger, url: str) -> None:
+    ledger.close(add(ledger), "done", 2)
+    with create_engine(url).begin() as connection:
+        connection.execute(text("ALTER TABLE facetmill_promotions DROP COLUMN catalogue"))
+    again = Ledger(url)
+    assert again.num_migrated == 1
+    assert [(entry.catalogue, entry.to_version) for entry in again.history()] == [("demo", 2)]
+    add(again.of("shop"))
+    assert Ledger(url).num_migrated == 0
+    old = {name: value for name, value in again.history()[0].to_json().items() if name != "catalogue"}
+    assert Entry.from_json(old).catalogue == "demo", "as back-ups of then have it"

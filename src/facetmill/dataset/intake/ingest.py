@@ -107,7 +107,8 @@ def ingest(
             read = partial(_take_piece, source=source, path=path, options=options, corrections=corrections)
             taken = _take_pieces(pieces, read, workers)
         else:
-            intake = _Intake(path, corrections, scratch=scratch, stored_scratch=f"{out_dir.name}/{scratch.name}")
+            stored = f"{out_dir.name}/{scratch.name}"
+            intake = _Intake(path, corrections, categories=options.categories, scratch=scratch, stored_scratch=stored)
             rows = source.read(path, dataclasses.replace(options, scratch=scratch))
             write_shards(intake.products(rows), folder, shard_rows)
             taken = intake.taken
@@ -182,6 +183,7 @@ class _Intake:
         path: Path,
         corrections: Corrections,
         *,
+        categories: Mapping[str, str],
         known: Collection[str] = (),
         scratch: Path | None = None,
         stored_scratch: str = "",
@@ -189,6 +191,7 @@ class _Intake:
         self.taken = _Taken()
         self._path = path
         self._corrections = corrections
+        self._categories = categories
         self._known = known
         self._scratch = os.path.realpath(scratch) if scratch else ""
         self._stored_scratch = stored_scratch
@@ -227,6 +230,8 @@ class _Intake:
             if self._corrections.of_product:
                 self.taken.attributes.update([*(facet.attribute for facet in product.facets), *product.absent])
             product = self._corrections.apply(product)
+            if product.category is not None and product.category in self._categories:
+                product = dataclasses.replace(product, category=self._categories[product.category])
             images = self._checked_images(product)
             self.taken.num_products += 1
             self.taken.num_facets += len(product.facets)
@@ -300,7 +305,7 @@ def _take_pieces(pieces: list[_Piece], read: Callable[[_Piece], _Taken], workers
 
 
 def _take_piece(piece: _Piece, source: Source, path: Path, options: SourceOptions, corrections: Corrections) -> _Taken:
-    intake = _Intake(path, corrections, known=piece.known)
+    intake = _Intake(path, corrections, categories=options.categories, known=piece.known)
     read = (source.read(path, dataclasses.replace(options, only=stretch)) for stretch in piece.stretches)
     write_shard(intake.products(chain.from_iterable(read)), piece.target)
     return intake.taken

@@ -35,6 +35,7 @@ def reading_data(
         images=Path(dataset.images) if dataset.images else None,
         columns=dataset.columns,
         ignore=dataset.ignore,
+        categories=dataset.categories,
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

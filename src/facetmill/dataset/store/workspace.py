@@ -127,6 +127,8 @@ def workspace_dir(root: Path, params: Params) -> Path:
     sections = {name: to_mapping(getattr(params, name)) for name in _SECTIONS}
     for section in sections.values():
         section.pop("workers", None)  # changes how fast, not what
+    if not params.dataset.categories:
+        del sections["dataset"]["categories"]  # as before there was such a key: datasets keep their names
     del sections["distant"]["training"]  # made the labeller, which is what counts
     if params.dataset.format == "demo":
         sections["demo"] = to_mapping(params.demo)
