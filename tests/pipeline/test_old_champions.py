@@ -133,4 +133,4 @@ def test_it_is_challenged_and_rolled_back_to(platform: Platform, model_dir: Path
     assert live_version(platform) != old
     done = promotion.rollback(platform.tracker, platform.ledger, who="ben", why="returns rose", smoke=smoke_test)
     assert (done.outcome, done.to_version, live_version(platform)) == ("rolled_back", old, old)
-    assert same_answers(*answers(mlflow.pyfunc.load_model(promotion.CHAMPION_URI), "jave"))
+    assert same_answers(*answers(mlflow.pyfunc.load_model("models:/facets@champion"), "jave"))

@@ -50,7 +50,7 @@ class World:
 
     def answers(self) -> list[Any]:
         products = list(self.dataset.read("test"))[:8]
-        found = query(promotion.CHAMPION_URI, products, tracking_uri=self.project.tracker.uri)
+        found = query("models:/facets@champion", products, tracking_uri=self.project.tracker.uri)
         return [sorted((f.attribute, f.value, f.confidence) for f in facets) for facets in found.facets]
 
 
