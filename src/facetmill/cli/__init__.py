@@ -37,7 +37,6 @@ from facetmill.cli.common import (
     say,
     show,
 )
-from facetmill.cli.ending import ending, ending_of_retrain
 from facetmill.errors import Busy, FacetmillError
 from facetmill.imports import unhindered_imports
 from facetmill.terminal import guard, one_line
@@ -266,6 +265,8 @@ def retrain(
     as_json: AsJson = False,
 ) -> None:
     """The whole loop: dataset, gate, sweep, training, judgement, promotion."""
+    from facetmill.cli.ending import ending_of_retrain
+
     run_flow(
         "retrain",
         as_json,
@@ -295,6 +296,8 @@ def promote(
     as_json: AsJson = False,
 ) -> None:
     """Make a candidate the champion, when every gate says yes. Exit code 1 when one says no."""
+    from facetmill.cli.ending import ending
+
     outcome = run_flow(
         "promote",
         as_json,

@@ -46,6 +46,7 @@ _START = 4096  # bytes that a format is told by
 #: What Pillow's readers are known to raise on damaged files; none of it is a bug of ours.
 UNDECODABLE = (
     OSError,
+    RuntimeError,  # of AVIF
     SyntaxError,
     ValueError,
     EOFError,

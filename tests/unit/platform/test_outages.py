@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from optuna.storages import RDBStorage
 from facetmill.platform.folders import unwritable
 from facetmill.platform.layout import Layout
 from facetmill.platform.outages import as_outage
+from tests.conftest import ROOT
 
 NOBODY = "127.0.0.1:9"  # the port of `discard`, on which nobody listens
 
@@ -26,8 +28,8 @@ NOBODY = "127.0.0.1:9"  # the port of `discard`, on which nobody listens
 @pytest.fixture
 def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     """A project, which the working directory is in."""
-    for name in ("params.yaml", "dvc.yaml"):
-        (tmp_path / name).touch()
+    (tmp_path / "dvc.yaml").touch()
+    shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{NOBODY}")
