@@ -27,7 +27,8 @@ Differs from the paper:
  6. Only attributes that its category has in train are asked of a product (`category_attributes`). Of an attribute with
     a closed list (`closed`) nothing else is ever written.
 
-Shapes: P products, M questions, A attributes, and as in `parts/writer.py`.
+Shapes: P products, M questions or claims, R prompts (one for each question, or for each product where the decoder is
+asked), and as in `parts/writer.py`. Masks: 1 = real.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from facetmill.compute.batch import TensorBatch
 from facetmill.compute.phase import Losses, Phase
 from facetmill.encoders.main_picture import PictureBatch, RegionSource
 from facetmill.encoders.vision import ImageStates
+from facetmill.errors import ParamsError
 from facetmill.models.base import Answer, optimizer_of
 from facetmill.models.parts.closed_list import ClosedList
 from facetmill.models.parts.prompts import Ids, Prompts, Written, as_written, padded, values_of
@@ -59,7 +61,7 @@ WRITTEN_AT_ONCE = 16  # products that negatives are written for
 @dataclass(frozen=True)
 class Questions(TensorBatch):
     """Question m is about product `product_M` and attribute `attribute_M`, and read in row `row_M` of the prompts, of
-    which `row_product` says whose they are. The decoder is given `begin_MF`, and is to write `answer_ML` (NO_TOKEN
+    which `product_R` says whose they are. The decoder is given `begin_MF`, and is to write `answer_ML` (NO_TOKEN
     where it ends), or anything where `known_M` is 0."""
 
     prompt_RT: Tensor
@@ -121,6 +123,9 @@ class Deflate(WrittenModel):
                 nn.Dropout(config.dropout), nn.Linear(generator.width, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, 1)
             )
         self.register_buffer("judges", torch.zeros((), dtype=torch.bool))
+        unknown = sorted({*config.closed} - {*schema.names}) if isinstance(config.closed, list) else []
+        if unknown:
+            raise ParamsError(f"models.deflate.closed: {unknown[0]!r} is not an attribute of train")
         self._closed = [self._closed_list(number) for number in range(len(schema.names))]
 
     def _closed_list(self, number: int) -> ClosedList | None:

@@ -168,6 +168,11 @@ def test_an_attribute_with_a_closed_list_has_no_other_values() -> None:
     assert not fits <= {"wide", "slim"}
 
 
+def test_a_closed_list_of_an_attribute_that_there_is_not_is_told() -> None:
+    with pytest.raises(ParamsError, match=r"models\.deflate\.closed: 'Saison' is not an attribute of train"):
+        built(replace(TEXT_ONLY, closed=["Saison"]))
+
+
 def test_a_saved_one_answers_alike_with_its_judge(trained: Deflate, tmp_path: Path) -> None:
     save_model(trained, tmp_path / "saved")
     loaded = load_model(tmp_path / "saved")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from facetmill.errors import DataError
+from facetmill.models.base import Model
 from facetmill.models.baselines.tagger import Tagger
 from facetmill.models.fallback import FOLDER, Fallback
 from facetmill.models.mujo_sf import MujoSf
@@ -34,7 +36,7 @@ TRAIN = [
 ]
 
 
-def said(model: Tagger | MujoSf, title: str) -> set[tuple[str, str]]:
+def said(model: Model, title: str) -> set[tuple[str, str]]:
     (facets,) = predict(model, [product(9, title)], 4)
     return {(facet.attribute, facet.value) for facet in facets}
 
@@ -70,9 +72,9 @@ def test_a_tagger_is_trained_validated_and_saved_with_it_where_it_is_wanted(tmp_
     model = fitted(dataclasses.replace(small.TRAINING, dictionary_fills=0.5, epochs=12))
     assert {("Colour", "blue"), ("Material", "wool")} <= said(model, "blue wool coat")
     save_model(model, tmp_path / "saved")
-    assert said(load_model(tmp_path / "saved"), "blue wool coat") == said(model, "blue wool coat")  # type: ignore[arg-type]
+    assert said(load_model(tmp_path / "saved"), "blue wool coat") == said(model, "blue wool coat")
     (tmp_path / "saved" / FOLDER / "entries.json").unlink()
-    with pytest.raises(Exception, match=r"entries\.json: missing"):
+    with pytest.raises(DataError, match=r"entries\.json: missing"):
         load_model(tmp_path / "saved")
 
 
