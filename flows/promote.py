@@ -1,4 +1,4 @@
-"""Judge one registered candidate and, when every gate says yes, make it the champion."""
+"""Judge one registered candidate and, when every gate says yes, make it the champion, or have it wait for approval."""
 
 from __future__ import annotations
 
@@ -28,4 +28,4 @@ def promote(
     project = open_project(data, changes=changes, catalogue=catalogue, with_data=False)
     given_up = GivenUp(tuple(drop_attribute or ()), tuple(drop_category or ()))
     done = step(judge_and_promote)(project, version, who=who, why=why, dry_run=dry_run, given_up=given_up)
-    return {"catalogue": project.catalogue, **done.to_json(), "links": links(project, version)}
+    return {"catalogue": project.catalogue, "dry_run": dry_run, **done.to_json(), "links": links(project, version)}

@@ -23,8 +23,10 @@ def retrain(
     why: str = "retrain",
     drop_attribute: list[str] | None = None,
     drop_category: list[str] | None = None,
+    no_promote: bool = False,
 ) -> dict[str, Any]:
-    """Offer the champion a challenger trained on today's data; one that is not better changes nothing live."""
+    """Offer the champion a challenger trained on today's data; one that is not better changes nothing live, and with
+    `no_promote` none does."""
     project = open_project(data, model, changes, catalogue=catalogue)
     with project.retraining():
         with imported_meanwhile(
@@ -44,11 +46,12 @@ def retrain(
         winner = step(sweep)(project, dataset, project.params.model)
         runs = step(train_seeds)(project, dataset, winner.recipe, winner.study)
         candidate = step(register_candidate)(project, dataset, runs, dictionary)
-        asked = {"who": who, "why": why, "given_up": given_up}
+        asked = {"who": who, "why": why, "dry_run": no_promote, "given_up": given_up}
         outcome = step(judge_and_promote)(project, candidate.version, **asked)
         fallback = step(offer_dictionary)(project, dataset, dictionary, outcome, **asked)
     return {
         "catalogue": project.catalogue,
+        "dry_run": no_promote,
         "dataset": built.to_json(),
         "sweep": winner.to_json(),
         "candidate": candidate.to_json(),

@@ -63,6 +63,8 @@ JAVE = JaveConfig(
 
 PROMOTION = PromotionParams(
     dictionary="baseline",
+    approval="none",
+    approval_days=7.0,
     metric="pair_f1",
     min_gain=0.0,
     significance=0.05,

@@ -63,12 +63,25 @@ def answer(platform: Platform, *words: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def first(platform: Platform) -> Any:
-    """The answer of the first retrain of the workspace."""
+def unpromoted(platform: Platform) -> Any:
+    """The answer of the first retrain of the workspace, which may change nothing live."""
     change_params(platform, SMALL)
     (platform.layout.root / ".dvc").mkdir()
     shutil.copy(ROOT / ".dvc" / "config", platform.layout.root / ".dvc")
+    told = answered(facetmill(platform, "retrain", "--no-promote", "--json"))
+    return told | {"rows": platform.ledger.history()}
+
+
+@pytest.fixture(scope="module")
+def first(platform: Platform, unpromoted: Any) -> Any:
+    """The answer of the first retrain that may promote."""
     return answered(facetmill(platform, "retrain", "--who", "ana", "--why", "first", "--json"))
+
+
+def test_a_retrain_that_may_not_promote_judges_and_changes_nothing_live(unpromoted: Any, first: Any) -> None:
+    assert (unpromoted["outcome"]["outcome"], unpromoted["outcome"]["champion_version"]) == ("dry_run", None)
+    assert unpromoted["rows"] == []
+    assert first["candidate"]["version"] == unpromoted["candidate"]["version"], "what it trained is not trained again"
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """`facetmill <verb>`: one thin door; flows are the other, and both open on the same functions.
 
-The commands about datasets, studies and labellers are files beside this one. Only light modules are imported at the
+The commands of a release manager, and those about catalogues, datasets, studies and labellers, are files beside this
+one. Only light modules are imported at the
 top, since `facetmill --help` must answer at once.
 """
 
@@ -17,9 +18,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from facetmill.cli import catalogue as catalogues
-from facetmill.cli import dataset, distant, study
+from facetmill.cli import dataset, distant, release, study
 from facetmill.cli.common import (
-    REF_HELP,
     Anyway,
     AsJson,
     Catalogue,
@@ -39,9 +39,10 @@ from facetmill.cli.common import (
 )
 from facetmill.errors import Busy, FacetmillError
 from facetmill.imports import unhindered_imports
-from facetmill.terminal import guard, one_line
+from facetmill.terminal import guard
 
 app = command_group("Extract product facets, and keep the models that do it fresh.")
+app.add_typer(release.app)
 app.add_typer(catalogues.app, name="catalogue")
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(study.app, name="study")
@@ -149,69 +150,6 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def status(catalogue: Catalogue = None, data: Data = None, changes: Changes = None, as_json: AsJson = False) -> None:
-    """What is live, since when, trained on what; and which servers run. Exit code 1 where that is not as it should be:
-    other bytes than were judged, or another champion than the ledger says."""
-    paths = layout()
-    from facetmill.judging.status import status
-    from facetmill.project import open_project
-
-    project = open_project(data, changes=changes, start=paths.root, catalogue=catalogue, with_data=False)
-    found = status(project)
-    show(found, as_json)
-    if found["problems"]:
-        raise typer.Exit(1)
-
-
-@app.command()
-def history(catalogue: Catalogue = None, data: Data = None, as_json: AsJson = False) -> None:
-    """Every promotion that was asked for: who, when, why, from what to what, and how it ended."""
-    paths = layout()
-    from facetmill.project import catalogue_in_hand
-    from facetmill.registry.ledger import Ledger
-
-    ledger = Ledger(paths.ledger_url, catalogue_in_hand(paths.root, catalogue, data))
-    rows = [row.to_json() for row in ledger.history()]
-    if as_json:
-        show(rows, as_json)
-        return
-    others = [name for name in ledger.catalogues() if name != ledger.names.catalogue]
-    if not rows:
-        more = f"; there is one of {', '.join(others)}" if others else ""
-        print(f"no history of the catalogue {ledger.names.catalogue} yet{more}")
-    for row in rows:
-        moved = f"{row['from_version'] or 'none'} -> {row['to_version'] or 'unchanged'}"
-        action = row["decision"].get("action", "promotion")
-        what = f"{action} of candidate {row['candidate_version']}, champion {moved}, data {row['dataset_version'][:12]}"
-        print(f"{row['when']}  {row['state']:<8}  {what}  {one_line(row['who'])}: {one_line(row['why'])}")
-        for verdict in row["decision"].get("verdicts", []):
-            passed = "passed" if verdict["passed"] else "FAILED"
-            print(f"    {passed}  {verdict['gate']}: {one_line(verdict['reason'])}")
-
-
-@app.command()
-def lineage(
-    ref: Annotated[str | None, typer.Argument(help=REF_HELP)] = None,
-    dataset: Annotated[str | None, typer.Option(help="A dataset version, or its first digits.")] = None,
-    catalogue: Catalogue = None,
-    changes: Changes = None,
-    as_json: AsJson = False,
-) -> None:
-    """Where a model comes from; or, with --dataset, all that was trained on a dataset."""
-    if (ref is None) == (dataset is None):
-        raise typer.BadParameter("give a model, or --dataset VERSION")
-    paths = layout()
-    from facetmill.project import open_project
-    from facetmill.registry.lineage import of_dataset, of_model
-
-    project = open_project(changes=changes, start=paths.root, catalogue=catalogue, ref=ref, with_data=False)
-    if ref is not None:
-        show(of_model(project.tracker, project.ledger, paths.root, ref), as_json)
-    else:
-        show(of_dataset(project.tracker, project.ledger, dataset or ""), as_json)
-
-
-@app.command()
 def reproduce(ref: Ref, catalogue: Catalogue = None, changes: Changes = None, as_json: AsJson = False) -> None:
     """Train a registered model again from what its run kept. Exit code 1 when a metric comes out otherwise."""
     paths = layout()
@@ -261,6 +199,9 @@ def retrain(
     why: Why = "retrain",
     drop_attribute: DropAttribute = None,
     drop_category: DropCategory = None,
+    no_promote: Annotated[
+        bool, typer.Option("--no-promote", help="Judge the candidate, and change nothing live.")
+    ] = False,
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
@@ -279,41 +220,8 @@ def retrain(
         why=why,
         drop_attribute=drop_attribute,
         drop_category=drop_category,
+        no_promote=no_promote,
     )
-
-
-@app.command()
-def promote(
-    version: Annotated[int, typer.Argument(help="Version of the catalogue's candidates.")],
-    who: Who,
-    why: Why = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Ask every gate, change nothing.")] = False,
-    drop_attribute: DropAttribute = None,
-    drop_category: DropCategory = None,
-    catalogue: Catalogue = None,
-    data: Data = None,
-    changes: Changes = None,
-    as_json: AsJson = False,
-) -> None:
-    """Make a candidate the champion, when every gate says yes. Exit code 1 when one says no."""
-    from facetmill.cli.ending import ending
-
-    outcome = run_flow(
-        "promote",
-        as_json,
-        words=ending,
-        changes=changes,
-        catalogue=catalogue,
-        data=data,
-        version=version,
-        who=who,
-        why=why,
-        dry_run=dry_run,
-        drop_attribute=drop_attribute,
-        drop_category=drop_category,
-    )
-    if not outcome["accepted"]:
-        raise typer.Exit(1)
 
 
 @app.command()
@@ -346,42 +254,6 @@ def compare(
     write_review(comparison, out)
     brief = {"page": str(out.resolve()), **{name: comparison[name] for name in ("num_products", "left_out", "paired")}}
     show(comparison if as_json else brief, as_json)
-
-
-@app.command()
-def rollback(
-    who: Who,
-    to: Annotated[int | None, typer.Option(help="Version that was live; without it, the one before this one.")] = None,
-    why: Why = "",
-    catalogue: Catalogue = None,
-    data: Data = None,
-    changes: Changes = None,
-    as_json: AsJson = False,
-) -> None:
-    """Make a past champion the champion again."""
-    run_flow("rollback", as_json, changes=changes, catalogue=catalogue, data=data, to=to, who=who, why=why)
-
-
-@app.command()
-def adopt(
-    who: Who,
-    why: Annotated[str, typer.Option(help="How the ledger was lost, and why this champion may be trusted.")],
-    source: Annotated[
-        str | None, typer.Option("--from", metavar="REF", help="A version of another catalogue, such as facets/3.")
-    ] = None,
-    catalogue: Catalogue = None,
-    data: Data = None,
-    changes: Changes = None,
-    as_json: AsJson = False,
-) -> None:
-    """Take a champion as it is: the present one where its ledger is lost and there is no back-up, or with --from one of
-    another catalogue for a catalogue that has none."""
-    paths = layout()
-    from facetmill.project import open_project
-    from facetmill.registry import losses
-
-    project = open_project(data, changes=changes, start=paths.root, catalogue=catalogue, with_data=False)
-    show({"row": losses.adopt(project.tracker, project.ledger, who=who, why=why, source=source)}, as_json)
 
 
 @app.command()

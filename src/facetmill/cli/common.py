@@ -51,7 +51,17 @@ DropCategory = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="A category of the champion that its successor need not have; may be repeated."),
 ]
-Who = Annotated[str, typer.Option(default_factory=getpass.getuser, help="Who asks for it.", show_default="you")]
+
+
+def _named(who: str) -> str:
+    if not who.strip():
+        raise typer.BadParameter("the ledger keeps who asks for it")
+    return who
+
+
+Who = Annotated[
+    str, typer.Option(default_factory=getpass.getuser, help="Who asks for it.", show_default="you", callback=_named)
+]
 REF_HELP = (
     "facets@champion (of the catalogue in hand), NAME@champion, NAME-candidates/VERSION, a run id, a model folder, or "
     "dictionary."
@@ -106,7 +116,7 @@ def run_flow(
 
     shared = ("data", "model", "changes", "catalogue")
     given = {name: parameters[name] for name in shared if name in parameters}
-    with_data = name not in ("promote", "rollback")  # which only need to know whose champion is meant
+    with_data = name not in ("promote", "approve", "rollback")  # which only need to know whose champion is meant
     resolve_params(paths.root, **given, with_data=with_data)  # wrong input fails before any server
     servers.connect(servers.start(paths, servers.PREFECT))
     with unhindered_imports():  # of Prefect, torch and more, while the server comes up on another core

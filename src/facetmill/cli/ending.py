@@ -34,7 +34,7 @@ def ending_of_retrain(told: Mapping[str, Any]) -> list[str]:
     """The same for what `flows/retrain.py` returns: of the challenger, or of the dictionary that was offered in its
     stead."""
     last = told["dictionary"] or told["outcome"]
-    lines = ending({**last, "catalogue": told["catalogue"], "links": told["links"]})
+    lines = ending({**last, **{name: told[name] for name in ("catalogue", "dry_run", "links")}})
     if told["dictionary"] is not None:
         lines.insert(
             0, f"the {told['sweep']['recipe']['key']} was not better than the dictionary, which was offered itself"
@@ -43,7 +43,9 @@ def ending_of_retrain(told: Mapping[str, Any]) -> list[str]:
 
 
 def _verdict(told: Mapping[str, Any]) -> str:
-    words = {"kept_champion": "not promoted", "already_champion": "no change", "dry_run": "nothing was changed"}
+    if told["dry_run"]:
+        return "nothing live was changed"
+    words = {"kept_champion": "not promoted", "already_champion": "no change", "waiting": "not live yet"}
     return words.get(told["outcome"], "promoted")
 
 
@@ -70,6 +72,8 @@ def _next(told: Mapping[str, Any], names: Names, candidate: str) -> str:
     blocking = {verdict["gate"] for verdict in told["verdicts"] if not verdict["passed"]}
     if told["outcome"] == "dry_run":
         return f"facetmill promote {told['candidate_version']} {option} --why REASON"
+    if told["outcome"] == "waiting":
+        return f"look at the review, then facetmill approve {told['candidate_version']} {option} --why REASON"
     if told["accepted"]:
         return f"facetmill extract {names.champion} --out facets.jsonl"
     if "same_catalogue" in blocking:

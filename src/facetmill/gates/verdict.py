@@ -117,6 +117,12 @@ class Decision:
         """Plain JSON values, for the ledger and the review page."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Decision:
+        """The inverse of `to_json`; other keys are ignored."""
+        verdicts = tuple(_verdict(each) for each in raw["verdicts"])
+        return cls(raw["accepted"], verdicts, raw["candidate_version"], raw["champion_version"], raw["limits"])
+
 
 def _verdict(raw: Mapping[str, Any]) -> Verdict:
     verdict = Verdict(**{**raw, "examples": tuple(raw["examples"])})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from facetmill.params import PromotionParams
 
 _EPSILON = 1e-9  # two equal scores may differ by rounding
 _LEVEL_OF_SLICES = 0.05
+_OF_APPROVAL = ("approval", "approval_days")  # parameters of the promotion that no gate asks for
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +244,14 @@ def decide(
         verdicts=verdicts,
         candidate_version=evidence.candidate_version,
         champion_version=evidence.champion_version,
-        limits=asdict(params) | ({"given_up": dict(given_up)} if given_up else {}),
+        limits=limits_of(params, given_up),
     )
+
+
+def limits_of(params: PromotionParams, given_up: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:
+    """What a decision depends on beside the models; whether a person is asked afterwards does not belong to it."""
+    limits = {name: value for name, value in asdict(params).items() if name not in _OF_APPROVAL}
+    return limits | ({"given_up": dict(given_up)} if given_up else {})
 
 
 def _beats(gate: str, result: PairedResult | None, other: str, min_gain: float, params: PromotionParams) -> Verdict:

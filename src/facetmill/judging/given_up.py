@@ -5,7 +5,7 @@ for those that a person gives up by name.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,6 +32,11 @@ class GivenUp:
 
     def to_json(self) -> dict[str, list[str]]:
         return {kind: sorted(names) for kind, names in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Sequence[str]] | None) -> GivenUp:
+        """The inverse of `to_json`; None is nothing."""
+        return cls(**{kind: tuple(names) for kind, names in (raw or {}).items()})
 
 
 def lost(

@@ -9,22 +9,20 @@ from typing import Any, Literal
 from facetmill.dataset.store.version import Dataset
 from facetmill.errors import GateFailed, Outdated
 from facetmill.gates.verdict import NOT_MEASURED, Decision
-from facetmill.judging.claims import OF_THE_MOMENT, decide
+from facetmill.judging.claims import OF_THE_MOMENT, decide, limits_of
 from facetmill.judging.given_up import GivenUp
 from facetmill.judging.measure import measure
-from facetmill.params import to_mapping
+from facetmill.judging.pages import REVIEW, keep, tell_approval
 from facetmill.project import Project
-from facetmill.registry import versions
+from facetmill.registry import approvals, versions
+from facetmill.registry.ledger import Entry
 from facetmill.registry.notes import describe_candidate
 from facetmill.registry.promotion import promote
-from facetmill.report.review_page import review_page
 from facetmill.runs.train import TrainedRun, best_run, describe_run
 from facetmill.serving.smoke import smoke_test
 from facetmill.tracking.tags import DICTIONARY_RUN, SEED_RUNS
-from facetmill.tracking.tracker import Run
 
 NOTHING = GivenUp()
-COMPARISON, REVIEW = "comparison.json", "review.html"  # artifacts of the candidate's run
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def register_candidate(
 class Outcome:
     """How a candidate fared. `champion_version` is what is live afterwards; `verdicts` are every gate's answer."""
 
-    outcome: Literal["promoted", "rolled_back", "already_champion", "dry_run", "kept_champion"]
+    outcome: Literal["promoted", "rolled_back", "already_champion", "dry_run", "waiting", "kept_champion"]
     candidate_version: int
     champion_version: int | None
     message: str
@@ -98,21 +96,20 @@ def judge(project: Project, candidate_version: int, given_up: GivenUp = NOTHING)
     describe_candidate(project.tracker, candidate_version, decision)
     run_id = candidate.trained_in
     if measured.comparison is not None and run_id is not None:
-        comparison = replace(measured.comparison, verdicts=decision.verdicts).to_json()
-        run = Run(project.tracker.client, run_id)
-        run.log_json(COMPARISON, comparison)
-        run.log_text(REVIEW, review_page(comparison))
+        keep(project, run_id, replace(measured.comparison, verdicts=decision.verdicts))
     return decision
 
 
 def judge_and_promote(
     project: Project, version: int, *, who: str, why: str, dry_run: bool = False, given_up: GivenUp = NOTHING
 ) -> Outcome:
-    """Judge a candidate and promote it when every gate says yes; a rejected one changes nothing live.
+    """Judge a candidate and promote it when every gate says yes; a rejected one changes nothing live. Where
+    `promotion.approval` is `required`, one that every gate accepts waits for a person, see `approval`.
 
-    A candidate that is live already, or that was rejected against today's champion by today's limits, is not judged
-    again (but in a dry run): nothing has happened since that could change the answer. One that did not answer or was
-    too slow may have met a busy machine, and is. So is one that was judged while another one was promoted.
+    A candidate that is live already, that waits, or that was rejected or refused against today's champion by today's
+    limits, is not judged again (but in a dry run): nothing has happened since that could change the answer. One that
+    did not answer or was too slow may have met a busy machine, and is. So is one that was judged while another one was
+    promoted.
     """
     while True:
         try:
@@ -126,7 +123,27 @@ def _judge_and_promote(project: Project, version: int, who: str, why: str, dry_r
     if before is not None:
         return before
     decision = judge(project, version, given_up)
+    outcome = promote_judged(project, version, decision, who=who, why=why, dry_run=dry_run)
+    if outcome.outcome == "waiting":
+        tell_approval(project, version, decision, outcome.message)
+    return outcome
+
+
+def promote_judged(
+    project: Project,
+    version: int,
+    decision: Decision,
+    *,
+    who: str,
+    why: str,
+    dry_run: bool = False,
+    request: Entry | None = None,
+) -> Outcome:
+    """Promote by a decision, or have it wait for approval where that is required and no `request` is approved by this.
+    Raises `Outdated` where another candidate went live since it was judged."""
     verdicts = [asdict(verdict) for verdict in decision.verdicts]
+    promotion = project.params.promotion
+    asks = promotion.approval == "required" and request is None
     try:
         done = promote(
             project.tracker,
@@ -137,6 +154,8 @@ def _judge_and_promote(project: Project, version: int, who: str, why: str, dry_r
             why=why,
             smoke=smoke_test,
             dry_run=dry_run,
+            ask_for_days=promotion.approval_days if asks else None,
+            request=request,
         )
     except GateFailed as refusal:
         return Outcome("kept_champion", version, decision.champion_version, str(refusal), verdicts)
@@ -149,14 +168,22 @@ def _judged_before(project: Project, version: int, given_up: GivenUp) -> Outcome
     if live is not None and live.source == f"models:/{project.tracker.names.candidates}/{version}":
         message = f"candidate {version} is the champion already, as {project.tracker.names.live}/{champion_version}"
         return Outcome("already_champion", version, champion_version, message, [])
-    limits = to_mapping(project.params.promotion) | ({"given_up": given_up.to_json()} if given_up else {})
+    limits = limits_of(project.params.promotion, given_up.to_json() if given_up else None)
     question = (version, champion_version, limits)
+    request = approvals.request_of(project.ledger, version)
+    if request is not None and _asked(request.entry) == question and not request.has_expired():
+        verdicts = list(request.entry.decision["verdicts"])
+        how: Literal["waiting", "kept_champion"] = "waiting" if request.refusal is None else "kept_champion"
+        return Outcome(how, version, champion_version, approvals.said_of(request), verdicts)
     for entry in project.ledger.history():
-        asked = (entry.candidate_version, entry.from_version, entry.decision.get("limits"))
-        if entry.state == "rejected" and asked == question and _is_final(entry.decision["verdicts"]):
+        if entry.state == "rejected" and _asked(entry) == question and _is_final(entry.decision["verdicts"]):
             message = f"candidate {version} was rejected against this champion before (ledger row {entry.id})"
             return Outcome("kept_champion", version, champion_version, message, list(entry.decision["verdicts"]))
     return None
+
+
+def _asked(entry: Entry) -> tuple[int, int | None, Any]:
+    return entry.candidate_version, entry.from_version, entry.decision.get("limits")
 
 
 def _is_final(verdicts: Sequence[Mapping[str, Any]]) -> bool:
@@ -175,6 +202,7 @@ def offer_dictionary(
     *,
     who: str,
     why: str,
+    dry_run: bool = False,
     given_up: GivenUp = NOTHING,
 ) -> Outcome | None:
     """Where nothing beats the dictionary, and `promotion.dictionary` lets it go live: register and judge the dictionary
@@ -184,6 +212,6 @@ def offer_dictionary(
     if any(verdict["gate"] == "beats_dictionary" and verdict["passed"] for verdict in outcome.verdicts):
         return None
     candidate = register_candidate(project, dataset, [dictionary], dictionary)
-    done = judge_and_promote(project, candidate.version, who=who, why=why, given_up=given_up)
+    done = judge_and_promote(project, candidate.version, who=who, why=why, dry_run=dry_run, given_up=given_up)
     said = "It is the dictionary: it looks up the values it has seen, and has learned nothing else"
     return replace(done, message=f"{done.message}. {said}") if done.accepted else done

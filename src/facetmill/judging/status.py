@@ -7,19 +7,21 @@ from typing import Any
 from facetmill.platform import servers
 from facetmill.project import Project
 from facetmill.registry import versions
+from facetmill.registry.approvals import waiting_anywhere
 from facetmill.registry.losses import problems
 from facetmill.tracking.tags import DATASET, DATASET_VERSION, MODEL, RUN
 
 
 def status(project: Project) -> dict[str, Any]:
     """The champion of the catalogue in hand (None before the first promotion), the ledger row that made it live, what
-    is wrong with either, what is live in other catalogues, and the servers."""
+    is wrong with either, what is live in other catalogues, what waits for approval in any, and the servers."""
     lives = versions.champions(project.tracker)
     live = lives.pop(project.catalogue, None)
     return {
         "catalogue": project.catalogue,
         "champion": None if live is None else _champion(project, int(live.version), dict(live.tags)),
         "other_champions": {name: f"{other.name}/{other.version}" for name, other in lives.items()},
+        "waiting": [request.to_json() for request in waiting_anywhere(project.ledger)],
         "problems": problems(project.tracker, project.ledger),
         "servers": {name: server.url for name, server in servers.running(project.layout).items()},
         "tracking": project.tracker.uri,

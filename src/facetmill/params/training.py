@@ -55,6 +55,8 @@ class SweepParams:
 class PromotionParams:
     metric: Literal["pair_f1", "value_f1", "na_f1"]
     dictionary: Literal["baseline", "may_go_live"]
+    approval: Literal["none", "required"]
+    approval_days: Annotated[float, Field(gt=0, le=3650)]
     min_gain: Share
     significance: Annotated[float, Field(gt=0, lt=1)] | None
     min_unseen_products: Annotated[int, Field(ge=1)]

@@ -40,7 +40,7 @@ from facetmill.platform.postgres import patient
 from facetmill.platform.sqlite_files import require_sqlite
 from facetmill.tracking.names import Names
 
-State = Literal["pending", "done", "rejected", "failed"]
+State = Literal["pending", "done", "rejected", "failed", "waiting", "refused"]
 
 LOCK_KEY = 4_216_001  # of PostgreSQL's advisory locks, which are numbers
 LOCK_TIMEOUT = 300.0  # seconds
@@ -124,9 +124,12 @@ class Ledger:
         from_version: int | None,
         dataset_version: str,
         decision: Mapping[str, Any],
-        state: Literal["pending", "rejected"],
+        state: Literal["pending", "rejected", "waiting", "refused"],
     ) -> int:
-        """Add a row and return its id. `decision` is plain JSON; NaN in it is refused."""
+        """Add a row and return its id. `decision` is plain JSON; NaN in it is refused. Raises `PlatformError` where
+        nobody is named who wants it."""
+        if not who.strip():
+            raise PlatformError("the ledger keeps who wants it; say who (--who)")
         row = {
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
             "who": who,

@@ -68,12 +68,13 @@ def sweep_note(summary: Mapping[str, Any]) -> str:
     )
 
 
-def describe_candidate(tracker: Tracker, version: int, decision: Decision | None = None) -> None:
-    """Say of a candidate what it is, and once it was judged what each gate said; the tag VERDICT is the short of it."""
+def describe_candidate(tracker: Tracker, version: int, decision: Decision | None = None, approval: str = "") -> None:
+    """Say of a candidate what it is, and once it was judged what each gate said; the tag VERDICT is the short of it.
+    `approval` is a sentence on what a person said of it, or still has to."""
     with _dispensable():
         found = tracker.client.get_model_version(tracker.names.candidates, str(version))
         verdict = "Not judged yet" if decision is None else _verdict(decision.accepted, decision.verdicts)
-        note = _version_note(tracker, found.tags, verdict, [])
+        note = _version_note(tracker, found.tags, verdict, [_text(approval)] if approval else [])
         if decision is not None:
             said = "accepted" if decision.accepted else "rejected"
             tracker.client.set_model_version_tag(tracker.names.candidates, str(version), VERDICT, said)

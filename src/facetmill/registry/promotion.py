@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 from facetmill.errors import GateFailed, Outdated, PlatformError
 from facetmill.gates.verdict import Decision
 from facetmill.platform.outages import as_outage
-from facetmill.registry import versions
+from facetmill.registry import approvals, versions
 from facetmill.registry.ledger import Entry, Ledger
 from facetmill.registry.losses import require_no_loss
 from facetmill.registry.notes import describe_live
@@ -29,7 +29,7 @@ from facetmill.tracking.names import ALIAS, Names
 from facetmill.tracking.tags import DATASET_VERSION, PACKAGE_SHA256
 from facetmill.tracking.tracker import Tracker, is_lost
 
-Outcome = Literal["promoted", "rolled_back", "already_champion", "dry_run"]
+Outcome = Literal["promoted", "rolled_back", "already_champion", "dry_run", "waiting"]
 Smoke = Callable[[str, str], None]
 
 
@@ -55,8 +55,11 @@ def promote(
     why: str,
     smoke: Smoke,
     dry_run: bool = False,
+    ask_for_days: float | None = None,
+    request: Entry | None = None,
 ) -> Promotion:
-    """Make a candidate the champion, if the decision allows it.
+    """Make a candidate the champion, if the decision allows it; with `ask_for_days`, have it wait so long for a person
+    who approves it. `request` is the row of one that has waited and is approved.
 
     `smoke` is given the URIs of the version that is to go live and of the tracking server, and raises when it does not
     serve.
@@ -81,9 +84,19 @@ def promote(
                 _note(ledger, "rejected", who, why, candidate.tags, candidate_version, old, decision.to_json())
             raise GateFailed(f"{candidate.ref} {decision.summary}")
         if dry_run:
-            message = f"{candidate.ref} would replace {_live(tracker.names, old)}: {decision.summary}"
+            first = "" if ask_for_days is None else "wait for approval, and then "
+            message = f"{candidate.ref} would {first}replace {_live(tracker.names, old)}: {decision.summary}"
             return Promotion("dry_run", candidate_version, old, None, None, message)
-        entry_id = _note(ledger, "pending", who, why, candidate.tags, candidate_version, old, decision.to_json())
+        said = decision.to_json()
+        if ask_for_days is not None:
+            said = approvals.asking(said, ask_for_days)
+            entry_id = _note(ledger, "waiting", who, why, candidate.tags, candidate_version, old, said)
+            asked = approvals.request_of(ledger, candidate_version)
+            assert asked is not None
+            return Promotion("waiting", candidate_version, old, None, entry_id, approvals.said_of(asked))
+        if request is not None:
+            said |= {approvals.REQUESTED: approvals.of_request(request)}
+        entry_id = _note(ledger, "pending", who, why, candidate.tags, candidate_version, old, said)
 
         def live_version() -> int:
             """Copied from the candidate, unless an earlier promotion has done so."""
@@ -213,7 +226,7 @@ def _before(names: Names, version: int, past: Mapping[int, Entry]) -> int:
 
 def _note(
     ledger: Ledger,
-    state: Literal["pending", "rejected"],
+    state: Literal["pending", "rejected", "waiting"],
     who: str,
     why: str,
     tags: Mapping[str, str],

@@ -91,7 +91,8 @@ def review_page(comparison: Json, *, pictures_dir: Path = Path()) -> str:
     body = (
         '<a class="skip" href="#main">Skip to the decision</a>\n'
         f"<header>{_header(comparison, a, b)}</header>\n"
-        f'<main id="main" tabindex="-1">\n<section class="answer {kind}"><h2>{headline}</h2><p>{why}</p></section>\n'
+        f'<main id="main" tabindex="-1">\n<section class="answer {kind}"><h2>{headline}</h2><p>{why}</p>'
+        f"{_approval(comparison)}</section>\n"
         f'{_models(comparison, a, b)}\n<nav aria-label="On this page"><ul>{links}</ul></nav>\n'
         + "\n".join(section(heading, inside, name) for name, (heading, inside) in sections.items())
         + f"\n</main>\n<footer>{_footer()}</footer>"
@@ -162,6 +163,12 @@ def _decision(comparison: Json, a: str, b: str) -> tuple[str, str, str]:
         else f"All {count(len(verdicts), 'gate')} passed."
     )
     return "a", f"Promote {named['a']}", f"{seen} {rest}"
+
+
+def _approval(comparison: Json) -> str:
+    """What a person said of it, or still has to."""
+    said = comparison.get("approval")
+    return f"<p><strong>{text(said[:1].upper() + said[1:])}.</strong></p>" if said else ""
 
 
 def _seen(metric: str, by_metric: Json) -> str:

@@ -24,6 +24,7 @@ def told(outcome: str, live: int | None, *verdicts: dict[str, Any], catalogue: s
         "verdicts": list(verdicts),
         "accepted": accepted,
         "links": LINKS,
+        "dry_run": outcome == "dry_run",
     }
 
 
@@ -60,11 +61,28 @@ def test_what_stopped_a_candidate_that_was_not_compared_is_told() -> None:
     assert lines[5] == "next: facetmill compare facets-candidates/4 facets@champion, or another --model"
 
 
+def test_one_that_waits_is_not_said_to_be_live() -> None:
+    lines = ending(told("waiting", 1, gate("beats_champion", True)))
+    assert lines[0].startswith("not live yet: ")
+    assert lines[2] == "live: shop/1 (catalogue shop)"
+    assert lines[5] == "next: look at the review, then facetmill approve 4 --catalogue shop --why REASON"
+
+
+def test_a_dry_run_says_that_nothing_live_was_changed_whatever_the_gates_say() -> None:
+    better, worse = gate("beats_champion", True), gate("beats_champion", False)
+    lines = ending(told("dry_run", 1, better))
+    assert lines[0].startswith("nothing live was changed: ")
+    assert lines[5] == "next: facetmill promote 4 --catalogue shop --why REASON"
+    lines = ending({**told("kept_champion", 1, worse), "dry_run": True})
+    assert lines[0] == "nothing live was changed: candidate 4 was rejected by beats_champion"
+
+
 def test_the_dictionary_that_went_live_is_said_to_be_one() -> None:
     rejected, live = told("kept_champion", None, gate("beats_dictionary", False)), told("promoted", 1)
     retrained = {
         "catalogue": "shop",
         "links": LINKS,
+        "dry_run": False,
         "sweep": {"recipe": {"key": "jave"}},
         "outcome": rejected,
         "dictionary": live,
