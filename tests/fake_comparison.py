@@ -175,6 +175,8 @@ def _examples(gold: Sequence[Product], first: Answers, second: Answers) -> list[
                     "first_attributes": {facet.attribute: round(rng.uniform(0.5, 1), 3) for facet in a},
                     "second_attributes": None,
                     "gates": _gates(product, rng) if rng.random() < 0.7 else None,
+                    "covered": _covered(a, rng) if rng.random() < 0.7 else None,
+                    "chances": _chances(a, rng),
                 }
             )
     return sorted(examples, key=lambda example: example["change"])
@@ -195,6 +197,24 @@ def _gates(product: Product, rng: random.Random) -> dict[str, Any]:
             start += len(word) + 1
     middle = [math.exp(-((row - 3) ** 2 + (column - 3) ** 2) / 5) for row in range(7) for column in range(7)]
     return {"tokens": tokens, "rows": 7, "columns": 7, "regions": [round(m * rng.uniform(0.6, 1), 3) for m in middle]}
+
+
+def _covered(told: Sequence[Facet], rng: random.Random) -> list[dict[str, Any]]:
+    """Each value owes something to one corner of the picture; every second one nothing."""
+    found = []
+    for number, facet in enumerate(told):
+        whole = 0.0 if number % 2 else round(rng.uniform(0.1, 0.9), 3)
+        parts = [[round(whole * 0.8, 3) if row < 2 and column > 2 else 0.0 for column in range(5)] for row in range(5)]
+        named = {"attribute": facet.attribute, "value": facet.value, "confidence": 0.9}
+        found.append({**named, "whole": whole, "parts": parts})
+    return found
+
+
+def _chances(told: Sequence[Facet], rng: random.Random) -> dict[str, list[tuple[str, float]]]:
+    return {
+        facet.attribute: [(facet.value, 0.7), ("", round(rng.uniform(0.1, 0.2), 3)), ("another", 0.08)]
+        for facet in told
+    }
 
 
 def _curves(best: float, epochs: int) -> dict[str, list[list[float]]]:

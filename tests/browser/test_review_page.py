@@ -193,10 +193,12 @@ def test_all_of_it_can_be_read_without_a_script(browser: Browser, review: str) -
         assert wanted in text
     assert not page.locator("#filter").is_visible()
     assert page.locator("thead button").count() == 0
-    gate = page.locator(".grid-map").first
-    assert gate.is_visible()
-    page.locator(".switch").first.click()
-    assert not gate.is_visible()
+    picture = page.locator(".picture:has(.covered):has(.grid-map)").first
+    looked, gate = picture.locator(".covered"), picture.locator(".grid-map")
+    assert (looked.is_visible(), gate.is_visible()) == (True, False)
+    picture.get_by_role("checkbox", name="Where A looked").uncheck()
+    picture.get_by_role("checkbox", name="A's gate").check()
+    assert (looked.is_visible(), gate.is_visible()) == (False, True)
     context.close()
 
 

@@ -11,16 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from facetmill.errors import DataError, NoAnswer, PlatformError
+from facetmill.errors import DataError, NoAnswer, ParamsError, PlatformError
+from facetmill.files import read_json
 from facetmill.judging.comparison import Answered, Comparison, Curves, Latency
 from facetmill.metrics.awareness import Awareness, image_awareness, with_other_pictures
-from facetmill.models import MODELS, model_class
+from facetmill.models import model_class
 from facetmill.perception.reader import Reader, load_reader
 from facetmill.project import Project
 from facetmill.records import Facet, Product
 from facetmill.registry import versions
 from facetmill.serving.package import weights_dir
-from facetmill.serving.query import NUM_TIMED, Answers, query, query_picture_maps
+from facetmill.serving.query import NUM_TIMED, Answers, query, query_looks
 from facetmill.serving.vocabulary import Vocabulary
 from facetmill.tracking.tags import MODEL
 from facetmill.tracking.tracker import Tracker
@@ -55,6 +56,16 @@ class Served:
     def vocabulary(self) -> Vocabulary:
         """What it can answer at all. Raises `NoAnswer` for a package that does not say it as `save_model` does."""
         return Vocabulary.of_saved(weights_dir(self.package))
+
+    @cached_property
+    def looks_at_pictures(self) -> bool:
+        """Raises `NoAnswer` for a package that does not say it as `save_model` does."""
+        try:
+            described = read_json(weights_dir(self.package) / "model.json")
+            # a model that was saved before they said so reads what all of its kind do
+            return "images" in described.get("reads", model_class(described["key"]).reads)
+        except (AttributeError, KeyError, OSError, ParamsError, TypeError, ValueError) as error:
+            raise NoAnswer(f"model.json: not what a model is saved with: {error}") from error
 
     def without_path(self, error: NoAnswer) -> str:
         """The message by the version's name: where its copy lay for a moment tells nobody anything."""
@@ -128,19 +139,21 @@ def timed_again(
     return first, second
 
 
-def with_gates(served: Served, comparison: Comparison) -> Comparison:
-    """The comparison, with what the first model's gates let through for the products shown as examples.
+def with_looks(served: Served, comparison: Comparison) -> Comparison:
+    """The comparison, with what the first model made of the products shown as examples: where it looked, and what it
+    chose among.
 
-    They are for looking at and decide nothing, so a model that cannot tell them has none, and a warning says why.
+    That is for looking at and decides nothing, so a model that cannot tell it has none, and a warning says why.
     """
-    if not _looks_at_pictures(served) or not comparison.examples:
-        return comparison
     try:
-        maps = query_picture_maps(weights_dir(served.package), [example.product for example in comparison.examples])
+        chooses = served.vocabulary.answers == "choices"
+        if not comparison.examples or not (served.looks_at_pictures or chooses):
+            return comparison
+        looks = query_looks(weights_dir(served.package), [example.product for example in comparison.examples])
     except NoAnswer as error:
-        _log.warning("%s does not tell its gates: %s", served.model.ref, served.without_path(error))
+        _log.warning("%s does not tell how it looks: %s", served.model.ref, served.without_path(error))
         return comparison
-    examples = tuple(replace(each, gates=gates) for each, gates in zip(comparison.examples, maps, strict=True))
+    examples = tuple(replace(each, **look) for each, look in zip(comparison.examples, looks, strict=True))
     return replace(comparison, examples=examples)
 
 
@@ -179,17 +192,13 @@ def _awareness(
     pictured = [number for number, product in enumerate(products) if product.images]
     chosen = sorted(np.random.default_rng(0).permutation(pictured)[:AWARENESS_PRODUCTS].tolist())
     sample = [products[number] for number in chosen]
-    if not _looks_at_pictures(served) or len({product.group_id for product in sample}) < 2:
+    if not served.looks_at_pictures or len({product.group_id for product in sample}) < 2:
         return None
     asked = [product for others in with_other_pictures(sample) for product in others]
     exchanged = _query(project, served, asked, needed, timed=()).facets
     incongruent = [exchanged[start : start + len(sample)] for start in range(0, len(exchanged), len(sample))]
     metric = project.params.promotion.metric
     return image_awareness(sample, [answers.facets[number] for number in chosen], incongruent, metric=metric)
-
-
-def _looks_at_pictures(served: Served) -> bool:
-    return served.key in MODELS and "images" in model_class(served.key).reads
 
 
 def _faster(model: Answered, again: Answers) -> Answered:

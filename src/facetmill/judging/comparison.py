@@ -100,7 +100,8 @@ class Example:
     """A product on which the two models differ, with single-product F1; `change` is first less second.
 
     The attributes are those that a model predicts as such, with their probability (0..1); None where it predicts none.
-    `gates` are what the first model's gates let through, as `serving.child.write_picture_maps` has it, if it has any.
+    `gates`, `covered` and `chances` are what the first model made of it, as `serving.child.write_looks` has them;
+    None of a model that has no such thing.
     """
 
     product: Product
@@ -111,6 +112,8 @@ class Example:
     first_attributes: Mapping[str, float] | None = None
     second_attributes: Mapping[str, float] | None = None
     gates: Mapping[str, Any] | None = None
+    covered: Sequence[Mapping[str, Any]] | None = None
+    chances: Mapping[str, Sequence[tuple[str, float]]] | None = None
 
     @property
     def change(self) -> float:
@@ -312,6 +315,8 @@ def _example_json(example: Example) -> dict[str, Any]:
         "first_attributes": example.first_attributes,
         "second_attributes": example.second_attributes,
         "gates": example.gates,
+        "covered": example.covered,
+        "chances": example.chances,
     }
 
 

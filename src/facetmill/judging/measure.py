@@ -18,7 +18,7 @@ from facetmill.dataset.store.readers import as_read_by, as_sent
 from facetmill.dataset.store.version import Dataset
 from facetmill.dataset.store.workspace import read_split
 from facetmill.errors import DataError, GateFailed, NoAnswer, PlatformError
-from facetmill.judging.challenge import Served, answered, facets_of, fetch, timed_again, with_gates
+from facetmill.judging.challenge import Served, answered, facets_of, fetch, timed_again, with_looks
 from facetmill.judging.claims import Evidence
 from facetmill.judging.comparison import Answered, Comparison, compare, compare_left_out
 from facetmill.judging.given_up import GivenUp, lost
@@ -112,7 +112,7 @@ def measure(
             return Measured(evidence, None)
         with_dictionary = _compare(dataset, products, split, first, baseline, limits)
         comparison = with_dictionary if champion is None else _compare(dataset, products, split, first, second, limits)
-        comparison = with_gates(challenger, comparison)
+        comparison = with_looks(challenger, comparison)
         seeds = packages / "seeds"
         seed_scores = _seed_scores(project, dataset, candidate, products, split, first, limits.metric, seeds)
 
@@ -141,7 +141,7 @@ def compare_references(project: Project, first: str, second: str, dataset: Datas
         split = unseen(project, products, served)
         if not split.new:
             raise DataError(f"{dataset.dir}: no test product is new to both {first} and {second}")
-        return with_gates(served[0], _compare(dataset, products, split, one, other, project.params.promotion))
+        return with_looks(served[0], _compare(dataset, products, split, one, other, project.params.promotion))
 
 
 def _test_products(dataset: Dataset) -> list[Product]:

@@ -171,6 +171,12 @@ class Model(nn.Module, ABC):
         no picture that can be read. The model must be in evaluation mode."""
         return None
 
+    def chances(self, product: Product) -> Mapping[str, Mapping[str, float]] | None:
+        """Of a model that chooses, each attribute's candidate values with their probability (0..1), the likeliest
+        first; that there is none is a candidate, too, called "". None of other models. The model must be in evaluation
+        mode."""
+        return None
+
     def report(self) -> Mapping[str, int]:
         """Counts a user must know of: windows made of long texts, spans that could not be tagged, and the like."""
         return {}

@@ -426,6 +426,17 @@ class MujoSf(Model):
             answers[row].append(Facet(name, value, provenance="predicted", confidence=sure))
         return answers
 
+    @torch.no_grad()
+    def chances(self, product: Product) -> dict[str, dict[str, float]]:
+        """Of the slots that anything is said of, and that a product of its category may have."""
+        batch = self.collate([product]).to(self.trust_2.device)
+        p_PSV, told_PS = self._probabilities(self(batch), batch.known_PS.shape)
+        found: dict[str, dict[str, float]] = {}
+        for slot in (told_PS & batch.possible_PS)[0].nonzero()[:, 0].tolist():
+            named = zip(("", *self.candidates.values[slot]), p_PSV[0, slot].tolist(), strict=False)
+            found[self.candidates.slots[slot]] = dict(sorted(named, key=lambda each: -each[1]))
+        return found
+
     def _probabilities(self, told: Told, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Of the candidates of each slot [P,S,V], and which slots anything is said of [P,S]."""
         text_PSV, picture_PSV = self._by_side(told, shape)

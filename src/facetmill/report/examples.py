@@ -11,7 +11,8 @@ from typing import Any
 from facetmill.metrics.chunks import units
 from facetmill.metrics.counted import Item
 from facetmill.metrics.pairs import pairs
-from facetmill.report.marked_text import gate_grid, gate_map, marked, shortened
+from facetmill.report.looks import chances_html, covered_map, gate_grid, gate_map, owed_html
+from facetmill.report.marked_text import marked, shortened
 from facetmill.report.numbers import score, signed
 from facetmill.report.page import text
 from facetmill.report.pictures import thumbnail
@@ -47,8 +48,9 @@ class Pictures:
         self._folder = folder
         self._left = MAX_PICTURE_CHARACTERS
 
-    def html(self, path: str | None, title: str, over: str, number: int) -> str:
-        """A figure, with `over` drawn on it if that is not empty; in words why there is no picture otherwise."""
+    def html(self, path: str | None, title: str, over: Mapping[str, str], number: int) -> str:
+        """A figure, with what is `over` it, by what the switch that shows it says; in words why there is no picture
+        otherwise. The first that is not empty is shown."""
         made = thumbnail(self._folder / path) if path else "No picture"
         if not isinstance(made, str) and len(made.uri) > self._left:
             made = "The picture was left out to keep this page small"
@@ -57,12 +59,15 @@ class Pictures:
         self._left -= len(made.uri)
         alt = text(f"Picture of {shortened(title, 80)}")
         image = f'<img src="{made.uri}" alt="{alt}" width="{made.width}" height="{made.height}" loading="lazy">'
-        if not over:
-            return f'<div class="picture">{image}</div>'
-        return (
-            f'<div class="picture"><div class="stack">{image}{over}</div>'
-            f'<label class="switch"><input type="checkbox" checked id="gate-{number}"> Show A\'s gate</label></div>'
-        )
+        drawn = [(says, svg) for says, svg in over.items() if svg]
+        layers, switches = "", ""
+        for place, (says, svg) in enumerate(drawn):
+            layers += f'<div class="over">{svg}</div>'
+            switches += (
+                f'<label class="switch"><input type="checkbox"{" checked" * (place == 0)} id="over-{number}-{place}"> '
+                f"{says}</label>"
+            )
+        return f'<div class="picture"><div class="stack">{image}{layers}</div>{switches}</div>'
 
 
 def examples_html(examples: Sequence[Mapping[str, Any]], pictures_dir: Path, *, by_place: bool) -> str:
@@ -123,7 +128,11 @@ def _items(entries: Entries, by_place: bool) -> set[Item]:
 def _card(example: Mapping[str, Any], number: int, pictures: Pictures, by_place: bool) -> str:
     product, gates = example["product"], example["gates"]
     sources = {"t": example["truth"], "a": example["first"], "b": example["second"]}
-    over = gate_grid(gates["rows"], gates["columns"], gates["regions"]) if gates else ""
+    covered = example.get("covered") or []
+    over = {
+        "Where A looked": covered_map(covered),
+        "A's gate": gate_grid(gates["rows"], gates["columns"], gates["regions"]) if gates else "",
+    }
     facts = " \N{MIDDLE DOT} ".join(
         f"<bdi>{text(shortened(fact, 60))}</bdi>" for fact in (product["category"], product["product_id"]) if fact
     )
@@ -132,12 +141,14 @@ def _card(example: Mapping[str, Any], number: int, pictures: Pictures, by_place:
         body += f'<p class="words" dir="auto">{marked("text", product["text"], sources)}</p>'
     if gates and (heats := gate_map(product, gates["tokens"])):
         body += f"<details><summary>How far A lets the picture in, token by token</summary>{heats}</details>"
+    body += owed_html(covered)
+    chances = chances_html(example.get("chances") or {})
     return (
         '<div class="head">'
         f'<h4 id="example-{number}" class="unseen">{text(shortened(product["title"], 90))}</h4>'
         f'<p class="said facts">{facts}</p>{_change(example)}</div>'
         f'<div class="sides">{pictures.html(product["image"], product["title"], over, number)}'
-        f'<div class="told">{body}{_facets(example, number, by_place)}{_predicted(example)}</div></div>'
+        f'<div class="told">{body}{_facets(example, number, by_place)}{_predicted(example)}{chances}</div></div>'
     )
 
 

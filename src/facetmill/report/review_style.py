@@ -175,9 +175,11 @@ thead button:focus-visible { outline: 3px solid var(--a); outline-offset: 2px; }
   padding: 1rem; text-align: center; color: var(--soft); font-size: .85rem;
 }
 .stack { position: relative; }
-.grid-map { position: absolute; inset: 0; width: 100%; height: 100%; border-radius: .5rem; }
+.over svg { position: absolute; inset: 0; width: 100%; height: 100%; border-radius: .5rem; }
 .grid-map circle { fill: #0b5cad; fill-opacity: .35; stroke: #fff; stroke-width: .8; }
-.picture:has(input:not(:checked)) .grid-map { visibility: hidden; }
+.covered rect { fill: #d9480f; stroke: #fff; stroke-width: .6; }
+.picture:has(.switch:nth-of-type(1) input:not(:checked)) .over:nth-of-type(1) { visibility: hidden; }
+.picture:has(.switch:nth-of-type(2) input:not(:checked)) .over:nth-of-type(2) { visibility: hidden; }
 .switch { display: flex; gap: .4rem; align-items: center; margin-top: .4rem; font-size: .85rem; color: var(--soft); }
 .words { line-height: 2.35; margin: 0 0 .5rem; white-space: pre-line; }
 .words.title { font-size: 1.0625rem; }

@@ -9,6 +9,7 @@ import json
 import os
 import time
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,16 @@ from mlflow.pyfunc import PyFuncModel
 
 import facetmill.training.predict  # noqa: F401  (what a package's model file imports, torch below it)
 from facetmill.compute.device import compute_settings
-from facetmill.models.base import PictureMaps
+from facetmill.errors import DataError
+from facetmill.models.base import Model, PictureMaps
+from facetmill.records import Product
 from facetmill.serving.request import to_products
 from facetmill.training.checkpoint import load_model
+from facetmill.training.covered import cover
 
 BATCH = 32
 REPEATS = 3
+CHANCES = 5  # of each attribute that are written down
 THREADS = 1  # two wait for each other on a busy machine: one request then takes ten times as long
 
 
@@ -51,13 +56,31 @@ def write_answers(model_uri: str, tracking_uri: str, requests: str, answers: str
         lines.write(json.dumps({"load_seconds": load_seconds, "latencies": latencies}) + "\n")
 
 
-def write_picture_maps(model_dir: str, requests: str, answers: str) -> None:
-    """Write how far a saved model lets the picture of each row in, as JSON: for each, null or
-    `{tokens[{field, start, end, gate}], rows, columns, regions[gate]}`, all gates in 0..1."""
+def write_looks(model_dir: str, requests: str, answers: str) -> None:
+    """Write what a saved model made of each row, as JSON, all numbers in 0..1: `{gates, covered, chances}`, each of
+    them null of a model that has no such thing.
+
+    `gates` say how far it let the picture in: `{tokens[{field, start, end, gate}], rows, columns, regions[gate]}`;
+    `covered` has what it owes to the picture (`training.covered`): `[{attribute, value, confidence, whole, parts}]`;
+    `chances` are those of each attribute's candidates: `{attribute: [[value, probability]]}`, the likeliest first.
+    """
     with compute_settings(THREADS):
         model = load_model(Path(model_dir))
-        found = [model.picture_maps(product) for product in to_products(_read(requests), model.reader)]
-    Path(answers).write_text(json.dumps([None if maps is None else _gates(maps) for maps in found], allow_nan=False))
+        found = [_look(model, product) for product in to_products(_read(requests), model.reader)]
+    Path(answers).write_text(json.dumps(found, allow_nan=False))
+
+
+def _look(model: Model, product: Product) -> dict[str, Any]:
+    maps, chances = model.picture_maps(product), model.chances(product)
+    try:
+        covered = cover(model, product)
+    except DataError:  # it was given vectors of its pictures, and has none of a covered one
+        covered = None
+    return {
+        "gates": None if maps is None else _gates(maps),
+        "covered": None if covered is None else [asdict(each) for each in covered],
+        "chances": chances and {name: [*islice(values.items(), CHANCES)] for name, values in chances.items()},
+    }
 
 
 def _read(path: str) -> list[dict[str, Any]]:

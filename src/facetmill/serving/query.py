@@ -26,10 +26,11 @@ from facetmill.errors import NoAnswer, PlatformError
 from facetmill.platform.isolated import run_isolated
 from facetmill.records import Facet, Product
 from facetmill.serving.answer import from_entries
-from facetmill.serving.child import REPEATS, write_answers, write_picture_maps
+from facetmill.serving.child import REPEATS, write_answers, write_looks
 from facetmill.serving.request import MAX_ENTRIES, to_row
 from facetmill.serving.vocabulary import Vocabulary, letters
 from facetmill.terminal import brief
+from facetmill.training.covered import PARTS
 
 NUM_TIMED = 32
 LOAD_SECONDS = 600.0  # loading alone may be slow on a busy machine
@@ -92,17 +93,17 @@ def query(
     return Answers([facets for facets, _ in found], [attributes for _, attributes in found], load, latencies)
 
 
-def query_picture_maps(model_dir: Path, products: Sequence[Product]) -> list[dict[str, Any] | None]:
-    """What the gates of a saved model let through, as `serving.child.write_picture_maps` has it; None for a product
-    without a picture. The words and boxes of the products are all there are. Raises `NoAnswer` when it does not say."""
+def query_looks(model_dir: Path, products: Sequence[Product]) -> list[dict[str, Any]]:
+    """What a saved model made of each product, as `serving.child.write_looks` has it. The words and boxes of the
+    products are all there are. Raises `NoAnswer` when it does not say."""
     with tempfile.TemporaryDirectory() as folder:
         requests, answers = Path(folder) / "requests.jsonl", Path(folder) / "answers.json"
         _write_rows(requests, products, looked=True)
         try:
-            timeout = LOAD_SECONDS + SECONDS_PER_PRODUCT * len(products)
+            timeout = LOAD_SECONDS + SECONDS_PER_PRODUCT * (PARTS**2 + 2) * len(products)
             paths = (str(model_dir), str(requests), str(answers))
-            run_isolated(write_picture_maps, *paths, what=f"the gates of {model_dir}", timeout=timeout)
-            found: list[dict[str, Any] | None] = json.loads(answers.read_text(encoding="utf-8"))
+            run_isolated(write_looks, *paths, what=f"how {model_dir} looks", timeout=timeout)
+            found: list[dict[str, Any]] = json.loads(answers.read_text(encoding="utf-8"))
         except (PlatformError, OSError, ValueError) as error:
             raise NoAnswer(str(error)) from error
     return found

@@ -1,6 +1,6 @@
 """A model as a folder of JSON and safetensors; nothing in it is ever unpickled.
 
-model.json            format version, model key, config, and the SHA-256 of every other file
+model.json            format version, model key, config, what the model reads, and the SHA-256 of every other file
 schema.json           the attributes
 assets/               what the model itself needs: vocabulary, tokenizer, counts
 weights.safetensors   its state_dict
@@ -52,6 +52,7 @@ def save_model(model: Model, folder: Path) -> None:
                 "format_version": FORMAT_VERSION,
                 "key": model.key,
                 "config": to_mapping(model.config),
+                "reads": sorted(model.reads),
                 "hashes": _hashes(temporary),
             },
         )

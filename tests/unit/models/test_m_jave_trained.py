@@ -14,7 +14,7 @@ import pytest
 
 from facetmill.compute.seeding import seed_everything
 from facetmill.encoders.pictures import data_uri
-from facetmill.judging.challenge import Served, answered, with_gates
+from facetmill.judging.challenge import Served, answered, with_looks
 from facetmill.judging.comparison import Answered, compare
 from facetmill.models.jave import Jave
 from facetmill.models.m_jave import MJave
@@ -136,9 +136,8 @@ def test_the_judge_sees_what_it_does_with_pictures(
     assert said.awareness.mean > 0.3  # a picture of another product has the same colour one time in four
     assert math.exp(said.awareness.log_p) < 0.001
 
-    words = dataclasses.replace(model, model=Resolved("dictionary", tags={MODEL: "dictionary"}))
     blind = Answered("dictionary", "dictionary", None, None, [()] * 24, said.latency)
-    compared = with_gates(
+    compared = with_looks(
         model, compare(products, said, blind, dataset="d", dataset_version="v", metric="value_f1", resamples=10)
     )
     [first, *_] = compared.examples
@@ -148,9 +147,13 @@ def test_the_judge_sees_what_it_does_with_pictures(
     assert [token["gate"] for token in first.gates["tokens"]] == pytest.approx([gate for _, gate in maps.tokens])
     assert first.gates["regions"] == pytest.approx([gate for row in maps.regions for gate in row])
     assert (first.gates["rows"], first.gates["columns"]) == (len(maps.regions), len(maps.regions[0]))
-    assert with_gates(words, compared) is compared  # without gates of its own
+    [colour] = first.covered or []  # of all that it tells it is the picture that told, which is of one colour
+    assert (colour["attribute"], colour["value"]) == ("Colour", said.facets[products.index(first.product)][0].value)
+    assert colour["whole"] > 0.3
+    assert first.chances is None  # it does not choose
     page = review_page(compared.to_json())
-    assert "Show A&#x27;s gate" in page or "Show A's gate" in page
+    assert "> A's gate</label>" in page
+    assert "With the picture covered, A is less sure of <b><bdi>Colour</bdi></b>" in page
     assert "looks at no picture" in page
 
 

@@ -112,6 +112,19 @@ def test_probabilities_of_each_slot_sum_to_1_and_the_chosen_ones_is_the_confiden
     assert found == pytest.approx([p for p, number in zip(best_S.tolist(), number_S, strict=True) if number > 0])
 
 
+def test_chances_are_those_of_all_candidates_the_likeliest_first() -> None:
+    train = [product("red cup", Colour="red", Shape="cup"), product("blue jug", Colour="blue", Shape="jug")]
+    model = built(schema_of(Colour=["red", "blue"], Shape=["cup", "jug"]), train).eval()
+    chances = model.chances(train[0])
+    assert {name: set(values) for name, values in chances.items()} == {
+        "Colour": {"", "red", "blue"},
+        "Shape": {"", "cup", "jug"},
+    }
+    for values in chances.values():
+        assert sum(values.values()) == pytest.approx(1)
+        assert list(values.values()) == sorted(values.values(), reverse=True)
+
+
 def test_a_long_text_is_read_whole_and_its_tokens_stand_in_their_order() -> None:
     model = built(schema_of(Colour=["red"]), [product("red shoe")]).eval()
     long = product("shoe " * 40 + "red")

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from facetmill.report.marked_text import gate_grid, gate_map
+from facetmill.report.looks import chances_html, covered_map, gate_grid, gate_map, owed_html
 from facetmill.report.numbers import duration, p_text, plain, score, signed, typeset
 from facetmill.report.plots import Scale, curves, diverging, ticks
 
@@ -32,6 +32,40 @@ def test_the_gate_grid_says_where_it_is_widest_and_fits_its_numbers() -> None:
     (small, large) = (float(r) for r in re.findall(r' r="([\d.]+)"', html))
     assert large / small == pytest.approx(math.sqrt(0.81 / 0.2), abs=0.01)
     assert gate_grid(2, 3, [0.5]) == ""
+
+
+def owing(attribute: str, whole: float, *parts: list[float]) -> dict[str, object]:
+    return {"attribute": attribute, "value": "<red>", "confidence": 0.9, "whole": whole, "parts": parts}
+
+
+def test_the_map_of_what_is_owed_has_each_parts_largest_loss() -> None:
+    covered = [owing("Colour", 0.8, [0.0, 0.6], [0.02, 0.0]), owing("Shape", 0.3, [0.2, 0.1], [0.0, 0.0])]
+    html = covered_map(covered)
+    assert "it owes most to row 1 of 2, column 2 of 2: 0.60" in html
+    assert re.findall(r'x="([\d.]+)" y="([\d.]+)".*?fill-opacity="([\d.]+)"', html) == [
+        ("0.00", "0.00", "0.26"),
+        ("50.00", "0.00", "0.48"),
+    ]
+    assert covered_map([]) == covered_map([owing("Colour", 0.8, [0.0, 0.01])]) == ""
+    assert covered_map([owing("Colour", 0.8, [0.5], [0.5, 0.5])]) == ""  # the rows do not fit
+
+
+def test_what_is_owed_is_said_in_words_the_largest_loss_first() -> None:
+    said = owed_html([owing("Shape", 0.3, [0.0]), owing("Colour", 0.8, [0.0]), owing("Brand", 0.01, [0.0])])
+    assert said.index("Colour") < said.index("Shape")
+    assert "<bdi>&lt;red&gt;</bdi> \N{MINUS SIGN}0.80" in said
+    assert "Brand" not in said
+    assert "as sure of all of it" in owed_html([owing("Brand", 0.0, [0.0])])
+    assert owed_html([]) == ""
+
+
+def test_chances_are_shown_of_what_was_chosen_or_nearly() -> None:
+    html = chances_html({"Colour": [["red", 0.7], ["", 0.2], ["blue", 0.01]], "Shape": [["", 0.99], ["cup", 0.01]]})
+    assert "<bdi>red</bdi> <span" in html
+    assert "<i>none</i> <span" in html
+    assert "blue" not in html
+    assert "Shape" not in html
+    assert chances_html({}) == ""
 
 
 # Numbers and plots
