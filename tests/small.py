@@ -11,6 +11,7 @@ from facetmill.params import (
     DeflateConfig,
     DemoParams,
     DictionaryConfig,
+    FusionParams,
     GeneratorParams,
     ImageEncoderParams,
     JaveConfig,
@@ -18,6 +19,7 @@ from facetmill.params import (
     LabellerParams,
     MJaveConfig,
     MujoSfConfig,
+    PamConfig,
     PromotionParams,
     SaliencyParams,
     SlotGatedConfig,
@@ -127,6 +129,34 @@ DEFLATE = DeflateConfig(
     category_attributes=True,
     dropout=0.0,
     threshold=0.5,
+)
+
+FUSION = FusionParams(hidden_size=32, num_layers=2, num_heads=4)
+
+PAM = PamConfig(
+    targets="all",
+    text=True,
+    encoder=TEXT,
+    text_words=40,
+    ocr="seen",
+    ocr_words=10,
+    ocr_norm="once",
+    objects="patches",
+    image_encoder=IMAGE,
+    fusion=FUSION,
+    copies=["text", "ocr"],
+    vocabulary="category",
+    vocabulary_vectors="words",
+    word_vectors=None,
+    min_count=1,
+    most_words=5000,
+    category="prefix",
+    category_weight=1.0,
+    edit_weight=0.05,
+    longest_answer=6,
+    negatives=None,
+    category_attributes=True,
+    dropout=0.0,
 )
 
 #: What all that only read text have.

@@ -30,6 +30,7 @@ SMALL: dict[str, Any] = {
     "image_encoder": dataclasses.replace(small.IMAGE, hidden_size=16),
     "attention_size": 16,
     "generator": small.GENERATOR,
+    "fusion": small.FUSION,
     "hidden_size": 16,
     "kl_weight": 0.1,
 }
@@ -63,6 +64,8 @@ TRAIN = [
 TRAIN = [
     dataclasses.replace(product, images=(picture("red" if "red" in product.title else "navy"),))
     if "shirt" not in product.title
+    else dataclasses.replace(product, ocr=(OcrToken("Zed", Box(0.1, 0.1, 0.5, 0.2)), OcrToken("white")))
+    if any(facet.value == "white" for facet in product.facets)
     else product
     for product in TRAIN
 ]
@@ -91,7 +94,7 @@ def config(key: str, root: Path) -> Any:
 
 
 #: What diverges at the others' rate: a transformer from nothing.
-RATES = {"deflate": 0.004, "jg_ave": 0.004}
+RATES = {"deflate": 0.004, "jg_ave": 0.004, "pam": 0.004}
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from facetmill.compute.batch import TensorBatch
 from facetmill.encoders.cache import FeatureCache, digest_of, in_working_precision
@@ -151,6 +152,15 @@ def text_states(text: TextBatch, encoder: TextEncoder) -> tuple[Tensor, Tensor]:
     return states_BTE, text_BE if text.text_BE is None else text.text_BE
 
 
+def token_states(text: TextBatch, states_BTE: Tensor) -> tuple[Tensor, Tensor]:
+    """The states of each product's tokens in their order, each from the window in which it lies most central, and which
+    are real: [P,N,E] and bool [P,N], for P products of at most N tokens."""
+    lengths = [len(reading.tokens) for reading in text.readings]
+    token_PNE = pad_sequence(states_BTE[text.row_N, text.column_N].split(lengths), batch_first=True)
+    mask_PN = torch.arange(token_PNE.shape[1])[None] < torch.tensor(lengths)[:, None]
+    return token_PNE, mask_PN.to(token_PNE.device)
+
+
 def with_given_states(text: TextBatch, products: Sequence[Product], vectors: Vectors) -> TextBatch:
     """The batch with the vectors that were given of its products, whose ids name them: of whole texts, and of tokens
     where there are such.
@@ -180,7 +190,7 @@ def with_stored_states(text: TextBatch, cache: FeatureCache) -> TextBatch:
     if not digests or not all(digest in cache for digest in digests):
         return text
     found = [cache.get(digest) for digest in digests]
-    states_BTE = torch.nn.utils.rnn.pad_sequence([rows[1:] for rows in found], batch_first=True)
+    states_BTE = pad_sequence([rows[1:] for rows in found], batch_first=True)
     return replace(text, states_BTE=states_BTE, text_BE=torch.stack([rows[0] for rows in found]))
 
 

@@ -21,6 +21,7 @@ MODELS: dict[str, str] = {
     "uls_dram": "facetmill.models.uls_dram:UlsDram",
     "mujo_sf": "facetmill.models.mujo_sf:MujoSf",
     "deflate": "facetmill.models.deflate:Deflate",
+    "pam": "facetmill.models.pam:Pam",
     "tagger": "facetmill.models.baselines.tagger:Tagger",
     "bilstm_crf": "facetmill.models.baselines.bilstm_crf:BiLstmCrf",
     "joint_bert": "facetmill.models.baselines.joint_bert:JointBert",

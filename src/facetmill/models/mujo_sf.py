@@ -53,14 +53,13 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
 from facetmill.compute.batch import TensorBatch
 from facetmill.compute.phase import Losses
 from facetmill.encoders.main_picture import PictureBatch, RegionSource, image_states
 from facetmill.encoders.text import GivenTextEncoder, TextEncoder, is_pretrained
 from facetmill.encoders.vision import ImageEncoder, is_pretrained_image
-from facetmill.encoders.windows import TextBatch, text_states
+from facetmill.encoders.windows import TextBatch, text_states, token_states
 from facetmill.errors import ParamsError
 from facetmill.files import read_json, write_json
 from facetmill.models.base import Answer, Answers, Model, Reads
@@ -145,14 +144,6 @@ def bags_words(config: MujoSfConfig, sides: Sides) -> bool:
 
 def looks(config: MujoSfConfig, sides: Sides) -> bool:
     return bool(sides.picture) or config.ca != "none"
-
-
-def tokens_of(text: TextBatch, states_BTE: Tensor) -> Places:
-    """The states of each product's tokens in order, each from the window in which it lies most central. [P,N,E]"""
-    lengths = [len(reading.tokens) for reading in text.readings]
-    token_PNE = pad_sequence(states_BTE[text.row_N, text.column_N].split(lengths), batch_first=True)
-    mask_PN = torch.arange(token_PNE.shape[1])[None] < torch.tensor(lengths)[:, None]
-    return Places(token_PNE, mask_PN.to(token_PNE.device))
 
 
 @dataclass(frozen=True)
@@ -368,8 +359,8 @@ class MujoSf(Model):
         tokens = regions = text_PSV = picture_PSV = None
         shown_P = batch.known_PS.new_zeros(batch.num_products)
         if self.encoder is not None and batch.text is not None:
-            read = tokens_of(batch.text, text_states(batch.text, self.encoder)[0])
-            tokens = Places(self.dropout(read.states_PYJ), read.mask_PY)
+            token_PNE, mask_PN = token_states(batch.text, text_states(batch.text, self.encoder)[0])
+            tokens = Places(self.dropout(token_PNE), mask_PN)
         if self.image_encoder is not None and batch.pictures is not None:
             seen = image_states(batch.pictures, self.image_encoder)
             shown_P = seen.shown_B

@@ -33,6 +33,7 @@ from facetmill.params.data import (
 )
 from facetmill.params.encoders import (
     EncodersParams,
+    FusionParams,
     GeneratorParams,
     ImageEncoderParams,
     Place,
@@ -53,6 +54,7 @@ from facetmill.params.models import (
     ModelConfig,
     ModelsParams,
     MujoSfConfig,
+    PamConfig,
     SlotGatedConfig,
     SuOpenTagConfig,
     TaggerConfig,
@@ -76,6 +78,7 @@ __all__ = [
     "DistantParams",
     "DriftParams",
     "EncodersParams",
+    "FusionParams",
     "GeneratorParams",
     "ImageEncoderParams",
     "JaveConfig",
@@ -88,6 +91,7 @@ __all__ = [
     "ModelsParams",
     "MujoSfConfig",
     "OcrParams",
+    "PamConfig",
     "Params",
     "PromotionParams",
     "RegionsParams",

@@ -50,6 +50,19 @@ class GeneratorParams:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class FusionParams:
+    """What `models/parts/fused.py` builds, from nothing."""
+
+    hidden_size: Count
+    num_layers: Count
+    num_heads: Count
+
+    def __post_init__(self) -> None:
+        if self.hidden_size % self.num_heads:
+            raise ValueError(f"hidden_size {self.hidden_size} is no multiple of num_heads {self.num_heads}")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class EncodersParams:
     text: dict[str, TextEncoderParams]
     image: dict[str, ImageEncoderParams]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from facetmill.params.encoders import GeneratorParams, ImageEncoderParams, TextEncoderParams
+from facetmill.params.encoders import FusionParams, GeneratorParams, ImageEncoderParams, TextEncoderParams
 from facetmill.params.fields import STRICT, Count, Share
 
 
@@ -170,8 +170,42 @@ class DeflateConfig(WrittenConfig):
     threshold: Share
 
 
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class PamConfig:
+    targets: Literal["all"] | list[str]
+    text: bool
+    encoder: TextEncoderParams
+    text_words: Count
+    ocr: Literal["none", "words", "seen"]
+    ocr_words: Count
+    ocr_norm: Literal["once", "twice"]
+    objects: Literal["none", "boxes", "patches"]
+    image_encoder: ImageEncoderParams
+    fusion: FusionParams
+    copies: list[Literal["text", "ocr"]]
+    vocabulary: Literal["category", "shared"]
+    vocabulary_vectors: Literal["words", "learned"]
+    word_vectors: str | None
+    min_count: Count
+    most_words: Count
+    category: Literal["prefix", "auxiliary", "none"]
+    category_weight: Annotated[float, Field(ge=0)]
+    edit_weight: Annotated[float, Field(ge=0)]
+    longest_answer: Annotated[int, Field(ge=2)]
+    negatives: Annotated[int, Field(ge=0)] | None
+    category_attributes: bool
+    dropout: Share
+
+
 ModelConfig: TypeAlias = (
-    DictionaryConfig | JaveConfig | MJaveConfig | UlsDramConfig | MujoSfConfig | WrittenConfig | TokenTaggerConfig
+    DictionaryConfig
+    | JaveConfig
+    | MJaveConfig
+    | UlsDramConfig
+    | MujoSfConfig
+    | WrittenConfig
+    | TokenTaggerConfig
+    | PamConfig
 )
 
 
@@ -183,6 +217,7 @@ class ModelsParams:
     uls_dram: UlsDramConfig
     mujo_sf: MujoSfConfig
     deflate: DeflateConfig
+    pam: PamConfig
     tagger: TaggerConfig
     bilstm_crf: BiLstmCrfConfig
     joint_bert: JointBertConfig

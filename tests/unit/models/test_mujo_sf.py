@@ -13,10 +13,11 @@ from PIL import Image
 from torch import Tensor
 
 from facetmill.compute.seeding import seed_everything
+from facetmill.encoders.windows import token_states
 from facetmill.errors import ParamsError
 from facetmill.models.base import Answer
 from facetmill.models.dictionary import Dictionary
-from facetmill.models.mujo_sf import MujoSf, Told, tokens_of
+from facetmill.models.mujo_sf import MujoSf, Told
 from facetmill.models.parts.slot_filling import Gathered, Places, chosen, distances
 from facetmill.params import MujoSfConfig, TextEncoderParams
 from facetmill.records import Attribute, AttributeSchema, Facet, OcrToken, Product
@@ -130,9 +131,9 @@ def test_a_long_text_is_read_whole_and_its_tokens_stand_in_their_order() -> None
     long = product("shoe " * 40 + "red")
     text = model.collate([product("red"), long, product("")]).text
     place_BT1 = torch.arange(text.ids_BT.numel()).reshape(*text.ids_BT.shape, 1)
-    tokens = tokens_of(text, place_BT1)
-    assert tokens.mask_PY.sum(1).tolist() == [1, 41, 0]
-    ids = text.ids_BT.flatten()[tokens.states_PYJ[1, :, 0]]
+    token_PN1, mask_PN = token_states(text, place_BT1)
+    assert mask_PN.sum(1).tolist() == [1, 41, 0]
+    ids = text.ids_BT.flatten()[token_PN1[1, :, 0]]
     assert ids.tolist() == text.readings[1].ids
 
 

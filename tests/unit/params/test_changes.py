@@ -109,7 +109,7 @@ def test_what_was_read_can_be_written_and_read_again(path: Path) -> None:
     assert parse_params(written, "again") == changed
 
 
-@pytest.mark.parametrize("key", ["dictionary", "jave", "m_jave", "mujo_sf", "deflate", "su_opentag", "aveqa"])
+@pytest.mark.parametrize("key", ["dictionary", "jave", "m_jave", "mujo_sf", "deflate", "pam", "su_opentag", "aveqa"])
 def test_a_paper_fills_the_whole_section_and_may_be_changed(path: Path, tmp_path: Path, key: str) -> None:
     raw = yaml.safe_load(path.read_text())
     raw["models"][key] = "paper"
