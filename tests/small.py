@@ -116,6 +116,7 @@ DEFLATE = DeflateConfig(
     generator=GENERATOR,
     image="patches",
     image_encoder=IMAGE,
+    code_pooling=1,
     question="encoder",
     separator="token",
     closed="none",

@@ -147,6 +147,10 @@ class Model(nn.Module, ABC):
         """A saved model's weights by their names of today, for one saved when they had others."""
         return dict(weights)
 
+    def read_with(self, reader: Reader | None) -> None:
+        """Take the reader of the training data's pictures; before training, and again once it is loaded."""
+        self.reader = reader
+
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
         """Trainable parameters by learning rate: "fresh", any names for published weights ("text", "image"), and
         `RESTING` ones."""

@@ -8,7 +8,7 @@ attributes that products have, it always finds something to write. So, in a seco
 encoder learns from what the trained generator writes for attributes that products do not have. The rows of its tables
 are settings:
 
-    DEFLATE                question: encoder, image: patches
+    DEFLATE                question: encoder, image: codes (patches as in the ViT row)
     DEFLATE d-             discriminator: none (what a product lacks is learned as an empty answer)
     DEFLATE v-             image: none
     DEFLATE d- v-          both
@@ -16,8 +16,8 @@ are settings:
 Differs from the paper:
  1. Values are separated by a token of their own (`separator: comma` as printed), and those of an attribute that lacks
     any are empty rather than "None", which may be a value.
- 2. The picture stands before the text (`parts/writer.py` says why), and is read by any image encoder (`patches`, as
-    its ViT row), not yet as codes.
+ 2. The picture stands before the text (`parts/writer.py` says why), and is read as codes (stage `visual_tokens`,
+    whose vectors may be pooled, `code_pooling`) or by any image encoder (`patches`, as its ViT row).
  3. (3) has one sigmoid and a hidden layer of 100, as in the authors' code. It reads the state of <CLS>, as printed, or
     the mean (`discriminator_pooling`), as the code does. The trained generator's encoder rests under it (`frozen`, as
     in the code), or both networks learn on (`trained`), lest the encoder forget what the generator needs of it.
@@ -48,6 +48,7 @@ from facetmill.encoders.vision import ImageStates
 from facetmill.errors import ParamsError
 from facetmill.models.base import Answer, optimizer_of
 from facetmill.models.parts.closed_list import ClosedList
+from facetmill.models.parts.picture_codes import CodeBatch
 from facetmill.models.parts.prompts import Ids, Prompts, Written, as_written, padded, values_of
 from facetmill.models.parts.writer import NO_TOKEN, Memory, Writer
 from facetmill.models.parts.written_model import WrittenModel
@@ -91,7 +92,7 @@ class DeflateBatch(TensorBatch):
     """`pictures` is None where no product has one, and always for a model that sees none."""
 
     products: tuple[Product, ...]
-    pictures: PictureBatch | None
+    pictures: PictureBatch | CodeBatch | None
     questions: Questions
     claims: Claims
 

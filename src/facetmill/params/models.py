@@ -149,8 +149,9 @@ class WrittenConfig:
     """What all models that write have."""
 
     generator: GeneratorParams
-    image: Literal["none", "patches"]
+    image: Literal["none", "patches", "codes"]
     image_encoder: ImageEncoderParams
+    code_pooling: Count
     separator: Literal["token", "comma"]
     window: Annotated[int, Field(ge=16)]
     longest_answer: Count

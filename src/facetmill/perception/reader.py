@@ -66,6 +66,14 @@ class Reader:
         """The Python packages, beyond Facetmill's own requirements, whose versions decide what is read."""
         return () if self.ocr is None or self.ocr.engine is None else LIBRARIES[self.ocr.engine]
 
+    @cached_property
+    def codebook(self) -> Codebook:
+        """What gives the codes of `codes_on`; there is one where `settings` speak of visual tokens."""
+        with unhindered_imports():
+            from facetmill.perception.codebooks import load_codebook
+        assert self._codebook is not None
+        return load_codebook(self._codebook)
+
     def words_on(self, images: Sequence[str]) -> tuple[OcrToken, ...]:
         """The words on a product's pictures, one picture after the other.
 
@@ -97,10 +105,12 @@ class Reader:
         import torch
 
         data = picture_bytes(images[0])
-        pixels = data if isinstance(data, Fault) else decode_picture(data, self._codes.size)
+        pixels = data if isinstance(data, Fault) else decode_picture(data, self.codebook.size)
         if isinstance(pixels, Fault):
             return None
-        codes: NDArray[np.uint16] = self._codes.encode(torch.from_numpy(pixels)[None]).numpy().astype(np.uint16).ravel()
+        codes: NDArray[np.uint16] = (
+            self.codebook.encode(torch.from_numpy(pixels)[None]).numpy().astype(np.uint16).ravel()
+        )
         return codes
 
     def save(self, folder: Path) -> None:
@@ -129,13 +139,6 @@ class Reader:
         assert self.regions is not None
         assert self.regions.kind is not None
         return finder_of(self.regions.kind, self.regions.at_most)
-
-    @cached_property
-    def _codes(self) -> Codebook:
-        with unhindered_imports():
-            from facetmill.perception.codebooks import load_codebook
-        assert self._codebook is not None
-        return load_codebook(self._codebook)
 
 
 def load_reader(folder: Path) -> Reader | None:

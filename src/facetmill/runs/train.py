@@ -104,7 +104,7 @@ def build_model(dataset: Dataset, recipe: Recipe, train: Sequence[Product]) -> M
     """A new model that knows the words of some train products, its weights drawn from the recipe's seed."""
     seed_everything(recipe.training.seed)
     model = model_class(recipe.key).fit_vocabulary(recipe.config, dataset.schema, train)
-    model.reader = reader_of(dataset, model.reads)
+    model.read_with(reader_of(dataset, model.reads))
     return model
 
 

@@ -84,7 +84,7 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
         model.load_state_dict(model.current_names(weights))
     except RuntimeError as error:
         raise DataError(f"{weights_path}: {error}") from error
-    model.reader = load_reader(folder)
+    model.read_with(load_reader(folder))
     model.calibration = Calibration.load(folder)
     model.fallback = Fallback.load(folder, schema)
     return model.to(device).eval()

@@ -24,6 +24,7 @@ from facetmill.compute.batch import TensorBatch
 from facetmill.compute.phase import Losses, Phase
 from facetmill.encoders.folding import fold_value
 from facetmill.encoders.main_picture import PictureBatch
+from facetmill.models.parts.picture_codes import CodeBatch
 from facetmill.models.parts.prompts import Ids, Written, as_written, padded, parts, values_of
 from facetmill.models.parts.writer import NO_TOKEN, Memory
 from facetmill.models.parts.written_model import WrittenModel
@@ -36,7 +37,7 @@ class JgAveBatch(TensorBatch):
     """A prompt and an answer for each product (NO_TOKEN where it ends), and what the decoder is given to begin with."""
 
     products: tuple[Product, ...]
-    pictures: PictureBatch | None
+    pictures: PictureBatch | CodeBatch | None
     prompt_PT: Tensor
     prompt_mask_PT: Tensor
     begin_P1: Tensor

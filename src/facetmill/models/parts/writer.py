@@ -43,7 +43,8 @@ class Memory:
 
 
 class Writer(nn.Module):
-    """`image_width` is that of a picture's regions, None where none are seen; `published` says whose weights it has."""
+    """`image_width` is that of a picture's regions; None where none are seen, or they are as wide as tokens (codes).
+    `published` says whose weights it has."""
 
     def __init__(
         self, network: PreTrainedModel, tokenizer: WritingTokenizer, image_width: int | None, *, published: bool
@@ -56,12 +57,13 @@ class Writer(nn.Module):
         self._tokenizer = tokenizer
 
     def read(self, ids_MT: Tensor, mask_MT: Tensor, seen: ImageStates | None, product_M: Tensor, mark: int) -> Memory:
-        """(2), with a picture's regions in the place of its codes. `product_M` is whose picture belongs to a prompt;
+        """(2), with a picture's codes or its regions. `product_M` is whose picture belongs to a prompt;
         `mark` is <IMG>, which sets it apart."""
         words = self.network.get_input_embeddings()
         embedded_MJD, mask_MJ = words(ids_MT), mask_MT
-        if seen is not None and self.picture is not None:
-            region_MKD = self.picture(seen.region_BKE)[product_M]
+        if seen is not None:
+            region_BKD = seen.region_BKE if self.picture is None else self.picture(seen.region_BKE)
+            region_MKD = region_BKD[product_M]
             mark_M1D = words(torch.full_like(ids_MT[:, :1], mark))
             embedded_MJD = torch.cat([region_MKD, mark_M1D, embedded_MJD], dim=1)
             shown_MK = seen.shown_B[product_M][:, None].expand(-1, region_MKD.shape[1] + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +13,22 @@ from torch import Tensor, nn
 from facetmill.encoders.main_picture import PictureBatch, RegionSource, image_states
 from facetmill.encoders.seq2seq import build_seq2seq, load_seq2seq, save_seq2seq
 from facetmill.encoders.vision import ImageEncoder, ImageStates
+from facetmill.errors import ParamsError
 from facetmill.files import read_json, write_json
 from facetmill.models.base import Answers, Model, Reads
 from facetmill.models.parts.labels import attributes_by_category
 from facetmill.models.parts.origin import by_origin
+from facetmill.models.parts.picture_codes import CodeBatch, CodeReader, PictureCodes
 from facetmill.models.parts.prompts import Prompts
 from facetmill.models.parts.sight import Sight, build_regions, load_regions
 from facetmill.models.parts.writer import Writer
 from facetmill.params import WrittenConfig
 from facetmill.records import AttributeSchema, Product
+
+if TYPE_CHECKING:
+    from facetmill.perception.reader import Reader
+
+CODES = "codes.json"  # among a saved model's assets: how many codes there are, and how many a side of a picture has
 
 
 class WrittenModel(Model):
@@ -46,6 +53,10 @@ class WrittenModel(Model):
         self.image_encoder = image_encoder
         if image_encoder is not None:
             self.reads = self.reads | {"images"}
+        if config.image == "codes":
+            self.reads = self.reads | {"images", "codes"}
+        self.codes: PictureCodes | None = None
+        self._code_reader: CodeReader | None = None
         self._prompts = prompts
         self._sight = None if image_encoder is None else Sight(image_encoder, config.image_encoder.size)
         self._counts = Counter(counts)
@@ -73,24 +84,52 @@ class WrittenModel(Model):
         image_encoder = load_regions(config.image_encoder, folder) if config.image == "patches" else None
         generator = Writer(network, tokenizer, _width(image_encoder), published=published)
         prompts = Prompts(tokenizer, config.separator, config.window)
-        return cls(config, schema, generator, prompts, image_encoder, read_json(folder / "report.json"))
+        model = cls(config, schema, generator, prompts, image_encoder, read_json(folder / "report.json"))
+        if config.image == "codes":
+            model.codes = model._picture_codes(**read_json(folder / CODES))
+        return model
 
     def save_assets(self, folder: Path) -> None:
         save_seq2seq(self.generator.network, self._prompts.tokenizer, self.generator.published, folder)
         if self._sight is not None:
             self._sight.save(folder)
+        if self.codes is not None:
+            write_json(folder / CODES, {"num_codes": self.codes.num_codes, "grid": self.codes.grid})
         write_json(folder / "report.json", self._counts)
+
+    def read_with(self, reader: Reader | None) -> None:
+        """Raises `ParamsError` for pictures that are to be read as codes, where nothing gives any."""
+        super().read_with(reader)
+        if self.config.image != "codes":
+            return
+        if reader is None or reader.settings.visual_tokens is None:
+            raise ParamsError(f"models.{self.key}.image: codes: pictures have none; set visual_tokens.codebook")
+        if self.codes is None:
+            self.codes = self._picture_codes(reader.codebook.num_codes, reader.codebook.grid)
+        self._code_reader = CodeReader(reader, self.codes.grid)
+
+    def _picture_codes(self, num_codes: int, grid: int) -> PictureCodes:
+        return PictureCodes(num_codes, grid, self.config.code_pooling, self.generator.width)
 
     def prepare(self, products: Sequence[Product], features_dir: Path, dtype: torch.dtype = torch.float32) -> None:
         if self._sight is not None:
             self._sight.prepare(products, features_dir, dtype)
+        if self._code_reader is not None:
+            self._code_reader.prepare(products)
 
-    def pictures(self, products: Sequence[Product]) -> PictureBatch | None:
+    def pictures(self, products: Sequence[Product]) -> PictureBatch | CodeBatch | None:
         """None where no product has one, and always for a model that sees none."""
+        if self._code_reader is not None:
+            return self._code_reader.batch(products)
         return None if self._sight is None else self._sight.pictures(products, range(len(products)))
 
-    def seen(self, pictures: PictureBatch | None) -> ImageStates | None:
-        return None if self.image_encoder is None or pictures is None else image_states(pictures, self.image_encoder)
+    def seen(self, pictures: PictureBatch | CodeBatch | None) -> ImageStates | None:
+        if self.codes is not None and isinstance(pictures, CodeBatch):
+            coded: ImageStates = self.codes(pictures)
+            return coded
+        if self.image_encoder is not None and isinstance(pictures, PictureBatch):
+            return image_states(pictures, self.image_encoder)
+        return None
 
     def possible(self, product: Product) -> list[int]:
         """The numbers of the attributes that a product may have, by its category."""
