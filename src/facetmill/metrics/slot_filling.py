@@ -31,29 +31,46 @@ class SlotScores:
     sa_filled: float
 
 
+@dataclass(frozen=True, slots=True)
+class SlotTally:
+    """Of one product: its slots, those that are right, those that truly have a value, and those that are both."""
+
+    slots: int
+    right: int
+    filled: int
+    filled_right: int
+
+
 def slot_scores(gold: Sequence[Product], predicted: Sequence[Sequence[Facet]], slots: Collection[str]) -> SlotScores:
     """Score some attributes as slots of every product. A slot is right when its values are exactly the true ones,
     whatever their case: both may be none, or several, where the paper has one.
 
     Raises `ValueError` if the lengths differ.
     """
-    names = tuple(dict.fromkeys(slots))
-    all_right = num_right = num_filled = num_filled_right = 0
-    for product, facets in zip(gold, predicted, strict=True):
-        true, said = _values(product.facets), _values(facets)
-        right = [name for name in names if true[name] == said[name]]
-        all_right += len(right) == len(names)
-        num_right += len(right)
-        num_filled += sum(bool(true[name]) for name in names)
-        num_filled_right += sum(bool(true[name]) for name in right)
-    num_products = len(gold) if names else 0
+    found = [tally_slots(product, facets, slots) for product, facets in zip(gold, predicted, strict=True)]
+    num_slots = len({*slots})
+    num_products = len(found) if num_slots else 0
+    num_filled = sum(each.filled for each in found)
     return SlotScores(
         num_products=num_products,
-        num_slots=len(names),
+        num_slots=num_slots,
         num_filled=num_filled,
-        jga=all_right / num_products if num_products else 0.0,
-        sa=num_right / (num_products * len(names)) if num_products else 0.0,
-        sa_filled=num_filled_right / num_filled if num_filled else 0.0,
+        jga=sum(each.right == each.slots for each in found) / num_products if num_products else 0.0,
+        sa=sum(each.right for each in found) / (num_products * num_slots) if num_products else 0.0,
+        sa_filled=sum(each.filled_right for each in found) / num_filled if num_filled else 0.0,
+    )
+
+
+def tally_slots(product: Product, predicted: Iterable[Facet], slots: Collection[str]) -> SlotTally:
+    """The slots of one product."""
+    names = dict.fromkeys(slots)
+    true, said = _values(product.facets), _values(predicted)
+    right = [name for name in names if true[name] == said[name]]
+    return SlotTally(
+        slots=len(names),
+        right=len(right),
+        filled=sum(bool(true[name]) for name in names),
+        filled_right=sum(bool(true[name]) for name in right),
     )
 
 

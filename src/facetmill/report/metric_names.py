@@ -8,7 +8,22 @@ MEANINGS = {
     "attribute_f1": "Which attributes a product has, whatever their values.",
     "na_f1": "Also rewards leaving a slot empty that has no value.",
 }
-_TITLES = {"na_f1": "N/A-aware F1"}
+OTHER_MEANINGS = {
+    "explicit_f1": "Pair F1 of values that stand in the text; others are neither asked for nor told (DEFLATE).",
+    "implicit_f1": "Pair F1 of values that do not stand in the text.",
+    "fuzzy_f1": "A value counts that shares more than half with a true one (DEFLATE).",
+    "pair_accuracy": "Annotated attributes with exactly the true values; what else is told is free (ULS-DRAM).",
+    "jga": "Products of which every slot is right, empty ones too (MuJo-SF).",
+    "sa": "Slots that are right, empty ones too (MuJo-SF).",
+    "sa_filled": "Slots with a value that are right.",
+}
+_TITLES = {
+    "na_f1": "N/A-aware F1",
+    "pair_accuracy": "Pair accuracy",
+    "jga": "JGA",
+    "sa": "SA",
+    "sa_filled": "SA of slots with a value",
+}
 
 
 def title(metric: str) -> str:

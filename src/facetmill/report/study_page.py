@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from facetmill.report.metric_names import MEANINGS, title
+from facetmill.report.metric_names import MEANINGS, OTHER_MEANINGS, title
 from facetmill.report.numbers import NONE, is_number
 from facetmill.report.page import document, pairs, scrolling, section, table, text
 from facetmill.report.plots import Point, Scale, around, marker, tick_text, ticks
@@ -43,6 +43,8 @@ def study_page(found: Mapping[str, Any]) -> str:
     }
     parts = [f"<h1>{text(name)}</h1>", f"<p>{text(found['asks'])}</p>", pairs(facts)]
     parts += [section(text(title(metric)), _measures(rows, metric)) for metric in rows[0]["measures"]]
+    if names := list(dict.fromkeys(name for row in rows for name in row["others"])):
+        parts.append(section("Other scores", _others(rows, names)))
     parts.append(section("What it costs", scrolling(_costs(rows), "What each row costs")))
     parts += [section(f"By {kind}", _slices(rows, f"by_{kind}", found["metric"])) for kind in ("category", "attribute")]
     if found["published"]:
@@ -99,6 +101,18 @@ def _axis(bounds: Point) -> str:
 def _gain(measure: Mapping[str, float]) -> str:
     gain = f"{measure['gain']:+.2f} [{measure['gain_low']:+.1f}, {measure['gain_high']:+.1f}]"
     return gain.replace("-", "\N{MINUS SIGN}")
+
+
+def _others(rows: Sequence[Row], names: Sequence[str]) -> str:
+    cells = [(text(row["name"]), *(_other(row["others"].get(name)) for name in names)) for row in rows]
+    meanings = "".join(f"<li><b>{text(title(name))}</b> {text(OTHER_MEANINGS[name])}</li>" for name in names)
+    return scrolling(table(("Row", *(f"{title(name)}, %" for name in names)), cells), "Other scores") + (
+        f'<details><summary>What each of these counts</summary><ul class="said">{meanings}</ul></details>'
+    )
+
+
+def _other(found: Mapping[str, float] | None) -> str:
+    return NONE if found is None else f"{found['score']:.1f} [{found['low']:.1f}, {found['high']:.1f}]"
 
 
 def _costs(rows: Sequence[Row]) -> str:

@@ -26,6 +26,7 @@ from facetmill.records import Facet, Product
 from facetmill.runs.train import DICTIONARY, Recipe
 from facetmill.studies.arms import Arm, Part, Trained, run_arm
 from facetmill.studies.beside import PublishedRow
+from facetmill.studies.other_scores import OtherScore, other_scores
 from facetmill.training.evaluate import seen_values
 
 RESAMPLES = 2000
@@ -81,8 +82,9 @@ class Row:
 
     `recall_seen` and `recall_unseen` (percent) are of values that training has and has not; `share_seen` (percent) of
     what is asked for is seen, and whoever only remembers recalls no more. `calibration_error` (percent) is that of the
-    pairs' confidences, None where a model has none. `by_category` and `by_attribute` are by the study's metric. Seconds
-    are of one training, `peak_mib` is the most memory that a training or its answers took.
+    pairs' confidences, None where a model has none. `others` are the scores of `other_scores.py`. `by_category` and
+    `by_attribute` are by the study's metric. Seconds are of one training, `peak_mib` is the most memory that a training
+    or its answers took.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Row:
     products_per_second: float
     peak_mib: float
     settings: Mapping[str, Any]
+    others: Mapping[str, OtherScore]
     by_category: Mapping[str, Slice]
     by_attribute: Mapping[str, Slice]
 
@@ -163,6 +166,7 @@ def _row(line: Line, bar: Line, trained: Mapping[str, Sequence[Sequence[Trained]
     recall_seen, recall_unseen, share_seen = _recalls(every, line.elsewhere)
     answered = [each for training in every for each in training.about(line.elsewhere)]
     num_scored = len({product.product_id for product, _, _ in answered})
+    slots = {name for training in every for name in training.part.schema.names}
     by_category, by_attribute = _slices(answered, metric, times=len(answered) / num_scored)
     return Row(
         name=line.name,
@@ -180,6 +184,7 @@ def _row(line: Line, bar: Line, trained: Mapping[str, Sequence[Sequence[Trained]
         products_per_second=round(float(np.mean([training.products_per_second for training in every])), 1),
         peak_mib=max(training.peak_mib for training in every),
         settings={"model": to_mapping(line.recipe.config), "training": to_mapping(line.recipe.training)},
+        others=other_scores(((product, facets) for product, facets, _ in answered), slots, RESAMPLES),
         by_category=by_category,
         by_attribute=by_attribute,
     )

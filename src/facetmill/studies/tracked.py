@@ -78,6 +78,10 @@ def _metrics(row: Row, metric: str) -> dict[str, float]:
             found[place] = percent / 100
     for kind, slices in (("attribute", row.by_attribute), ("category", row.by_category)):
         found |= {f"test/{kind}/{metric}/{metric_part(name)}": each.f1 / 100 for name, each in slices.items()}
+    for name, other in row.others.items():
+        ends = {f"test/{name}": other.score, f"test/interval/{name}_low": other.low}
+        ends |= {f"test/interval/{name}_high": other.high}
+        found |= {place: percent / 100 for place, percent in ends.items()}
     if row.calibration_error is not None:
         found["test/calibration_error"] = row.calibration_error / 100
     return found | {

@@ -8,6 +8,7 @@ from itertools import groupby
 from facetmill.report.metric_names import title
 from facetmill.studies.beside import PublishedRow
 from facetmill.studies.claims import Answered, Claims
+from facetmill.studies.other_scores import OtherScore
 from facetmill.studies.table import Measure, Table
 from facetmill.terminal import one_line
 
@@ -23,7 +24,7 @@ def to_markdown(table: Table) -> str:
     by_values = "; ".join(row.name for row in table.rows if not row.predicts_attributes)
     if by_values:
         parts.append(f"Of these, which predict no attributes as such, the attributes of the values count: {by_values}.")
-    return "\n\n".join([*parts, _costs(table), *_published(table.published)]) + "\n"
+    return "\n\n".join([*parts, *_others(table), _costs(table), *_published(table.published)]) + "\n"
 
 
 def claims_to_markdown(claims: Claims) -> str:
@@ -70,6 +71,18 @@ def _measures(table: Table, metric: str) -> str:
 
 def _gain(measure: Measure) -> str:
     return f"{measure.gain:+.2f} [{measure.gain_low:+.1f}, {measure.gain_high:+.1f}]"
+
+
+def _others(table: Table) -> Iterable[str]:
+    """What else papers score by, a column each."""
+    names = list(dict.fromkeys(name for row in table.rows for name in row.others))
+    if names:
+        cells = [(row.name, *(_other(row.others.get(name)) for name in names)) for row in table.rows]
+        yield _grid(("", *map(title, names)), cells)
+
+
+def _other(found: OtherScore | None) -> str:
+    return "" if found is None else f"{found.score:.1f} [{found.low:.1f}, {found.high:.1f}]"
 
 
 def _costs(table: Table) -> str:

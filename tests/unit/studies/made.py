@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from facetmill.studies.beside import published_beside
+from facetmill.studies.other_scores import OtherScore
 from facetmill.studies.table import Measure, Row, Slice, Table
 
 
@@ -27,6 +28,7 @@ def row(name: str, f1: float, gain: float, *, num_scored: int = 12) -> Row:
         products_per_second=100.0,
         peak_mib=900.0,
         settings={"model": {"kl_weight": 0.5, "encoder": {"window": 16}}, "training": {"epochs": 4}},
+        others={"fuzzy_f1": OtherScore(f1 + 5, f1 + 3, f1 + 7), "jga": OtherScore(10.0, 5.0, 15.0)},
         by_category={"Hats <b>": Slice(f1, num_scored)},
         by_attribute={"Colour": Slice(f1, num_scored), "Told in vain": Slice(0.0, 0)},
     )
