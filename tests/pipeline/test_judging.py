@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,7 @@ from facetmill.serving import query
 from tests.damage import flip_byte
 
 from .conftest import Platform
-from .world import COLORS, MATERIALS, World, make_world
+from .world import COLORS, MATERIALS, World, listing, make_dataset, make_world
 
 pytestmark = pytest.mark.pipeline
 
@@ -148,6 +149,24 @@ def test_what_the_champion_was_trained_on_decides_nothing(
     assert (said["left_out"]["first"], said["left_out"]["second"]) == ({}, {"title": 20})
     reasons = {verdict["gate"]: verdict["reason"] for verdict in outcome.verdicts}
     assert f"champion {champion} was trained on 20" in reasons["enough_unseen_products"]
+
+
+def test_what_the_champion_was_proved_on_may_not_be_lost_on_other_data(
+    platform: Platform, world: World, champion: int, tmp_path: Path
+) -> None:
+    """New data has one color alone, and its test split asks for no other; the champion's asks for all of them."""
+    pairs = [("red", material) for material in MATERIALS] * 12
+    listings = [listing(number, *pair) for number, pair in enumerate(pairs, start=1000)]
+    new = replace(world, dataset=make_dataset(platform, "red things", listings))
+    forgetful = new.candidate(tmp_path / "f", new.save(tmp_path / "f", ("red", *MATERIALS[:2])), seeds=2)
+    outcome = new.judge_and_promote(forgetful, dry_run=True)
+    reason = failed(outcome).pop("holds_where_champion_was_tested")
+    assert re.search(
+        r"against 0\.\d+ of champion \d+ on 4\d test products of the champion's own data: -0\.\d+ .* worse", reason
+    )
+    assert "beats_champion" not in failed(outcome), "on its own data it is better"
+    knowing = new.candidate(tmp_path / "k", new.save(tmp_path / "k", (*COLORS, *MATERIALS[:2])), seeds=2)
+    assert "holds_where_champion_was_tested" not in failed(new.judge_and_promote(knowing, dry_run=True))
 
 
 def test_too_few_new_products_are_a_verdict(

@@ -99,16 +99,21 @@ def make_world(platform: Platform, folder: Path) -> World:
     """A world in which nothing is live; the dictionary to judge against knows one color, and is saved in `folder`."""
     limits = replace(PROMOTION, max_latency_ratio=50.0, max_latency_seconds=30.0)  # of a machine that may be busy
     project = Project(platform.layout, replace(load_params(platform.layout.root / "params.yaml"), promotion=limits))
-    workspace = platform.layout.data_dir / "things"
-    (workspace / "matched").mkdir(parents=True)
     pairs = list(cross(COLORS, MATERIALS)) * 6
-    listings = [listing(number, *pair) for number, pair in enumerate(pairs)]
+    dataset = make_dataset(platform, "things", [listing(number, *pair) for number, pair in enumerate(pairs)])
+    empty = World(project, dataset, "")
+    baseline = empty.candidate(folder, empty.save(folder, ["red"]))
+    run_id = versions.resolve(project.tracker, f"facets-candidates/{baseline}").run_id
+    return replace(empty, dictionary_run=run_id or "")
+
+
+def make_dataset(platform: Platform, name: str, listings: Sequence[Product]) -> Dataset:
+    """A dataset that passed its gate, half of it test."""
+    workspace = platform.layout.data_dir / name
+    (workspace / "matched").mkdir(parents=True)
     pq.write_table(pa.Table.from_batches([to_batch(listings)]), workspace / "matched" / "part-00000.parquet")
     shutil.copy(platform.layout.root / "params.yaml", workspace)
     split_shards(workspace / "matched", workspace / "dataset", replace(SPLIT, validation=0.1, test=0.5))
     version = Dataset.open(workspace).version
     write_json(workspace / "checked" / "verdict.json", {"passed": True, "dataset_version": version})
-    empty = World(project, Dataset.open(workspace), "")
-    baseline = empty.candidate(folder, empty.save(folder, ["red"]))
-    run_id = versions.resolve(project.tracker, f"facets-candidates/{baseline}").run_id
-    return replace(empty, dictionary_run=run_id or "")
+    return Dataset.open(workspace)

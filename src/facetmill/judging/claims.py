@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from facetmill.gates.verdict import MAX_EXAMPLES, NOT_MEASURED, Decision, Verdict
+from facetmill.judging.champions_test import ChampionsTest
 from facetmill.judging.comparison import Latency, Slice
 from facetmill.metrics.paired import PairedResult
 from facetmill.params import PromotionParams
@@ -38,6 +39,7 @@ class Evidence:
 
     All but latency is measured on the `num_unseen` test products that neither was trained on. `candidate_trained_on`
     and `champion_trained_on` count the test products that each was trained on, None where that is not known.
+    `champions_test` is measured on the test split that the champion was proved on.
     """
 
     candidate_version: int | None
@@ -58,6 +60,7 @@ class Evidence:
     num_unseen: int | None = None
     candidate_trained_on: int | None = None
     champion_trained_on: int | None = None
+    champions_test: ChampionsTest | None = None
 
 
 Gate: TypeAlias = Callable[[Evidence, PromotionParams], Verdict]
@@ -178,6 +181,29 @@ def no_slice_worse(evidence: Evidence, params: PromotionParams) -> Verdict:
     return _verdict(gate, True, lowest.difference, required, reason)
 
 
+def holds_where_champion_was_tested(evidence: Evidence, params: PromotionParams) -> Verdict:
+    """On the test split of the champion's own data, where that is other data and still there, the candidate is not
+    worse: by `no_slice_worse`'s measure, for the champion has won there, and its successor need not."""
+    gate = holds_where_champion_was_tested.__name__
+    required = f"loses at most {params.max_slice_loss:.3f} on the champion's own test products"
+    found = evidence.champions_test
+    if evidence.champion_version is None and evidence.no_answer is None:
+        return _verdict(gate, True, "no champion", required, "there is no champion yet that was tested on anything")
+    if found is None or (found.paired is not None and not math.isfinite(found.paired.difference)):
+        return _not_measured(gate, required)
+    champion = f"champion {evidence.champion_version}"
+    if found.paired is None:
+        return _verdict(gate, True, "nothing to compare", required, f"{champion}: {found.why}")
+    level = _LEVEL_OF_SLICES if params.significance is None else params.significance
+    passed = found.paired.difference >= -params.max_slice_loss - _EPSILON or found.paired.p_value > level
+    word = "not shown to be worse" if passed else "worse"
+    reason = (
+        f"{params.metric} {found.paired.first:.4f} against {found.paired.second:.4f} of {champion} on "
+        f"{found.num_products} test products of the champion's own data: {_gain(found.paired)}, {word}"
+    )
+    return _verdict(gate, passed, found.paired.difference, required, reason)
+
+
 def fast_enough(evidence: Evidence, params: PromotionParams) -> Verdict:
     """One request takes no longer than `promotion.max_latency_seconds`, and no more than `promotion.max_latency_ratio`
     times as long as with the champion (95th percentile over products)."""
@@ -226,6 +252,7 @@ GATES: tuple[Gate, ...] = (
     beats_dictionary,
     beats_champion,
     no_slice_worse,
+    holds_where_champion_was_tested,
     seeds_agree,
     fast_enough,
 )

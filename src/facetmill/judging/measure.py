@@ -19,6 +19,7 @@ from facetmill.dataset.store.version import Dataset
 from facetmill.dataset.store.workspace import read_split
 from facetmill.errors import DataError, GateFailed, NoAnswer, PlatformError
 from facetmill.judging.challenge import Served, answered, facets_of, fetch, timed_again, with_looks
+from facetmill.judging.champions_test import champions_test
 from facetmill.judging.claims import Evidence
 from facetmill.judging.comparison import Answered, Comparison, compare, compare_left_out
 from facetmill.judging.given_up import GivenUp, lost
@@ -100,6 +101,12 @@ def measure(
         except NoAnswer as error:  # of the candidate: the others raise what no one here catches
             return Measured(replace(evidence, no_answer=challenger.without_path(error)), None)
         split = unseen(project, products, (challenger, other))
+        if champion is not None:
+            try:
+                on_its_test = champions_test(project, dataset, products, challenger, other, given_up)
+            except NoAnswer as error:
+                return Measured(replace(evidence, no_answer=challenger.without_path(error)), None)
+            evidence = replace(evidence, champions_test=on_its_test)
         evidence = replace(
             evidence,
             num_unseen=len(split.new),

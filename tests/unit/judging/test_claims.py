@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from facetmill.errors import DataError
+from facetmill.judging.champions_test import ChampionsTest
 from facetmill.judging.claims import (
     GATES,
     Evidence,
@@ -17,6 +18,7 @@ from facetmill.judging.claims import (
     decide,
     enough_unseen_products,
     fast_enough,
+    holds_where_champion_was_tested,
     no_slice_worse,
     same_catalogue,
     seeds_agree,
@@ -48,8 +50,10 @@ GOOD = Evidence(
     num_unseen=90,
     candidate_trained_on=0,
     champion_trained_on=10,
+    champions_test=ChampionsTest(40, GAIN),
 )
-FIRST_EVER = replace(GOOD, champion_version=None, lost=None, against_champion=None, slices=(), champion_latency=None)
+OF_THE_CHAMPION = ("champion_version", "lost", "against_champion", "champion_latency", "champions_test")
+FIRST_EVER = replace(GOOD, slices=(), **dict.fromkeys(OF_THE_CHAMPION))  # type: ignore[arg-type]
 
 
 def params(**changes: object) -> PromotionParams:
@@ -213,7 +217,7 @@ def test_a_good_candidate_is_accepted_and_the_decision_says_what_was_compared() 
     assert decision.accepted
     assert (decision.candidate_version, decision.champion_version) == (7, 3)
     assert decision.limits["min_gain"] == 0.0
-    assert len(decision.verdicts) == len(GATES) == 10
+    assert len(decision.verdicts) == len(GATES) == 11
 
 
 def test_a_candidate_that_does_not_answer_fails_everything_that_needs_an_answer() -> None:
@@ -252,6 +256,29 @@ def test_same_catalogue() -> None:
     )
     assert not decide(poor, PROMOTION).accepted
     assert not same_catalogue(replace(GOOD, lost=None), PROMOTION).passed, "what was not measured fails"
+
+
+@pytest.mark.parametrize(
+    ("found", "passes", "said"),
+    [
+        (ChampionsTest(40, GAIN), True, "0.8000 against 0.7500 of champion 3 on 40 test products"),
+        (ChampionsTest(40, PairedResult(0.6, 0.7, -0.1, -0.15, -0.05, 0.002)), False, "worse"),
+        (ChampionsTest(40, PairedResult(0.6, 0.7, -0.1, -0.25, 0.05, 0.2)), True, "not shown to be worse"),  # noise
+        (ChampionsTest(40, PairedResult(0.69, 0.7, -0.01, -0.015, -0.005, 0.002)), True, "not shown"),  # too small
+        (
+            ChampionsTest(0, None, "it was trained on the same data"),
+            True,
+            "champion 3: it was trained on the same data",
+        ),
+        (ChampionsTest(40, PairedResult(NAN, 0.7, NAN, NAN, NAN, NAN)), False, "could not be measured"),
+        (None, False, "could not be measured"),
+    ],
+)
+def test_holds_where_champion_was_tested(found: ChampionsTest | None, passes: bool, said: str) -> None:
+    verdict = holds_where_champion_was_tested(replace(GOOD, champions_test=found), PROMOTION)
+    assert verdict.passed is passes
+    assert said in verdict.reason
+    assert holds_where_champion_was_tested(FIRST_EVER, PROMOTION).passed
 
 
 @pytest.mark.parametrize(("policy", "goes_live"), [("baseline", False), ("may_go_live", True)])
