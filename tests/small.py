@@ -8,6 +8,7 @@ from typing import Any
 from facetmill.params import (
     AveqaConfig,
     BiLstmCrfConfig,
+    ButdConfig,
     DeflateConfig,
     DemoParams,
     DictionaryConfig,
@@ -17,6 +18,7 @@ from facetmill.params import (
     JaveConfig,
     JointBertConfig,
     LabellerParams,
+    MaeModelConfig,
     MJaveConfig,
     MujoSfConfig,
     PamConfig,
@@ -169,6 +171,18 @@ JOINT_BERT = JointBertConfig(**READS, threshold=0.5, tasks="joint", decoder="sof
 SLOT_GATED = SlotGatedConfig(**READS, threshold=0.5, hidden_size=16, context="gated", attention_size=8)
 SU_OPENTAG = SuOpenTagConfig(**READS, negatives=None, max_pairs=512, hidden_size=16)
 AVEQA = AveqaConfig(**READS, negatives=None, max_pairs=512, longest_value=4, values="one")
+
+#: What those have that look at the picture and choose.
+CHOOSES: dict[str, Any] = {
+    "word_size": 16,
+    "hidden_size": 16,
+    "image_encoder": IMAGE,
+    "category_attributes": True,
+    "dropout": 0.0,
+}
+
+BUTD = ButdConfig(**CHOOSES, objects="patches")
+MAE_MODEL = MaeModelConfig(**CHOOSES, filters=16, filter_widths=[3, 4], margin=0.5, negatives=None)
 
 TRAINING = TrainingParams(
     seed=0,

@@ -29,6 +29,8 @@ MODELS: dict[str, str] = {
     "su_opentag": "facetmill.models.baselines.su_opentag:SuOpenTag",
     "aveqa": "facetmill.models.baselines.aveqa:Aveqa",
     "jg_ave": "facetmill.models.baselines.jg_ave:JgAve",
+    "butd": "facetmill.models.baselines.butd:Butd",
+    "mae_model": "facetmill.models.baselines.mae_model:MaeModel",
 }
 
 

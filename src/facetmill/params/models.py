@@ -198,6 +198,30 @@ class PamConfig:
     dropout: Share
 
 
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class SlotChooserConfig:
+    """What models have that read words learned from nothing, look at the picture, and choose."""
+
+    word_size: Count
+    hidden_size: Count
+    image_encoder: ImageEncoderParams
+    category_attributes: bool
+    dropout: Share
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ButdConfig(SlotChooserConfig):
+    objects: Literal["boxes", "patches"]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class MaeModelConfig(SlotChooserConfig):
+    filters: Count
+    filter_widths: Annotated[list[Count], Field(min_length=1)]
+    margin: Annotated[float, Field(gt=0, le=2)]
+    negatives: Count | None
+
+
 ModelConfig: TypeAlias = (
     DictionaryConfig
     | JaveConfig
@@ -207,6 +231,7 @@ ModelConfig: TypeAlias = (
     | WrittenConfig
     | TokenTaggerConfig
     | PamConfig
+    | SlotChooserConfig
 )
 
 
@@ -226,3 +251,5 @@ class ModelsParams:
     su_opentag: SuOpenTagConfig
     aveqa: AveqaConfig
     jg_ave: WrittenConfig
+    butd: ButdConfig
+    mae_model: MaeModelConfig

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,14 @@ class Variant:
 
 @dataclass(frozen=True)
 class PaperTable:
-    """`name` is the command's, `asks` what it answers, `bar` the row over which the gain of the others is taken."""
+    """`name` is the command's, `asks` what it answers, `bar` the row over which the gain of the others is taken.
+    `metric` is what is scored by unless the command says otherwise."""
 
     name: str
     asks: str
     bar: str
     variants: tuple[Variant, ...]
+    metric: Literal["pair_f1", "value_f1"] = "value_f1"
 
 
 SYSTEMS = "Every system on one data set: is it worth more than a dictionary and a plain baseline?"
@@ -36,6 +38,10 @@ TRANSFER = "What is left of a model on other data than it was trained on (table 
 
 def _encoders(*, freeze: bool) -> dict[str, Any]:
     return {"encoder": {"freeze": freeze}, "image_encoder": {"freeze": freeze}}
+
+
+#: What M4C lacks of PAM.
+_M4C = {"category": "none", "vocabulary": "shared", "vocabulary_vectors": "learned", "edit_weight": 0.0}
 
 
 PAPER_TABLES: tuple[PaperTable, ...] = (
@@ -124,5 +130,47 @@ PAPER_TABLES: tuple[PaperTable, ...] = (
         asks="Above which probability should an attribute be in ULS-DRAM's range (figure 8 of its paper)?",
         bar="0.5",
         variants=tuple(Variant(str(tau), "uls_dram", {"range_threshold": tau}) for tau in (0.4, 0.5, 0.6, 0.7)),
+    ),
+    PaperTable(
+        name="pam",
+        asks="What is PAM worth beside those that its paper compares it with (table 4 of it)?",
+        bar="PAM",
+        metric="pair_f1",
+        variants=(
+            Variant("BiLSTM-CRF", "bilstm_crf", {"attention_size": None}),
+            Variant("OpenTag", "bilstm_crf", {"attention_size": 100}),
+            Variant("BUTD", "butd"),
+            Variant("M4C", "pam", {**_M4C, "copies": ["ocr"]}),
+            Variant("M4C full", "pam", _M4C),
+            Variant("PAM text-only", "pam", {"ocr": "none", "objects": "none"}),
+            Variant("PAM", "pam"),
+            Variant("WM", "dictionary", {"match": "rarest", "min_reliability": 0.0, "ocr": True}),
+        ),
+    ),
+    PaperTable(
+        name="pam-inputs",
+        asks="What are title, picture and pack worth to PAM (table 5 of its paper)?",
+        bar="PAM",
+        metric="pair_f1",
+        variants=(
+            Variant("PAM", "pam"),
+            Variant("w/o text", "pam", {"text": False}),
+            Variant("w/o image", "pam", {"objects": "none"}),
+            Variant("w/o OCR", "pam", {"ocr": "none"}),
+        ),
+    ),
+    PaperTable(
+        name="pam-parts",
+        asks="What is each part of PAM worth (tables 6 and 7 of its paper, and two parts that these leave out)?",
+        bar="PAM",
+        metric="pair_f1",
+        variants=(
+            Variant("PAM", "pam"),
+            Variant("w/o target sequence", "pam", {"category": "none"}),
+            Variant("auxiliary category task", "pam", {"category": "auxiliary"}),
+            Variant("w/o dynamic vocabulary", "pam", {"vocabulary": "shared"}),
+            Variant("w/o edit distance", "pam", {"edit_weight": 0.0}),
+            Variant("learned word vectors", "pam", {"vocabulary_vectors": "learned"}),
+        ),
     ),
 )

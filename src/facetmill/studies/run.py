@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from facetmill.dataset.store.reading import reading_data
 from facetmill.dataset.store.workspace import resolve
@@ -13,6 +12,8 @@ from facetmill.errors import DataError
 from facetmill.metrics.counted import Metric
 from facetmill.models import MODELS
 from facetmill.params import Params
+from facetmill.params.perception import ReaderSettings
+from facetmill.perception.reader import Reader
 from facetmill.platform.layout import Layout
 from facetmill.studies.arms import Part, parts_of
 from facetmill.studies.beside import published_beside
@@ -48,7 +49,7 @@ def run_study(
     if (study == "transfer") != (elsewhere is not None):
         raise DataError("the study transfer, and no other, asks about other data too (--elsewhere)")
     others = published_beside(beside, study, (metric, "attribute_f1")) if beside else []
-    with _divided(layout.root, params, folds, elsewhere) as (scored_on, parts):
+    with _divided(layout, params, folds, elsewhere) as (scored_on, parts):
         table = Table(study, asks, address(params), scored_on, metric, tuple(range(seeds)), published=tuple(others))
         kept, features_dir = layout.state_dir / "studies", layout.features_dir
         return with_rows(table, lines, parts, workers=workers, kept=kept, features_dir=features_dir, log=log)
@@ -76,16 +77,17 @@ def _asked(params: Params, study: str, models: Sequence[str]) -> tuple[str, list
 
 
 @contextmanager
-def _divided(root: Path, params: Params, folds: int, elsewhere: str | None) -> Iterator[tuple[str, list[Part]]]:
+def _divided(layout: Layout, params: Params, folds: int, elsewhere: str | None) -> Iterator[tuple[str, list[Part]]]:
     """Which products are scored, in words, and the parts. Of what is elsewhere, products with the words of one of the
     first data are left out: a model may have learned from it."""
     with ExitStack() as stack:
-        read, _ = stack.enter_context(reading_data(params))
+        reader = _reader(params)
+        read, _ = stack.enter_context(reading_data(params, reader, layout.state_dir))
         products = list(read)
         scored_on, parts = parts_of(products, folds)
         if elsewhere is not None:
-            other = resolve(root, params, elsewhere)
-            there, _ = stack.enter_context(reading_data(other))
+            other = resolve(layout.root, params, elsewhere)
+            there, _ = stack.enter_context(reading_data(other, reader, layout.state_dir))
             words = {(product.title, product.text) for product in products}
             found = list(there)
             asked = tuple(product for product in found if (product.title, product.text) not in words)
@@ -94,3 +96,13 @@ def _divided(root: Path, params: Params, folds: int, elsewhere: str | None) -> I
             scored_on += f"; elsewhere: {address(other)}, {len(found) - len(asked)} products left out that are in both"
             parts = [replace(part, elsewhere=asked) for part in parts]
         yield scored_on, parts
+
+
+def _reader(params: Params) -> Reader:
+    """What reads words and boxes off pictures; where `ocr` and `regions` say nothing, those of the data stay."""
+    return Reader(
+        ReaderSettings(
+            ocr=params.ocr if params.ocr.engine is not None else None,
+            regions=params.regions if params.regions.kind is not None else None,
+        )
+    )

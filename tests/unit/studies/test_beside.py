@@ -36,7 +36,8 @@ def test_precision_and_recall_make_the_f1_that_is_printed() -> None:
         for name, f1 in row.scores.items():
             precision, recall = (row.scores.get(name.replace("_f1", side)) for side in ("_precision", "_recall"))
             if name.endswith("_f1") and precision and recall:
-                assert 2 * precision * recall / (precision + recall) == pytest.approx(f1, abs=0.011), row
+                as_printed = 0.11 if all(round(each, 1) == each for each in (precision, recall, f1)) else 0.011
+                assert 2 * precision * recall / (precision + recall) == pytest.approx(f1, abs=as_printed), row
                 checked += 1
     assert checked > 20
 

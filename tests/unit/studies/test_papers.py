@@ -39,10 +39,11 @@ def test_a_row_is_what_params_yaml_says_but_for_its_own_settings(table: PaperTab
         assert flatten(to_mapping(line.recipe.config)) == wanted
 
 
-@pytest.mark.parametrize("name", ["relations", "vision", "uls-ladder", "uls-range"])
+@pytest.mark.parametrize("name", ["relations", "vision", "uls-ladder", "uls-range", "pam", "pam-inputs", "pam-parts"])
 def test_published_rows_have_the_names_of_ours(name: str) -> None:
     (table,) = (table for table in PAPER_TABLES if table.name == name)
-    theirs = [row.name for row in published_beside("mepave", name, ["value_f1"])]
+    data = "pam" if name.startswith("pam") else "mepave"
+    theirs = [row.name for row in published_beside(data, name, [table.metric])]
     assert set(theirs) <= {variant.name for variant in table.variants}
     assert len(theirs) >= 4
 
