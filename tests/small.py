@@ -119,6 +119,7 @@ DEFLATE = DeflateConfig(
     image="patches",
     image_encoder=IMAGE,
     code_pooling=1,
+    precision="fp32",
     question="encoder",
     separator="token",
     closed="none",

@@ -275,11 +275,12 @@ class Deflate(WrittenModel):
 
     @torch.no_grad()
     def answer(self, batch: DeflateBatch) -> list[Answer]:
-        seen = self.seen(batch.pictures)
-        written = self._written(batch.questions, seen)
-        asked = zip(batch.questions.product_M.tolist(), batch.questions.attribute_M.tolist(), written, strict=True)
-        found = [(row, number, values) for row, number, said in asked if (values := self._prompts.read(said))]
-        sure = self._sure(batch, found, seen)
+        with self.precision():
+            seen = self.seen(batch.pictures)
+            written = self._written(batch.questions, seen)
+            asked = zip(batch.questions.product_M.tolist(), batch.questions.attribute_M.tolist(), written, strict=True)
+            found = [(row, number, values) for row, number, said in asked if (values := self._prompts.read(said))]
+            sure = self._sure(batch, found, seen)
         answers = [Answer([], None if self.discriminator is None else {}) for _ in batch.products]
         for (row, number, values), p in zip(found, sure, strict=True):
             if p > self.config.threshold or not self.judges:
@@ -297,10 +298,11 @@ class Deflate(WrittenModel):
             part = slice(start, start + self.config.max_pairs)
             closed = [self._closed[number] for number in asked.attribute_M[part].tolist()]
             written += self.generator.write(
-                self._memory(asked, seen, part) if memory is None else memory.of(asked.row_M[part]),
+                self._memory(asked, seen, part) if memory is None else memory,
                 asked.begin_MF[part],
                 asked.begin_mask_MF[part],
                 longest=self.config.longest_answer,
+                row_M=None if memory is None else asked.row_M[part],
                 closed=closed if any(closed) else None,
                 never=sorted(never),
             )

@@ -15,8 +15,8 @@ _ADDED: Mapping[str, Mapping[str, Any]] = {
     "dictionary": {"negatives": "all", "places": "shared", "values": "one", "ocr": False, "distractors": []},
     "jave": {"category_attributes": False, "kl_tags": "both", "kl_form": "printed", "tasks": "joint"},
     "bilstm_crf": {"attention_form": "printed"},
-    "deflate": {"code_pooling": 1},
-    "jg_ave": {"code_pooling": 1},
+    "deflate": {"code_pooling": 1, "precision": "fp32"},
+    "jg_ave": {"code_pooling": 1, "precision": "fp32"},
     "mujo_sf": {"text_by": "states", "pack_words": False},
 }
 

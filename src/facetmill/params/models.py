@@ -155,6 +155,7 @@ class WrittenConfig:
     separator: Literal["token", "comma"]
     window: Annotated[int, Field(ge=16)]
     longest_answer: Count
+    precision: Literal["fp32", "bf16"]
     category_attributes: bool
     dropout: Share
 

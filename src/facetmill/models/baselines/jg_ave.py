@@ -97,13 +97,14 @@ class JgAve(WrittenModel):
         if not batch.num_products:
             return []
         prompts = self._prompts
-        written = self.generator.write(
-            self._memory(batch),
-            batch.begin_P1,
-            batch.begin_mask_P1,
-            longest=self.config.longest_answer,
-            never=[prompts.tokenizer.pad_id, prompts.picture, prompts.cls],
-        )
+        with self.precision():
+            written = self.generator.write(
+                self._memory(batch),
+                batch.begin_P1,
+                batch.begin_mask_P1,
+                longest=self.config.longest_answer,
+                never=[prompts.tokenizer.pad_id, prompts.picture, prompts.cls],
+            )
         return [self._facets(product, said) for product, said in zip(batch.products, written, strict=True)]
 
     def _facets(self, product: Product, written: Written) -> list[Facet]:

@@ -22,6 +22,7 @@ from facetmill.models.parts.prompts import Written
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+    from transformers.cache_utils import EncoderDecoderCache
 
     from facetmill.encoders.seq2seq import WritingTokenizer
     from facetmill.encoders.vision import ImageStates
@@ -92,15 +93,20 @@ class Writer(nn.Module):
         begin_mask_MF: Tensor,
         *,
         longest: int,
+        row_M: Tensor | None = None,
         closed: Sequence[ClosedList | None] | None = None,
         never: Sequence[int] = (),
     ) -> list[Written]:
-        """The likeliest token after token, until the end or for `longest` tokens. A row that has a `closed` list only
-        says what that allows; `never` are tokens that nobody may write."""
+        """The likeliest token after token, until the end or for `longest` tokens. Where several answers read the same,
+        `row_M` says which row of `memory` each reads. A row that has a `closed` list only says what that allows;
+        `never` are tokens that nobody may write."""
+        cache = None
+        if row_M is not None:
+            cache, memory = self._keys_and_values(memory, row_M), memory.of(row_M)
         ids: list[list[int]] = [[] for _ in range(len(begin_MF))]
         log_p: list[list[float]] = [[] for _ in range(len(begin_MF))]
         rows, done = list(range(len(begin_MF))), [False] * len(begin_MF)
-        token_MF, mask_MX, cache = begin_MF, begin_mask_MF, None
+        token_MF, mask_MX = begin_MF, begin_mask_MF
         for _ in range(longest):
             out = self._step(memory, token_MF, mask_MX, cache)
             cache = out.past_key_values
@@ -128,6 +134,15 @@ class Writer(nn.Module):
             token_MF = token_M[:, None]
             mask_MX = torch.cat([mask_MX, torch.ones_like(mask_MX[:, :1])], dim=1)
         return [Written(said, likely) for said, likely in zip(ids, log_p, strict=True)]
+
+    def _keys_and_values(self, memory: Memory, row_M: Tensor) -> EncoderDecoderCache:
+        """What a decoder makes of what it reads before it writes, made once for each row of `memory`."""
+        from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+
+        start_R1 = torch.full_like(memory.mask_MJ[:, :1], self._tokenizer.start_id, dtype=torch.int64)
+        made = self._step(memory, start_R1, torch.ones_like(start_R1)).past_key_values.cross_attention_cache
+        made.batch_select_indices(row_M)
+        return EncoderDecoderCache(DynamicCache(config=self.network.config.get_text_config(decoder=True)), made)
 
     def _step(self, memory: Memory, ids_MF: Tensor, mask_MX: Tensor, cache: Any = None) -> Any:
         from transformers.modeling_outputs import BaseModelOutput

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -130,6 +131,11 @@ class WrittenModel(Model):
         if self.image_encoder is not None and isinstance(pictures, PictureBatch):
             return image_states(pictures, self.image_encoder)
         return None
+
+    def precision(self) -> AbstractContextManager[Any]:
+        """In which what is written is computed."""
+        device = next(self.parameters()).device
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
 
     def possible(self, product: Product) -> list[int]:
         """The numbers of the attributes that a product may have, by its category."""
