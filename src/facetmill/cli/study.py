@@ -85,6 +85,30 @@ def study_backbone(
     show({"network": str(backbone), "quality": quality}, as_json)
 
 
+@app.command("pretrain")
+def study_pretrain(
+    out: Annotated[Path, typer.Option(help="The folder to write, for `generator.network` in models.deflate.")],
+    data: Data = None,
+    catalogue: Catalogue = None,
+    titles: Annotated[
+        list[str] | None, typer.Option(help="More products to read, labelled or not, as format:path; may be repeated.")
+    ] = None,
+    changes: Changes = None,
+    as_json: AsJson = False,
+) -> None:
+    """A network that writes, trained to restore the titles and texts of products: for where no published one is."""
+    paths = layout()
+    from facetmill.studies.pretrain import pretrain
+
+    with ExitStack() as opened:
+        params, products = opened.enter_context(reading(paths, data, catalogue, changes))
+        more = [opened.enter_context(reading(paths, each, None, changes))[1] for each in titles or ()]
+        found = pretrain(
+            params.models.deflate, params.training, [*products, *(p for each in more for p in each)], out, say
+        )
+    show({"network": str(found.network), "texts": found.num_texts, "losses": found.losses}, as_json)
+
+
 @app.command("implicit")
 def study_implicit(
     data: Data = None,

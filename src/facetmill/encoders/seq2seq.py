@@ -29,7 +29,7 @@ from facetmill.files import read_json, write_json
 from facetmill.params import GeneratorParams
 
 if TYPE_CHECKING:  # transformers takes longer to import than torch
-    from transformers import PreTrainedModel, T5Config
+    from transformers import PreTrainedModel
 
 KINDS = ("t5", "mt5", "umt5")
 NUM_MARKS = 5  # tokens that no text is made of, with which a model sets its parts apart
@@ -53,12 +53,14 @@ class WritingTokenizer:
         self.marks = tuple(marks)
 
     @classmethod
-    def fit(cls, texts: Iterable[str], size: int) -> Self:
-        """Byte-level BPE of at most `size` tokens, 256 bytes among them."""
+    def fit(cls, texts: Iterable[str], size: int, *, spare: bool = False) -> Self:
+        """Byte-level BPE of at most `size` tokens, 256 bytes among them. With `spare` it has one mark more, as
+        `published` wants it of a tokenizer that it loads."""
         backend = tokenizers.Tokenizer(models.BPE())
         backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
         backend.decoder = decoders.ByteLevel()
-        specials = [_PAD, _END, *(_MARK.format(number) for number in range(NUM_MARKS))]
+        num_marks = NUM_MARKS + spare
+        specials = [_PAD, _END, *(_MARK.format(number) for number in range(num_marks))]
         trainer = trainers.BpeTrainer(
             vocab_size=size,
             special_tokens=specials,
@@ -66,7 +68,7 @@ class WritingTokenizer:
             show_progress=False,
         )
         backend.train_from_iterator(map(_encodable, texts), trainer)
-        return cls(backend, 0, 1, range(2, 2 + NUM_MARKS))
+        return cls(backend, 0, 1, range(2, 2 + num_marks))
 
     @classmethod
     def published(cls, source: str) -> Self:
@@ -112,6 +114,15 @@ class WritingTokenizer:
         own = {"pad_id": self.pad_id, "end_id": self.end_id, "marks": list(self.marks)}
         write_json(path, {"backend": json.loads(self._backend.to_str()), **own})
 
+    def publish(self, folder: Path) -> None:
+        """As transformers reads it."""
+        from transformers import PreTrainedTokenizerFast
+
+        word = self._backend.id_to_token
+        PreTrainedTokenizerFast(
+            tokenizer_object=self._backend, pad_token=word(self.pad_id), eos_token=word(self.end_id)
+        ).save_pretrained(folder)
+
     @classmethod
     def load(cls, path: Path) -> Self:
         raw = read_json(path)
@@ -124,11 +135,11 @@ def build_seq2seq(
 ) -> tuple[PreTrainedModel, WritingTokenizer, bool]:
     """A network, its tokenizer, and whether its weights were published. `texts` are those that a vocabulary of its own
     is learned from. Raises `ParamsError` for a network that cannot be had, or is of another kind."""
-    from transformers import AutoModelForSeq2SeqLM, T5ForConditionalGeneration
+    from transformers import AutoModelForSeq2SeqLM
 
     if params.network == "config":
         tokenizer = WritingTokenizer.fit(texts, params.vocabulary)
-        return T5ForConditionalGeneration(_small_t5(params, tokenizer, dropout)), tokenizer, False
+        return new_t5(params, tokenizer, dropout), tokenizer, False
     problem = f"generator.network = {params.network!r}"
     require_here("generator.network", params.network)
     try:
@@ -151,6 +162,12 @@ def save_seq2seq(network: PreTrainedModel, tokenizer: WritingTokenizer, publishe
     tokenizer.save(folder / "writing.json")
 
 
+def publish_seq2seq(network: PreTrainedModel, tokenizer: WritingTokenizer, folder: Path) -> None:
+    """Weights and all, as `save_pretrained` writes them, so that the folder can be named as a `network`."""
+    network.save_pretrained(folder)
+    tokenizer.publish(folder)
+
+
 def load_seq2seq(folder: Path) -> tuple[PreTrainedModel, WritingTokenizer, bool]:
     """The network's shape with random weights, from what `save_seq2seq` wrote."""
     from transformers import AutoConfig, AutoModelForSeq2SeqLM
@@ -163,10 +180,11 @@ def load_seq2seq(folder: Path) -> tuple[PreTrainedModel, WritingTokenizer, bool]
     return network, WritingTokenizer.load(folder / "writing.json"), raw["published"]
 
 
-def _small_t5(params: GeneratorParams, tokenizer: WritingTokenizer, dropout: float) -> T5Config:
-    from transformers import T5Config
+def new_t5(params: GeneratorParams, tokenizer: WritingTokenizer, dropout: float) -> PreTrainedModel:
+    """A small T5 with random weights, of the shape that `params` give."""
+    from transformers import T5Config, T5ForConditionalGeneration
 
-    return T5Config(
+    shape = T5Config(
         vocab_size=tokenizer.size,
         d_model=params.hidden_size,
         d_kv=HEAD_WIDTH,
@@ -178,6 +196,7 @@ def _small_t5(params: GeneratorParams, tokenizer: WritingTokenizer, dropout: flo
         pad_token_id=tokenizer.pad_id,
         eos_token_id=tokenizer.end_id,
     )
+    return T5ForConditionalGeneration(shape)
 
 
 def _encodable(text: str) -> str:
