@@ -65,7 +65,7 @@ class Restorer(nn.Module):
 
     def __init__(self, network: PreTrainedModel, tokenizer: WritingTokenizer, window: int, seed: int) -> None:
         super().__init__()
-        self.writer = Writer(network, tokenizer, None, published=False)
+        self.generator = Writer(network, tokenizer, None, published=False)
         self._tokenizer = tokenizer
         self._window = window
         self._draw = random.Random(seed)
@@ -83,9 +83,9 @@ class Restorer(nn.Module):
     def loss(self, batch: Holes) -> Losses:
         """Nats a token, the mean over all that is to be written."""
         whose_B = torch.arange(len(batch.ids_BT), device=batch.ids_BT.device)
-        memory = self.writer.read(batch.ids_BT, batch.mask_BT, None, whose_B, mark=0)
+        memory = self.generator.read(batch.ids_BT, batch.mask_BT, None, whose_B, mark=0)
         start_B1 = torch.full_like(batch.ids_BT[:, :1], self._tokenizer.start_id)
-        log_p_BL = self.writer.log_p(memory, start_B1, torch.ones_like(start_B1, dtype=torch.bool), batch.wanted_BL)
+        log_p_BL = self.generator.log_p(memory, start_B1, torch.ones_like(start_B1, dtype=torch.bool), batch.wanted_BL)
         total = -log_p_BL.sum() / (batch.wanted_BL >= 0).sum()
         return Losses(total, {"restore": total.detach()})
 
