@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
+from pydantic import Field
 
 from facetmill.dataset.store.storage import push
 from facetmill.dataset.store.workspace import build
 from facetmill.imports import imported_meanwhile
+from facetmill.platform.flow_runs import own_flow_run
 from facetmill.platform.steps import step
 from facetmill.project import open_project
 
 
 @flow(name="retrain", log_prints=True)
 def retrain(
+    who: Annotated[str, Field(min_length=1)],
     data: str | None = None,
     catalogue: str | None = None,
     model: str | None = None,
     changes: list[str] | None = None,
-    who: str = "",
     why: str = "retrain",
     drop_attribute: list[str] | None = None,
     drop_category: list[str] | None = None,
@@ -27,6 +29,7 @@ def retrain(
 ) -> dict[str, Any]:
     """Offer the champion a challenger trained on today's data; one that is not better changes nothing live, and with
     `no_promote` none does."""
+    own_flow_run()
     project = open_project(data, model, changes, catalogue=catalogue)
     with project.retraining():
         with imported_meanwhile(

@@ -34,7 +34,9 @@ def test_every_facetmill_command_of_the_readme_has_its_options(commands: list[st
     asked = [command.split()[1:] for command in commands if command.startswith("facetmill ")]
     assert asked
     for words in asked:
-        verb = words[:2] if words[0] in ("catalogue", "dataset", "distant", "study") else words[:1]
+        verb = (
+            words[:2] if words[0] in ("catalogue", "dataset", "distant", "schedule", "study", "worker") else words[:1]
+        )
         done = CliRunner().invoke(app, [*verb, "--help"], env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
         assert done.exit_code == 0, (words, done.output)
         for option in (word for word in words if word.startswith("--")):

@@ -19,7 +19,16 @@ from facetmill.dataset.store.workspace import resolve
 from facetmill.errors import DataError, FacetmillError, ParamsError
 from facetmill.files import write_text
 from facetmill.params import Params, load_params
-from facetmill.params.catalogue import DEMO, FOLDER, catalogue_path, read_catalogue, require_name, saved_names
+from facetmill.params.catalogue import (
+    DEMO,
+    FOLDER,
+    catalogue_path,
+    read_catalogue,
+    read_schedule,
+    require_name,
+    saved_names,
+)
+from facetmill.params.schedule import SCHEDULE
 from facetmill.sources import SOURCES, parse_data
 from facetmill.terminal import one_line
 
@@ -28,6 +37,7 @@ SHOWN = 20  # categories
 _HEAD = """\
 # Written by `facetmill catalogue add`, to be edited. The keys are those of params.yaml, and what is not said here,
 # params.yaml says; so a section such as `promotion:` or `sweep:` below may have the values of this catalogue alone.
+# A section `schedule:` with `cron: "0 3 * * *"` and `timezone: Europe/Berlin` has it retrain by itself.
 # `facetmill catalogue check {name}` says whether all is well.
 """
 
@@ -133,10 +143,13 @@ def shown(root: Path, name: str) -> dict[str, Any]:
     said = read_catalogue(root, name)
     file = catalogue_path(root, name)
     settings(root, name)
+    schedule = read_schedule(root, name)
+    when = {} if schedule is None else {f"{SCHEDULE}.{key}": value for key, value in asdict(schedule).items()}
     return {
         "name": name,
         "file": f"{FOLDER}/{file.name}" if file.is_file() else "none: it is built in",
         **{".".join(change.place): change.value for change in said},
+        **when,
     }
 
 

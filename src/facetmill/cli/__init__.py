@@ -18,7 +18,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from facetmill.cli import catalogue as catalogues
-from facetmill.cli import dataset, distant, release, study
+from facetmill.cli import dataset, distant, release, schedule, study
 from facetmill.cli.common import (
     Anyway,
     AsJson,
@@ -43,7 +43,10 @@ from facetmill.terminal import guard
 
 app = command_group("Extract product facets, and keep the models that do it fresh.")
 app.add_typer(release.app)
+app.add_typer(schedule.top)
 app.add_typer(catalogues.app, name="catalogue")
+app.add_typer(schedule.app, name="schedule")
+app.add_typer(schedule.worker, name="worker")
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(study.app, name="study")
 app.add_typer(distant.app, name="distant")

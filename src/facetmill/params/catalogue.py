@@ -1,6 +1,6 @@
 """A catalogue: what one shop's data and policy are where they differ from params.yaml, as `catalogues/<name>.yaml`.
 
-Its keys are those of params.yaml, and what it does not say params.yaml says. Each catalogue has a champion of its own.
+Its keys are those of params.yaml and `schedule`; what it does not say params.yaml says. Each has a champion of its own.
 `demo` is there without a file. Data that is named by `--data` alone makes a catalogue that nobody saved; its name is
 made of the file's name and a hash of where it lies, so that it is found again and never takes another's champion.
 """
@@ -17,6 +17,7 @@ from facetmill.errors import ParamsError
 from facetmill.params.changes import Change
 from facetmill.params.problems import did_you_mean
 from facetmill.params.reading import read_yaml
+from facetmill.params.schedule import SCHEDULE, Schedule, parse_schedule
 
 FOLDER = "catalogues"
 DEMO = "demo"
@@ -61,14 +62,41 @@ def require_name(name: str) -> None:
 def read_catalogue(root: Path, name: str) -> tuple[Change, ...]:
     """What a saved catalogue, or `demo`, says otherwise than params.yaml.
 
-    Raises `ParamsError` for a name that there is not, saying which is near, and for a file that is no mapping; what its
-    keys hold is checked with params.yaml.
+    Raises `ParamsError` for a name that there is not, saying which is near, for a file that is no mapping, and for a
+    schedule that is none; what its other keys hold is checked with params.yaml.
     """
+    if name == DEMO and not catalogue_path(root, name).is_file():
+        return tuple(_changes(_DEMO, ("dataset",), "the built-in catalogue demo"))
+    raw, shown = _read(root, name)
+    dataset = raw.get("dataset")
+    if not isinstance(dataset, Mapping) or not {"format", "path"} <= dataset.keys():
+        raise ParamsError(f"{shown}: dataset.format and dataset.path must say what its data is")
+    _schedule(raw, shown)
+    return tuple(_changes({key: value for key, value in raw.items() if key != SCHEDULE}, (), shown))
+
+
+def read_schedules(root: Path) -> dict[str, Schedule]:
+    """When catalogues retrain by themselves, by name. Raises `ParamsError` as `read_catalogue`."""
+    found = {name: read_schedule(root, name) for name in saved_names(root)}
+    return {name: schedule for name, schedule in found.items() if schedule is not None}
+
+
+def read_schedule(root: Path, name: str) -> Schedule | None:
+    """When a catalogue retrains by itself, if its file says so. Raises `ParamsError` as `read_catalogue`."""
+    if name == DEMO and not catalogue_path(root, name).is_file():
+        return None
+    return _schedule(*_read(root, name))
+
+
+def _schedule(raw: Mapping[str, Any], shown: str) -> Schedule | None:
+    return parse_schedule(raw[SCHEDULE], shown) if raw.get(SCHEDULE) is not None else None
+
+
+def _read(root: Path, name: str) -> tuple[Mapping[str, Any], str]:
+    """The file of a catalogue, and what to call it."""
     require_name(name)
     path = catalogue_path(root, name)
     if not path.is_file():
-        if name == DEMO:
-            return tuple(_changes(_DEMO, ("dataset",), "the built-in catalogue demo"))
         known = saved_names(root)
         raise ParamsError(
             f"no catalogue {name!r}{did_you_mean(name, known)}; there are: {', '.join(known)}. "
@@ -83,10 +111,7 @@ def read_catalogue(root: Path, name: str) -> tuple[Change, ...]:
         raise ParamsError(f"{shown}: {error}") from error
     if not isinstance(raw, Mapping):
         raise ParamsError(f"{shown}: expected a mapping of sections of params.yaml, got {type(raw).__name__}")
-    dataset = raw.get("dataset")
-    if not isinstance(dataset, Mapping) or not {"format", "path"} <= dataset.keys():
-        raise ParamsError(f"{shown}: dataset.format and dataset.path must say what its data is")
-    return tuple(_changes(raw, (), shown))
+    return raw, shown
 
 
 def unsaved_name(data_format: str, path: Path) -> str:

@@ -153,7 +153,7 @@ def _flow_runs(client: SyncPrefectClient, states: list[StateType], begun_by: UUI
     wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=states)))
     if begun_by is not None:
         wanted.parent_flow_run_id = FlowRunFilterParentFlowRunId(any_=[begun_by])
-    return _all(
+    return every_page(
         lambda at: client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.ID_DESC, limit=PAGE, offset=at)
     )
 
@@ -190,14 +190,14 @@ def _end_tasks(client: SyncPrefectClient, run_id: UUID, state: State[Any]) -> in
 
 def _open_tasks(client: SyncPrefectClient, of_runs: FlowRunFilter) -> list[TaskRun]:
     wanted = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=OPEN)))
-    return _all(
+    return every_page(
         lambda at: client.read_task_runs(
             flow_run_filter=of_runs, task_run_filter=wanted, sort=TaskRunSort.ID_DESC, limit=PAGE, offset=at
         )
     )
 
 
-def _all(read: Callable[[int], list[R]]) -> list[R]:
+def every_page(read: Callable[[int], list[R]]) -> list[R]:
     """Every page of what `read` gives from an offset on; the server cuts a longer answer."""
     found: list[R] = []
     while len(page := read(len(found))) == PAGE:

@@ -16,12 +16,12 @@ MAX_RESTARTS = 3  # one that dies again and again has a reason, which its log te
 
 
 @contextmanager
-def kept_up(layout: Layout) -> Iterator[None]:
+def kept_up(layout: Layout, max_restarts: float = MAX_RESTARTS) -> Iterator[None]:
     """Start the servers of a project again when they die, during the block. One that `down` stops stays down."""
     ended = threading.Event()
 
     def watch() -> None:
-        left = MAX_RESTARTS
+        left = max_restarts
         while left > 0 and not ended.wait(LOOK_SECONDS):
             try:
                 for name in servers.start_lost(layout):

@@ -73,17 +73,23 @@ def run_in_pool(
 
 def _deploy(client: SyncPrefectClient, layout: Layout, flow_name: str, pool: str) -> UUID:
     """The deployment of one flow of one project for one pool, made or brought up to date."""
-    switches = {name: os.environ.get(name, value) for name, value in project_environment(layout).items()}
-    folder = str(layout.root)
     return client.create_deployment(
         client.create_flow_from_name(flow_name),
-        name=f"{pool}-{hash_json(folder)[:8]}",
+        name=f"{pool}-{hash_json(str(layout.root))[:8]}",
         work_pool_name=pool,
-        entrypoint=f"flows/{flow_name}.py:{flow_name}",
-        pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": folder}}],
-        job_variables={"env": switches},
         enforce_parameter_schema=False,
+        **how_to_run(layout, flow_name),
     )
+
+
+def how_to_run(layout: Layout, flow_name: str) -> dict[str, Any]:
+    """What a deployment says of how `flows/<flow_name>.py` of a project is run."""
+    switches = {name: os.environ.get(name, value) for name, value in project_environment(layout).items()}
+    return {
+        "entrypoint": f"flows/{flow_name}.py:{flow_name}",
+        "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": str(layout.root)}}],
+        "job_variables": {"env": switches},
+    }
 
 
 class _FlowRuns:
