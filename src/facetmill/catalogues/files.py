@@ -13,7 +13,9 @@ from typing import Any
 import yaml
 
 from facetmill.catalogues.columns import look
+from facetmill.catalogues.pictures import folder_of_pictures, names_of_pictures
 from facetmill.catalogues.proposal import Proposal, propose
+from facetmill.catalogues.recognised import CALLED, recognised, recognised_xml
 from facetmill.dataset.store.reading import reading_data
 from facetmill.dataset.store.workspace import resolve
 from facetmill.errors import DataError, FacetmillError, ParamsError
@@ -44,24 +46,28 @@ _HEAD = """\
 
 @dataclass(frozen=True)
 class Added:
-    """A catalogue that was written. `proposal` is None for a format whose columns are known."""
+    """A catalogue that was written. `proposal` is None for a format whose columns are known, `pictures` the folder that
+    pictures lie in where that is not the file's own."""
 
     name: str
     file: str
     data: str
     num_rows: int | None
     proposal: Proposal | None
+    pictures: str | None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     def words(self) -> list[str]:
         """What was found, a line each."""
+        data_format, _, path = self.data.partition(":")
+        pictures = [] if self.pictures is None else [f"  pictures    lie in {self.pictures}"]
         if self.proposal is None:
-            return [f"{self.file} is written: {self.data}"]
+            return [f"{self.file} is written: {path} is {CALLED.get(data_format, f'{data_format} data')}", *pictures]
         made = self.proposal
-        lines = [f"{self.file} is written, from the first {self.num_rows:,} rows of {self.data}:"]
-        lines += [f"  {field:<10}  {one_line(repr(column))}" for field, column in made.columns.items()]
+        lines = [f"{self.file} is written, from the first {self.num_rows:,} rows of {path}:"]
+        lines += [f"  {field:<10}  {one_line(repr(column))}" for field, column in made.columns.items()] + pictures
         for number, (name, count) in enumerate(made.attributes.items()):
             values = f"{count:,} value{'s' if count != 1 else ''}"
             lines.append(f"  {'' if number else 'attributes':<10}  {one_line(repr(name))}, {values}")
@@ -89,10 +95,12 @@ def add(
 ) -> Added:
     """Look at a file, or take data of a known format as "format:path", and write a catalogue for it.
 
-    Raises `DataError` for data that is no table of products, and `ParamsError` for a name that cannot be, or that is
+    A file without a format that is the export of a shop system is read as that, unless columns are named. Raises
+    `DataError` for data that is no table of products, and `ParamsError` for a name that cannot be, or that is
     another's, unless that is to be replaced; nothing is written then.
     """
-    data_format, path = _address(data)
+    named, path = _address(data)
+    data_format = named or "products"
     name = name if name is not None else _named_after(path)
     require_name(name)
     file = catalogue_path(root, name)
@@ -100,24 +108,33 @@ def add(
         raise ParamsError(f"catalogue {DEMO!r} is the one that is drawn by code; say --name NAME")
     if file.exists() and not replace:
         raise ParamsError(f"{FOLDER}/{file.name}: is there already; say --name NAME, or --replace to write it anew")
-    said: dict[str, Any] = {"format": data_format, "path": _shown_path(root, path)}
     looked = proposal = None
+    if named is None and recognised_xml(path):
+        data_format = "merchant"
     if data_format == "products":
         looked = look(path)
-        proposal = propose(looked, columns or {}, ignore, keep)
+        if named is None and not (columns or ignore or keep):
+            data_format = recognised(looked.columns) or data_format
+    said: dict[str, Any] = {"format": data_format, "path": _shown_path(root, path)}
+    folder = None if looked is None else folder_of_pictures(looked.file.parent, names_of_pictures(looked))
+    if data_format == "products" and looked is not None:
+        proposal = propose(looked, columns or {}, ignore, keep, pictures_here=folder is not None)
         said |= {"columns": proposal.columns, "ignore": list(proposal.ignored)}
     elif columns or ignore or keep:
         raise ParamsError(f"{data_format} data has columns of its own; --column, --ignore and --keep are for products")
     else:
         said |= {"columns": {}, "ignore": []}
-    said |= {"images": None, "corrections": None}
+    below = None if looked is None or folder == looked.file.parent else folder
+    said |= {"images": None if below is None else _shown_path(root, below), "corrections": None}
     resolve(root, load_params(root / "params.yaml", (), ()), f"{data_format}:{path}")
     why = "" if proposal is None else "".join(f"#   {one_line(repr(c))}: {w}\n" for c, w in proposal.ignored.items())
     head = _HEAD.format(name=name) + (f"# What is ignored, and why:\n{why}" if why else "")
     text = yaml.safe_dump({"dataset": said}, allow_unicode=True, sort_keys=False, width=100)
     write_text(file, head + text)
     read_catalogue(root, name)
-    return Added(name, f"{FOLDER}/{file.name}", str(path), None if looked is None else looked.num_rows, proposal)
+    num_rows = None if proposal is None or looked is None else looked.num_rows
+    pictures = None if below is None else str(below)
+    return Added(name, f"{FOLDER}/{file.name}", f"{data_format}:{path}", num_rows, proposal, pictures)
 
 
 def listed(root: Path) -> list[dict[str, Any]]:
@@ -176,15 +193,15 @@ def checked(root: Path, name: str) -> dict[str, Any]:
     }
 
 
-def _address(data: str) -> tuple[str, Path]:
-    """The format and the absolute path of "format:path", or of a path alone."""
+def _address(data: str) -> tuple[str | None, Path]:
+    """The format and the absolute path of "format:path"; None is that of a path alone."""
     before, colon, _ = data.partition(":")
-    data_format, path = parse_data(data) if colon and before in SOURCES else ("products", data)
+    data_format, path = parse_data(data) if colon and before in SOURCES else (None, data)
     if data_format == DEMO:
         raise ParamsError(f"catalogue {DEMO!r} is there without a file")
     found = Path(os.path.abspath(Path(path).expanduser()))
     if not path or not found.exists():
-        raise DataError(f"{data_format} data: no such file or folder: {found}")
+        raise DataError(f"{data_format or 'products'} data: no such file or folder: {found}")
     return data_format, found
 
 

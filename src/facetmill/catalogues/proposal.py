@@ -18,7 +18,7 @@ from facetmill.params.problems import did_you_mean
 from facetmill.sources.tables import shown_names
 from facetmill.terminal import one_line
 
-#: By field, the names of columns that mean it, likeliest first, as `_plain` has them.
+#: By field, the names of columns that mean it, likeliest first, as `plain` has them.
 NAMES: Mapping[str, tuple[str, ...]] = {
     "product_id": (
         *("product id", "id", "sku", "item no", "item number", "item id", "article number", "article no"),
@@ -37,8 +37,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "short description",
     ),
     "category": (
-        *("category", "product category", "categories", "product type", "google product category", "type"),
+        *("category", "product category", "categories", "product type", "google product category"),
         *("kategorie", "produktkategorie", "warengruppe", "produktgruppe", "categorie", "categoria", "department"),
+        "type",
     ),
     "group_id": ("group id", "item group id", "parent sku", "parent id", "variant group"),
     "images": (
@@ -50,7 +51,19 @@ REQUIRED = ("product_id", "title")
 
 _PRICES = ("price", "cost", "preis", "prix", "precio", "prezzo", "msrp", "rrp", "uvp", "currency", "wahrung")
 _NUMBERS_OF_THINGS = (
-    *("stock", "inventory", "quantity", "qty", "bestand", "lagerbestand", "menge", "availability", "rating", "reviews"),
+    *(
+        "stock",
+        "inventory",
+        "quantity",
+        "qty",
+        "bestand",
+        "lagerbestand",
+        "lager",
+        "menge",
+        "availability",
+        "rating",
+        "reviews",
+    ),
     *("rank", "views", "sales", "position", "sort"),
 )
 _IDS = ("id", "ids", "sku", "gtin", "ean", "upc", "isbn", "asin", "mpn", "barcode", "handle", "slug", "uuid", "guid")
@@ -86,8 +99,11 @@ def propose(
     said: Mapping[str, str],
     ignore: Collection[str] = (),
     keep: Collection[str] = (),
+    *,
+    pictures_here: bool = False,
 ) -> Proposal:
-    """Look at every column. What a person has `said`, by field, and what is to be ignored or kept, stands.
+    """Look at every column. What a person has `said`, by field, and what is to be ignored or kept, stands. A column of
+    addresses names pictures where files of these names are here.
 
     Raises `DataError` for a field or a column that there is not, and where no column can be the id or the title.
     """
@@ -97,7 +113,7 @@ def propose(
         taken = {*made.columns.values(), *ignore, *keep}
         free = {column: cells for column, cells in looked.columns.items() if column not in taken}
         found = None if name in said else _by_name(name, free, looked) or _by_content(name, free, looked)
-        if found is not None and name == "images" and _share(_LINK, free[found].cells) >= _MOST:
+        if found is not None and name == "images" and not pictures_here and _share(_LINK, free[found].cells) >= _MOST:
             made = replace(made, pictures_on_the_web=found)
         elif found is not None:
             made.columns[name] = found
@@ -136,7 +152,7 @@ def _require_known(looked: Looked, said: Mapping[str, str], named: Collection[st
 
 def _by_name(name: str, free: Mapping[str, Column], looked: Looked) -> str | None:
     """The column that is called so, if what it holds is possible."""
-    called = {_plain(column): column for column in reversed(list(free))}
+    called = {plain(column): column for column in reversed(list(free))}
     fits = _FITS.get(name)
     found = (called[wanted] for wanted in NAMES[name] if wanted in called)
     return next((column for column in found if fits is None or fits(free[column], looked)), None)
@@ -181,7 +197,7 @@ _LOOKS: Mapping[str, Callable[[Column, Looked], bool]] = {
 
 def _why_ignored(column: Column, looked: Looked) -> str:
     """Why nobody would filter by a column; empty for an attribute."""
-    cells, words = column.cells, set(_plain(column.name).split())
+    cells, words = column.cells, set(plain(column.name).split())
     if not cells:
         return "every cell is empty"
     such = f"such as {one_line(repr(_short(cells[0])))}"
@@ -210,7 +226,7 @@ def _why_ignored(column: Column, looked: Looked) -> str:
     return ""
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """A column's name in small letters without signs or accents: "Catégorie_ID." is "categorie id"."""
     letters = (letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter))
     return " ".join(re.findall(r"[^\W_]+", "".join(letters).casefold()))

@@ -72,10 +72,14 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
 
 def _rows(path: Path) -> Rows:
     """Items, the fields of each `Columns`. What is in a file is told by its first sign, an XML's "<"."""
+    return _xml_items(path) if is_xml(path) else _table_items(path)
+
+
+def is_xml(path: Path) -> bool:
+    """Whether a file, perhaps a compressed one, begins as XML does."""
     with unpacked(path, compression_of(path)) as stream:
         start = stream.read(64)
-    is_xml = start.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"<")
-    return _xml_items(path) if is_xml else _table_items(path)
+    return start.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"<")
 
 
 def _table_items(path: Path) -> Rows:

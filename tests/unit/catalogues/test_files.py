@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 from typer.testing import CliRunner
 
 from facetmill.catalogues.files import add, checked, listed
+from facetmill.catalogues.recognised import CALLED
 from facetmill.cli import app
 from facetmill.errors import DataError, ParamsError
 from facetmill.params.catalogue import read_catalogue, require_name, unsaved_name
 from facetmill.project import catalogue_in_hand, resolve_params
+from tests import drawn
 
 ROWS = ["Item No,Title,Color,Price"] + [f"A{i},Hat {i} red,red,1.50 EUR" for i in range(12)]
 
@@ -145,3 +148,51 @@ def test_the_command_says_what_each_column_is_and_what_comes_next(project: Path)
     assert "  ignored     'Price': prices, such as '1.50 EUR'" in lines
     assert lines[-1] == "next: facetmill catalogue check hats, then facetmill retrain --catalogue hats"
     assert read_catalogue(project, "hats")
+
+
+EXPORTS = {
+    "shopify": """Handle,Title,Body (HTML),Vendor,Option1 Name,Option1 Value
+hat,Red hat,<p>Warm</p>,Acme,Color,Red
+hat,,,,Color,Blue
+""",
+    "woocommerce": """ID,Type,SKU,Name,Published,Parent,Attribute 1 name,Attribute 1 value(s)
+1,simple,h1,Red hat,1,,Color,Red
+""",
+    "merchant": """id\ttitle\tlink\timage_link\tavailability\tcolor
+h1\tRed hat\thttps://a.example/1\t\tin_stock\tRed
+""",
+}
+FEED = """<?xml version="1.0"?><rss xmlns:g="http://base.google.com/ns/1.0"><channel><item>
+<g:id>h1</g:id><g:title>Red hat</g:title><g:color>Red</g:color></item></channel></rss>"""
+
+
+@pytest.mark.parametrize(("data_format", "content"), [*EXPORTS.items(), ("merchant", FEED)])
+def test_an_export_of_a_shop_system_is_known_by_what_only_it_has(project: Path, data_format: str, content: str) -> None:
+    (project / "export.csv").write_text(content)
+    made = add(project, "export.csv", name="own")
+    assert resolve_params(project, catalogue="own").dataset.format == data_format
+    assert made.words()[0].endswith(f"is {CALLED[data_format]}")
+    assert checked(project, "own")["products_with"]["Color"] == 1
+
+
+def test_whoever_names_format_or_columns_of_an_export_reads_it_as_a_table(project: Path) -> None:
+    (project / "export.csv").write_text(EXPORTS["merchant"])
+    for name, data, columns in (("a", "products:export.csv", {}), ("b", "export.csv", {"title": "title"})):
+        add(project, data, name=name, columns=columns)
+        assert resolve_params(project, catalogue=name).dataset.format == "products"
+
+
+@pytest.mark.parametrize("address", ["", "https://cdn.shop.example/files/"])
+def test_pictures_are_found_below_the_file(project: Path, address: str) -> None:
+    (project / "shop" / "Bilder").mkdir(parents=True)
+    for number in range(12):
+        (project / "shop" / "Bilder" / f"hat {number}.png").write_bytes(drawn.encoded(Image.new("RGB", (8, 8))))
+    rows = [f"A{number},Hat {number} red,red,{address}hat%20{number}.png?v=1" for number in range(12)]
+    if not address:
+        rows = [row.replace("%20", " ").removesuffix("?v=1") for row in rows]
+    (project / "shop" / "list.csv").write_text("\n".join(["Item No,Title,Color,Image", *rows]))
+    made = add(project, "shop/list.csv", name="own")
+    assert made.pictures == str(project / "shop" / "Bilder")
+    assert any("lie in" in line for line in made.words())
+    found = checked(project, "own")
+    assert (found["pictures"], found["pictures_dropped"]) == (12, {})
