@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from prefect import flow
-from pydantic import Field
 
 from facetmill.dataset.store.storage import push
 from facetmill.dataset.store.workspace import build
+from facetmill.errors import ParamsError
 from facetmill.imports import imported_meanwhile
 from facetmill.platform.flow_runs import own_flow_run
 from facetmill.platform.steps import step
@@ -17,7 +17,7 @@ from facetmill.project import open_project
 
 @flow(name="retrain", log_prints=True)
 def retrain(
-    who: Annotated[str, Field(min_length=1)],
+    who: str,
     data: str | None = None,
     catalogue: str | None = None,
     model: str | None = None,
@@ -30,6 +30,8 @@ def retrain(
     """Offer the champion a challenger trained on today's data; one that is not better changes nothing live, and with
     `no_promote` none does."""
     own_flow_run()
+    if not who.strip():
+        raise ParamsError("who: must not be empty, for the ledger names who let what go live")
     project = open_project(data, model, changes, catalogue=catalogue)
     with project.retraining():
         with imported_meanwhile(
