@@ -52,7 +52,7 @@ def study_claims(
     changes: Changes = None,
     as_json: AsJson = False,
 ) -> None:
-    """Do the claims of JAVE's and ULS-DRAM's papers hold on simulated products? An effect with its interval each."""
+    """Do the claims of JAVE's, ULS-DRAM's and PAM's papers hold on simulated products? Effects with their intervals."""
     paths = layout()
     from facetmill.project import Project, resolve_params
     from facetmill.studies.claims import study_claims
@@ -162,6 +162,24 @@ def study_dictionary(
 
     with reading(paths, data, catalogue, changes) as (params, products):
         found = study_dictionary(params.models.dictionary, products, beside, say)
+    show(found.to_json(), as_json)
+
+
+@app.command("hits")
+def study_hits(
+    data: Data = None,
+    catalogue: Catalogue = None,
+    model: Models = None,
+    folds: Annotated[int, typer.Option(min=1, max=5, help="How many of five folds, where no test split is given.")] = 1,
+    changes: Changes = None,
+    as_json: AsJson = False,
+) -> None:
+    """Of models that rank an attribute's values: how often is the true one among the first (hit@k)?"""
+    paths = layout()
+    from facetmill.studies.hits import RANKING, study_hits
+
+    with reading(paths, data, catalogue, changes, words=True) as (params, products):
+        found = study_hits(params, products, paths.features_dir, say, models=model or RANKING, num_folds=folds)
     show(found.to_json(), as_json)
 
 

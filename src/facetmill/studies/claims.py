@@ -25,7 +25,7 @@ from facetmill.records import Product
 from facetmill.studies.arms import Arm, Trained, run_arm
 from facetmill.studies.backbone import kept_backbone
 from facetmill.studies.effect import Effect, Verdict, effect, mean_score
-from facetmill.studies.experiments import CLAIMS, Claim, Experiment, Metric, Side, Workshop, titled
+from facetmill.studies.experiments import CLAIMS, Claim, Experiment, Metric, Shown, Side, Workshop, titled
 from facetmill.studies.pictures import BACKBONE_LEARNING, BACKBONE_PRODUCTS, EYES
 
 
@@ -86,11 +86,11 @@ def study_claims(
     for claim in [known[name] for name in names] or CLAIMS:
         with ExitStack() as stack:
 
-            def draw(knobs: Mapping[str, Any], stack: ExitStack = stack) -> list[Product]:
+            def draw(knobs: Mapping[str, Any], shown: Shown = titled, stack: ExitStack = stack) -> list[Product]:
                 dataset = replace(params.dataset, format="demo", corrections=None)
                 drawn = replace(params, dataset=dataset, demo=replace(params.demo, **knobs))
                 products, _ = stack.enter_context(reading_data(drawn))
-                return [titled(product) for product in products]
+                return [shown(product) for product in products]
 
             made = Workshop(params, draw, lambda: kept_backbone(learning, BACKBONE_PRODUCTS, kept, log))
             experiment = claim.experiment(made)

@@ -18,9 +18,10 @@ from typer.testing import CliRunner
 from facetmill.cli import app
 from facetmill.dataset.store.reading import reading_data
 from facetmill.errors import DataError
+from facetmill.metrics.tally import Tally
 from facetmill.params import JaveConfig, Params, load_params, to_mapping
 from facetmill.platform.layout import Layout
-from facetmill.records import Product
+from facetmill.records import Facet, Product, Span
 from facetmill.runs.train import Recipe
 from facetmill.studies import claims
 from facetmill.studies.claims import Answered, Claims, SideScore, study_claims
@@ -31,8 +32,11 @@ from facetmill.studies.experiments import (
     Claim,
     Draw,
     Experiment,
+    Shown,
     Side,
     Workshop,
+    packed,
+    tally_beyond_title,
     titled,
     with_other_product,
 )
@@ -46,6 +50,8 @@ DIFFER = {
     "fine-tuning": {"encoder.freeze", "image_encoder.freeze"},
     "distractors": {"vision"},
     "growing-range": {"range"},
+    "packs": {"ocr"},
+    "category-vocabulary": {"vocabulary"},
 }
 MADE = Claims(
     seeds=(0, 1),
@@ -78,10 +84,10 @@ def stack() -> Any:
 def drawing(params: Params, stack: ExitStack, products: int = 60) -> Draw:
     """The knobs that a claim asks for, but fewer and smaller products."""
 
-    def draw(knobs: Mapping[str, Any]) -> list[Product]:
+    def draw(knobs: Mapping[str, Any], shown: Shown = titled) -> list[Product]:
         demo = replace(params.demo, **{**knobs, "products": products, "image_size": 32})
         found, _ = stack.enter_context(reading_data(replace(params, demo=demo)))
-        return [titled(product) for product in found]
+        return [shown(product) for product in found]
 
     return draw
 
@@ -114,6 +120,22 @@ def test_products_have_their_titles_and_what_stands_in_them(params: Params, stac
         assert all(product.title[span.start : span.end].lower() == value.lower() for value, span in spans)
 
 
+def test_products_with_packs_have_the_words_on_these_and_all_their_values(params: Params, stack: ExitStack) -> None:
+    drawn = drawing(params, stack)
+    whole = [(product.product_id, [(f.attribute, f.value) for f in product.facets]) for product in drawn({}, packed)]
+    assert sum(len(values) for _, values in whole) > sum(len(product.facets) for product in drawn({}))
+    assert any(product.ocr for product in drawn({}, packed))
+    assert not any(product.text for product in drawn({}, packed))
+
+
+def test_values_that_no_title_has_are_counted_apart() -> None:
+    in_title = Span("title", 0, 3)
+    product = Product("p", "s", "Tin of tea", facets=(Facet("Packaging", "Tin", (in_title,)), Facet("Brand", "Acme")))
+    told = [Facet("Packaging", "tin", (in_title,)), Facet("Brand", "ACME"), Facet("Flavor", "Rose")]
+    assert tally_beyond_title(product, told) == Tally(1, 2, 1)
+    assert tally_beyond_title(product, []) == Tally(0, 0, 1)
+
+
 def test_a_distractor_is_another_product_beside_ones_own(params: Params, stack: ExitStack) -> None:
     products = drawing(params, stack)({"missing_images": 0.0})
     product = products[0]
@@ -143,7 +165,7 @@ def test_fewer_attributes_are_the_commonest_ones(params: Params, stack: ExitStac
 
 def _tiny(made: Workshop) -> Experiment:
     """Joint learning with the smallest networks, on some products."""
-    few = replace(made, draw=lambda knobs: made.draw({**knobs, "products": 60}))
+    few = replace(made, draw=lambda knobs, shown=titled: made.draw({**knobs, "products": 60}, shown))
     experiment = next(claim for claim in CLAIMS if claim.name == "joint-learning").experiment(few)
 
     def small_side(side: Side) -> Side:
