@@ -8,10 +8,11 @@ from prefect import flow
 
 from facetmill.dataset.store.workspace import build
 from facetmill.platform.steps import step
+from facetmill.platform.told import run_name
 from facetmill.project import open_project
 
 
-@flow(name="build_dataset", log_prints=True)
+@flow(name="build_dataset", flow_run_name=run_name, log_prints=True)
 def build_dataset(
     data: str | None = None, catalogue: str | None = None, changes: list[str] | None = None
 ) -> dict[str, Any]:

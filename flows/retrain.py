@@ -6,16 +6,18 @@ from typing import Any
 
 from prefect import flow
 
+from facetmill.cli.ending import ending_of_retrain
 from facetmill.dataset.store.storage import push
 from facetmill.dataset.store.workspace import build
 from facetmill.errors import ParamsError
 from facetmill.imports import imported_meanwhile
 from facetmill.platform.flow_runs import own_flow_run
 from facetmill.platform.steps import step
+from facetmill.platform.told import run_name, telling_rejected_data, with_verdict
 from facetmill.project import open_project
 
 
-@flow(name="retrain", log_prints=True)
+@flow(name="retrain", flow_run_name=run_name, log_prints=True)
 def retrain(
     who: str,
     data: str | None = None,
@@ -26,7 +28,7 @@ def retrain(
     drop_attribute: list[str] | None = None,
     drop_category: list[str] | None = None,
     no_promote: bool = False,
-) -> dict[str, Any]:
+) -> Any:
     """Offer the champion a challenger trained on today's data; one that is not better changes nothing live, and with
     `no_promote` none does."""
     own_flow_run()
@@ -44,7 +46,8 @@ def retrain(
         from facetmill.runs.train import train_dictionary, train_seeds
 
         dataset, given_up = built.dataset, GivenUp(tuple(drop_attribute or ()), tuple(drop_category or ()))
-        step(dataset.require_passed)()
+        with telling_rejected_data(project.catalogue):
+            step(dataset.require_passed)()
         step(require_same_catalogue)(project, dataset.schema, given_up)
         step(push)(project.layout.root, dataset, log=print)
         dictionary = step(train_dictionary)(project, dataset)
@@ -54,7 +57,7 @@ def retrain(
         asked = {"who": who, "why": why, "dry_run": no_promote, "given_up": given_up}
         outcome = step(judge_and_promote)(project, candidate.version, **asked)
         fallback = step(offer_dictionary)(project, dataset, dictionary, outcome, **asked)
-    return {
+    told = {
         "catalogue": project.catalogue,
         "dry_run": no_promote,
         "dataset": built.to_json(),
@@ -64,3 +67,4 @@ def retrain(
         "dictionary": None if fallback is None else fallback.to_json(),
         "links": links(project, candidate.version if fallback is None else fallback.candidate_version),
     }
+    return with_verdict(told, ending_of_retrain(told), told["dictionary"] or told["outcome"])

@@ -8,12 +8,13 @@ from typing import Any
 from prefect import flow
 
 from facetmill.platform.steps import step
+from facetmill.platform.told import run_name
 from facetmill.project import open_project
 from facetmill.registry import promotion
 from facetmill.serving.smoke import smoke_test
 
 
-@flow(name="rollback", log_prints=True)
+@flow(name="rollback", flow_run_name=run_name, log_prints=True)
 def rollback(
     who: str,
     why: str,

@@ -10,10 +10,11 @@ from facetmill.dataset.store.storage import push
 from facetmill.dataset.store.workspace import build
 from facetmill.imports import imported_meanwhile
 from facetmill.platform.steps import step
+from facetmill.platform.told import run_name
 from facetmill.project import open_project
 
 
-@flow(name="train", log_prints=True)
+@flow(name="train", flow_run_name=run_name, log_prints=True)
 def train(
     data: str | None = None, catalogue: str | None = None, model: str | None = None, changes: list[str] | None = None
 ) -> dict[str, Any]:

@@ -7,10 +7,12 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from mlflow import MlflowClient
@@ -101,6 +103,34 @@ def test_the_first_retrain_ends_with_a_champion_that_beats_the_dictionary(platfo
         claims
     )
     assert all(verdict["passed"] for verdict in claims.values())
+
+
+def test_prefect_shows_the_verdict(platform: Platform, first: Any) -> None:
+    """By the run's name, its final state, a page, and an event that an automation may wait for."""
+    api = servers.running(platform.layout)["prefect"].url
+
+    def asked(path: str, **filters: Any) -> Any:
+        answered = httpx.post(f"{api}/{path}/filter", json=filters)
+        answered.raise_for_status()
+        return answered.json()
+
+    names = {"flow_runs": {"name": {"any_": ["retrain demo"]}}}
+    unpromoted, promoted = asked("flow_runs", **names, sort="START_TIME_ASC")[:2]
+    assert unpromoted["state"]["message"].startswith("nothing live was changed: ")
+    assert promoted["state"]["message"].startswith("promoted: ")
+    page = asked("artifacts", artifacts={"key": {"any_": ["verdict-demo"]}}, sort="UPDATED_DESC")[0]["data"]
+    assert page.startswith("# promoted: ")
+    assert "| passed | `beats_dictionary` |" in page
+    assert first["links"]["review"].replace("_", "\\_") in page
+    found: list[Any] = []
+    for _ in range(40):  # events are taken note of in batches
+        found = asked("events", filter={"event": {"name": ["model.promoted", "model.rejected"]}})["events"]
+        if found:
+            break
+        time.sleep(0.5)
+    [event] = found
+    assert (event["event"], event["resource"]["prefect.resource.id"]) == ("model.promoted", "facetmill.catalogue.demo")
+    assert event["payload"]["champion_version"] == first["outcome"]["champion_version"]
 
 
 def test_status_history_and_mlflow_agree_on_what_is_live(platform: Platform, first: Any, tracker: Tracker) -> None:

@@ -51,8 +51,8 @@ R = TypeVar("R")
 def run_flow(flow: Flow[..., Any], **parameters: Any) -> Any:
     """Call a flow in this process, its run tagged with it.
 
-    What the flow returns or raises is what counts. Where Prefect was lost meanwhile and cannot take it, Prefect is told
-    once more at the end, and one line on stderr says so if that fails, too.
+    What the flow returns, itself or in its final state, or raises is what counts. Where Prefect was lost meanwhile and
+    cannot take it, Prefect is told once more at the end, and one line on stderr says so if that fails, too.
     """
     outcome: Future[Any] = Future()
     run_id: list[UUID] = []
@@ -61,22 +61,24 @@ def run_flow(flow: Flow[..., Any], **parameters: Any) -> Any:
     def work(*args: Any, **kwargs: Any) -> Any:
         run_id.append(UUID(flow_run.id))
         try:
-            outcome.set_result(flow.fn(*args, **kwargs))
+            made = flow.fn(*args, **kwargs)
         except BaseException as error:
             outcome.set_exception(error)
-        return outcome.result()
+            raise
+        outcome.set_result(made.data if isinstance(made, State) else made)
+        return made
 
     watched = copy(flow)
     watched.fn = work
     try:
         with tags(owner_tag(this_process())):
-            return watched(**parameters)
+            watched(**parameters)
     except Exception as error:
         lost = as_outage(error)
         if lost is None or not outcome.done() or outcome.exception() is error:
             raise
         _tell_late(run_id[0], outcome, lost)
-        return outcome.result()
+    return outcome.result()
 
 
 def _tell_late(run_id: UUID, outcome: Future[Any], lost: PlatformError) -> None:
