@@ -6,9 +6,10 @@ from typing import Any
 
 from prefect import flow
 
+from facetmill.dataset.store.describe import described
 from facetmill.dataset.store.workspace import build
 from facetmill.platform.steps import step
-from facetmill.platform.told import run_name
+from facetmill.platform.told import run_name, telling_rejected_data
 from facetmill.project import open_project
 
 
@@ -19,5 +20,6 @@ def build_dataset(
     """Run the stale DVC stages. Fails when the data gate says no; the dataset and its verdict stay to be looked at."""
     project = open_project(data, changes=changes, catalogue=catalogue)
     built = step(build)(project.layout.root, project.params, log=print)
-    step(built.dataset.require_passed)()
-    return built.to_json()
+    with telling_rejected_data(project.catalogue):
+        step(built.dataset.require_passed)()
+    return {**described(built.dataset), **built.to_json()}

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from facetmill.cli.built import ending_of_build
 from facetmill.cli.common import (
     AsJson,
     Catalogue,
@@ -28,7 +29,7 @@ def dataset_build(
     data: Data = None, catalogue: Catalogue = None, changes: Changes = None, as_json: AsJson = False
 ) -> None:
     """Run the stale stages of a dataset (DVC) and the data gate."""
-    run_flow("build_dataset", as_json, changes=changes, data=data, catalogue=catalogue)
+    run_flow("build_dataset", as_json, words=ending_of_build, changes=changes, data=data, catalogue=catalogue)
 
 
 @app.command("describe")

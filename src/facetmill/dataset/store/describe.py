@@ -13,7 +13,11 @@ from facetmill.params import Params
 
 def describe(root: Path, params: Params) -> dict[str, Any]:
     """Raises `DataError` when the dataset of these parameters was not built yet."""
-    dataset = Dataset.open(workspace_dir(root, params))
+    return described(Dataset.open(workspace_dir(root, params)))
+
+
+def described(dataset: Dataset) -> dict[str, Any]:
+    """The numbers of a dataset at hand."""
     reports = {path.stem: read_json(path) for path in sorted((dataset.dir / "reports").glob("*.json"))}
     return {
         "name": dataset.name,
