@@ -280,10 +280,10 @@ def test_a_ledger_that_was_lost_is_told_and_stops_promotions_until_one_adopts_th
 
 
 def test_a_registry_that_was_lost_or_moved_by_hand_is_told(platform: Platform, model_dir: Path, tmp_path: Path) -> None:
-    live, candidate = put_live(platform, model_dir), new_candidate(platform, model_dir)
-    entry = last(platform)
+    by_hand, live = put_live(platform, model_dir), put_live(platform, model_dir)
+    candidate, entry = new_candidate(platform, model_dir), last(platform)
     for changes, what in (
-        ({"to_version": 9999}, "has no such version"),
+        ({"to_version": 9999, "candidate_version": 9999}, "has no such version"),
         ({"decision": {**entry.decision, "package_sha256": "0" * 64}}, "has another model of that number"),
     ):
         ledger = Ledger(f"sqlite:///{tmp_path / f'{len(what)}.db'}")
@@ -292,7 +292,6 @@ def test_a_registry_that_was_lost_or_moved_by_hand_is_told(platform: Platform, m
             promote(replace(platform, ledger=ledger), candidate)
         assert len(ledger.history()) == 1
 
-    by_hand = next(row.to_version for row in platform.ledger.history() if row.state == "done")
     platform.tracker.client.set_registered_model_alias("facets", "champion", str(by_hand))
     [said] = losses.problems(platform.tracker, platform.ledger)
     assert f"facets/{live} is live since" in said

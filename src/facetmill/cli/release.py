@@ -46,7 +46,8 @@ def status(catalogue: Catalogue = None, data: Data = None, changes: Changes = No
 
 @app.command()
 def history(catalogue: Catalogue = None, data: Data = None, as_json: AsJson = False) -> None:
-    """Every promotion that was asked for: who, when, why, from what to what, and how it ended."""
+    """Every promotion that was asked for, as a table: when, how it ended, from what to what, who, why. Below it,
+    what is not as the ledger says. With --json the gates, too."""
     paths = layout()
     from facetmill.project import catalogue_in_hand
     from facetmill.registry.ledger import Ledger
@@ -56,18 +57,17 @@ def history(catalogue: Catalogue = None, data: Data = None, as_json: AsJson = Fa
     if as_json:
         show(rows, as_json)
         return
+    from facetmill.cli.history import history_words
+    from facetmill.doctor.records import check_champion
+
     others = [name for name in ledger.catalogues() if name != ledger.names.catalogue]
     if not rows:
         more = f"; there is one of {', '.join(others)}" if others else ""
         print(f"no history of the catalogue {ledger.names.catalogue} yet{more}")
-    for row in rows:
-        moved = f"{row['from_version'] or 'none'} -> {row['to_version'] or 'unchanged'}"
-        action = row["decision"].get("action", "promotion")
-        what = f"{action} of candidate {row['candidate_version']}, champion {moved}, data {row['dataset_version'][:12]}"
-        print(f"{row['when']}  {row['state']:<8}  {what}  {one_line(row['who'])}: {one_line(row['why'])}")
-        for verdict in row["decision"].get("verdicts", []):
-            passed = "passed" if verdict["passed"] else "FAILED"
-            print(f"    {passed}  {verdict['gate']}: {one_line(verdict['reason'])}")
+    print("\n".join(history_words(rows)), end="\n" if rows else "")
+    for finding in check_champion(paths):
+        print(one_line(f"{finding.severity}: {finding.wrong}"))
+        print(one_line(f"  mend: {finding.mend}"))
 
 
 @app.command()

@@ -63,17 +63,19 @@ def _check(layout: Layout, name: str, live: _Live | None, noted: int | None) -> 
     """What is wrong with one catalogue's champion; `noted` is the version that its ledger says is live."""
     from facetmill.files import hash_folder
 
+    option = f"--catalogue {DEMO if name == IN_HAND else name}"
     if live is None:
         wrong = f"{layout.ledger_db}: {name}/{noted} is live, but MLflow has no champion"
-        return [Finding("champion", "problem", wrong, RESTORE)] if noted else []
-    found, option = [], f"--catalogue {DEMO if name == IN_HAND else name}"
+        mend = f"facetmill rollback {option} --to {noted} --why REASON, or {RESTORE}"
+        return [Finding("champion", "problem", wrong, mend)] if noted else []
+    found = []
     if noted == 0:
         wrong = f"{layout.ledger_db}: knows of no promotion, but {name}/{live.version} is live: it was lost"
         mend = f"{RESTORE}; without a back-up, facetmill adopt {option} --why REASON"
         found.append(Finding("champion", "problem", wrong, mend))
     elif noted is not None and noted != live.version:
         wrong = f"{name}/{live.version} is live in MLflow, but by the ledger it is {name}/{noted}"
-        mend = f"facetmill rollback {option} --to {noted}, or {RESTORE}"
+        mend = f"facetmill rollback {option} --to {noted} --why REASON, or {RESTORE}"
         found.append(Finding("champion", "problem", wrong, mend))
     package = layout.artifacts_dir / live.location.removeprefix("mlflow-artifacts:/")
     if not package.is_dir() or hash_folder(package) != live.sha256:

@@ -30,14 +30,15 @@ def status(project: Project) -> dict[str, Any]:
 
 
 def _champion(project: Project, version: int, tags: dict[str, str]) -> dict[str, Any]:
-    metrics = project.tracker.run_info(tags[RUN]).metrics
+    """Of a version that was registered by hand hardly anything is known."""
+    metrics = project.tracker.run_info(tags[RUN]).metrics if RUN in tags else {}
     made = [row for row in project.ledger.history() if row.state == "done" and row.to_version == version]
     return {
         "version": version,
-        "model": tags[MODEL],
-        "dataset": tags[DATASET],
-        "dataset_version": tags[DATASET_VERSION],
-        "run": tags[RUN],
+        "model": tags.get(MODEL),
+        "dataset": tags.get(DATASET),
+        "dataset_version": tags.get(DATASET_VERSION),
+        "run": tags.get(RUN),
         **{f"test_{name}": metrics.get(f"test/{name}") for name in ("pair_f1", "value_f1", "attribute_f1")},
         "since": made[-1].when.isoformat() if made else None,
         "who": made[-1].who if made else None,

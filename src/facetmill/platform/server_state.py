@@ -18,12 +18,14 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Server:
-    """A server process; its id is also the id of its process group. `created` is what `processes.created_at` says."""
+    """A server process; its id is also the id of its process group. `created` is what `processes.created_at` says.
+    `root` is the project that started it; None in a file that is older than this key."""
 
     pid: int
     created: float
     port: int
     url: str
+    root: str | None = None
 
     def __post_init__(self) -> None:
         """Raises `ValueError` for what no server of ours can be: clients would be sent anywhere."""
@@ -39,7 +41,19 @@ class Server:
 
 
 def read_state(layout: Layout) -> dict[str, Server]:
-    """Servers by name. The file is written whole, so an unreadable one was changed by hand: `PlatformError`."""
+    """Servers by name; those of the project that this one was copied or moved from are none of its own. The file is
+    written whole, so an unreadable one was changed by hand: `PlatformError`."""
+    return {name: server for name, server in _named(layout).items() if server.root in (None, _root(layout))}
+
+
+def left_behind(layout: Layout) -> list[Server]:
+    """Servers that this project started under another path, from which it was moved away; those of one that it was
+    copied from are in use there."""
+    others = [server for server in _named(layout).values() if server.root not in (None, _root(layout))]
+    return [server for server in others if not state_path(Layout(Path(server.root or ""))).exists()]
+
+
+def _named(layout: Layout) -> dict[str, Server]:
     path = state_path(layout)
     try:
         return {str(name): Server(**server) for name, server in read_json(path).items()}
@@ -74,3 +88,7 @@ def _ours(layout: Layout) -> list[int]:
 
 def _home(process: psutil.Process) -> Any:
     return process.environ().get("PREFECT_HOME")
+
+
+def _root(layout: Layout) -> str:
+    return str(layout.root.resolve())

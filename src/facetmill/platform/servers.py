@@ -30,7 +30,7 @@ from facetmill.platform.folders import unwritable
 from facetmill.platform.layout import Layout
 from facetmill.platform.locks import exclusive, require_alone
 from facetmill.platform.processes import created_at, is_that, lives
-from facetmill.platform.server_state import HOST, Server, read_state, write_state
+from facetmill.platform.server_state import HOST, Server, left_behind, read_state, write_state
 from facetmill.platform.server_stores import require_mlflow_store, require_prefect_store
 
 START_TIMEOUT = 180.0  # seconds; a first start on a busy machine takes over ten
@@ -141,6 +141,7 @@ def down(layout: Layout, *kinds: Kind) -> list[str]:
     with _starting(layout):  # who begins now registers first, and then waits to find the servers running
         require_alone(layout.at_work_dir)
         known = read_state(layout)
+        _stop_left_behind(layout)
         stopped = [name for name in names if name in known and _alive(known[name])]
         for name in names:
             if name in known:
@@ -166,6 +167,7 @@ def _starting(layout: Layout) -> AbstractContextManager[None]:
 def _start_missing(layout: Layout, kinds: Iterable[Kind]) -> dict[str, Endpoint]:
     endpoints = {}
     known = read_state(layout)
+    _stop_left_behind(layout)
     for kind in kinds:
         if url := given_url(kind):
             endpoints[kind.name] = Endpoint(url, given=True)
@@ -183,6 +185,13 @@ def _start_missing(layout: Layout, kinds: Iterable[Kind]) -> dict[str, Endpoint]
                 raise
         endpoints[kind.name] = Endpoint(known[kind.name].url, started=not alive)
     return endpoints
+
+
+def _stop_left_behind(layout: Layout) -> None:
+    """Of a project that was moved, the servers that still know it by its former path: they find no file there."""
+    for server in left_behind(layout):
+        if _alive(server):
+            _stop(server)
 
 
 def named_url(kind: Kind) -> str | None:
@@ -275,7 +284,7 @@ def _start(layout: Layout, kind: Kind, preferred_port: int) -> Server:
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
     )
-    return Server(pid, created_at(pid), port, f"http://{HOST}:{port}{kind.api}")
+    return Server(pid, created_at(pid), port, f"http://{HOST}:{port}{kind.api}", str(layout.root.resolve()))
 
 
 def _await_health(layout: Layout, kind: Kind, known: Mapping[str, Server]) -> Server:

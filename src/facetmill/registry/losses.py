@@ -9,15 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 
 from facetmill.errors import PlatformError
 from facetmill.params.catalogue import DEMO
 from facetmill.platform.sqlite_files import RESTORE
 from facetmill.registry import versions
-from facetmill.registry.ledger import Ledger
+from facetmill.registry.ledger import Entry, Ledger
 from facetmill.tracking.names import ALIAS
 from facetmill.tracking.tags import CATALOGUE, DATASET, DATASET_VERSION, PACKAGE_SHA256
 from facetmill.tracking.tracker import Tracker
+
+MOVED_OUTSIDE = "moved outside"  # the action of a row about what nobody here has done
+OUTSIDE = "outside Facetmill"  # who did it
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,15 @@ def mismatch(tracker: Tracker, ledger: Ledger) -> Mismatch | None:
             "new ledger with it"
         )
         return Mismatch(True, wrong)
-    last = done[-1]
+    last, option = done[-1], f"--catalogue {names.catalogue}"
     noted = versions.tags_of_live(tracker, last.to_version or 0)
     when = f"by the ledger at {ledger.place} {names.live}/{last.to_version} is live since {last.when.isoformat()}"
+    if noted is None and _candidate_is_there(tracker, last):
+        wrong = (
+            f"{when}, but in MLflow that version was deleted; facetmill promote {last.candidate_version} {option} "
+            f"--why REASON puts the same model live again, facetmill rollback {option} --to VERSION an earlier one"
+        )
+        return Mismatch(False, wrong)
     if noted is None or noted.get(PACKAGE_SHA256) != last.decision.get("package_sha256", noted.get(PACKAGE_SHA256)):
         what = "has no such version" if noted is None else "has another model of that number"
         wrong = (
@@ -57,8 +67,18 @@ def mismatch(tracker: Tracker, ledger: Ledger) -> Mismatch | None:
     now = None if live is None else int(live.version)
     if now != last.to_version:
         said = "no version is" if now is None else f"{names.live}/{now} is"
-        return Mismatch(False, f"{when}, but in MLflow {said}: the alias {ALIAS!r} was moved by hand")
+        wrong = (
+            f"{when}, but in MLflow {said}: the alias {ALIAS!r} was moved by hand; facetmill rollback {option} --to "
+            f"{last.to_version} --why REASON puts it back, and the next promotion notes in the ledger what was live"
+        )
+        return Mismatch(False, wrong)
     return None
+
+
+def _candidate_is_there(tracker: Tracker, row: Entry) -> bool:
+    """Whether the registry has the candidate of a row still, with the package that was judged: then it was not lost."""
+    tags = versions.tags_of(tracker, tracker.names.candidates, row.candidate_version)
+    return tags is not None and tags.get(PACKAGE_SHA256) == row.decision.get("package_sha256")
 
 
 def mismatches(tracker: Tracker, ledger: Ledger) -> list[str]:
@@ -100,13 +120,38 @@ def problems(tracker: Tracker, ledger: Ledger) -> list[str]:
     """What is wrong with what is live: that it is not what the ledger says, or not the bytes that were judged."""
     found = mismatch(tracker, ledger)
     said = [] if found is None else [found.wrong]
-    if versions.champion(tracker) is not None:
+    live = versions.champion(tracker)
+    if live is not None and PACKAGE_SHA256 not in live.tags:
+        said.append(f"{live.name}/{live.version} was not registered by Facetmill, so nobody judged it")
+    elif live is not None:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 versions.fetch_package(tracker, versions.resolve(tracker, tracker.names.champion), Path(folder))
             except PlatformError as error:
                 said.append(f"{error}. Roll back (facetmill rollback), or {RESTORE}")
+            except MlflowException as error:
+                wrong = f"{live.name}/{live.version}: its package cannot be read ({str(error).splitlines()[0]})"
+                said.append(f"{wrong}. Roll back (facetmill rollback), or {RESTORE}")
     return said
+
+
+def note_moved(tracker: Tracker, ledger: Ledger, who: str) -> None:
+    """Where the alias was moved outside Facetmill, note in the ledger what is live by it, before `who` promotes
+    something else. The lock of promotions must be held."""
+    found, live = mismatch(tracker, ledger), versions.champion(tracker)
+    if found is None or found.loss or live is None:
+        return
+    done = [row for row in ledger.history() if row.state == "done" and row.to_version is not None]
+    row = ledger.append(
+        who=OUTSIDE,
+        why=f"found when {who} was about to change what is live: the alias {ALIAS!r} was moved in MLflow",
+        candidate_version=versions.candidate_of(live),
+        from_version=done[-1].to_version,
+        dataset_version=live.tags.get(DATASET_VERSION, ""),
+        decision={"action": MOVED_OUTSIDE, "package_sha256": live.tags.get(PACKAGE_SHA256)},
+        state="pending",
+    )
+    ledger.close(row, "done", int(live.version))
 
 
 def adopt(tracker: Tracker, ledger: Ledger, *, who: str, why: str, source: str | None = None) -> int:
@@ -132,11 +177,10 @@ def adopt(tracker: Tracker, ledger: Ledger, *, who: str, why: str, source: str |
         if live is None:
             live = _copied(tracker, source or "")
         resolved = versions.resolve(tracker, f"{names.live}/{live.version}")
-        candidate = str(live.source or "").rpartition("/")[2]
         row = ledger.append(
             who=who,
             why=why,
-            candidate_version=int(candidate) if candidate.isdigit() else 0,
+            candidate_version=versions.candidate_of(live),
             from_version=None,
             dataset_version=resolved.tags.get(DATASET_VERSION, ""),
             decision={"action": "adoption", "package_sha256": resolved.tags.get(PACKAGE_SHA256)},

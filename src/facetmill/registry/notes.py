@@ -91,6 +91,8 @@ def describe_live(tracker: Tracker, ledger: Ledger, *live_versions: int | None) 
             continue
         with _dispensable():
             found = tracker.client.get_model_version(tracker.names.live, str(version))
+            if RUN not in found.tags:  # registered by hand
+                continue
             is_live = done[-1].to_version == version
             story = [line for entry in done if (line := _event(entry, version))]
             note = _version_note(tracker, found.tags, "Live" if is_live else "Not live any more", story)

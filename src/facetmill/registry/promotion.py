@@ -23,7 +23,7 @@ from facetmill.gates.verdict import Decision
 from facetmill.platform.outages import as_outage
 from facetmill.registry import approvals, versions
 from facetmill.registry.ledger import Entry, Ledger
-from facetmill.registry.losses import require_no_loss
+from facetmill.registry.losses import MOVED_OUTSIDE, note_moved, require_no_loss
 from facetmill.registry.notes import describe_live
 from facetmill.tracking.names import ALIAS, Names
 from facetmill.tracking.tags import DATASET_VERSION, PACKAGE_SHA256
@@ -79,6 +79,8 @@ def promote(
             message = f"{candidate.ref} is the champion already, as {tracker.names.live}/{old}"
             return Promotion("already_champion", candidate_version, old, old, None, message)
         _require_current(tracker.names, decision, candidate_version, old)
+        if not dry_run:
+            note_moved(tracker, ledger, who)
         if not decision.accepted:
             if not dry_run:
                 _note(ledger, "rejected", who, why, candidate.tags, candidate_version, old, decision.to_json())
@@ -120,15 +122,20 @@ def rollback(tracker: Tracker, ledger: Ledger, *, who: str, why: str, smoke: Smo
     with ledger.exclusive():
         _repair(tracker, ledger)
         require_no_loss(tracker, ledger)
+        note_moved(tracker, ledger, who)
         live = versions.champion(tracker)
-        if live is None:
-            raise PlatformError("nothing is live, so there is nothing to roll back")
-        old = int(live.version)
-        past = {e.to_version: e for e in reversed(ledger.history()) if e.state == "done" and e.to_version is not None}
+        old = None if live is None else int(live.version)
+        past = {
+            entry.to_version: entry
+            for entry in reversed(ledger.history())
+            if entry.to_version is not None and _went_live(entry)
+        }
+        if to is None and old is None:
+            raise PlatformError("nothing is live, so there is nothing to roll back; --to VERSION names a past champion")
         new = _before(tracker.names, old, past) if to is None else to
-        if new == old:
+        if new == old and new in past:
             message = f"{_live(tracker.names, old)} is the champion already"
-            return Promotion("already_champion", past[old].candidate_version, old, old, None, message)
+            return Promotion("already_champion", past[new].candidate_version, new, new, None, message)
         if new not in past:
             known = ", ".join(_live(tracker.names, version) for version in sorted(past) if version != old) or "none"
             raise PlatformError(f"{_live(tracker.names, new)} was never champion; past champions are: {known}")
@@ -216,9 +223,14 @@ def _require_live(tracker: Tracker, version: int) -> None:
         )
 
 
-def _before(names: Names, version: int, past: Mapping[int, Entry]) -> int:
+def _went_live(entry: Entry) -> bool:
+    """Whether a row tells of a champion that was put live here."""
+    return entry.state == "done" and entry.decision.get("action") != MOVED_OUTSIDE
+
+
+def _before(names: Names, version: int | None, past: Mapping[int, Entry]) -> int:
     """The champion before the one that made way for `version` when that first went live."""
-    before = past[version].from_version if version in past else None
+    before = past[version].from_version if version is not None and version in past else None
     if before is None:
         raise PlatformError(f"{_live(names, version)} is the first champion, so there is none to roll back to")
     return before

@@ -123,10 +123,21 @@ def champion(tracker: Tracker) -> ModelVersion | None:
         raise
 
 
+def candidate_of(live: ModelVersion) -> int:
+    """The candidate that a live version is a copy of; 0 for one that is no copy."""
+    number = str(live.source or "").rpartition("/")[2]
+    return int(number) if number.isdigit() else 0
+
+
 def tags_of_live(tracker: Tracker, version: int) -> dict[str, str] | None:
     """The tags of a version of the live model, or None where there is no such version."""
+    return tags_of(tracker, tracker.names.live, version)
+
+
+def tags_of(tracker: Tracker, name: str, version: int) -> dict[str, str] | None:
+    """The tags of a version of a registered model, or None where there is no such version."""
     try:
-        return dict(tracker.client.get_model_version(tracker.names.live, str(version)).tags)
+        return dict(tracker.client.get_model_version(name, str(version)).tags)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None

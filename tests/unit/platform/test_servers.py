@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.server
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -142,6 +144,25 @@ def test_a_recycled_process_id_is_neither_alive_nor_stopped(layout: Layout) -> N
     assert not is_gone(server.pid)
     assert not is_gone(child)
     os.killpg(server.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def test_a_copied_project_leaves_the_servers_to_the_other_and_a_moved_one_stops_what_knows_its_former_path(
+    layout: Layout, tmp_path: Path
+) -> None:
+    server, child, process = start_group(alone=False)
+    first, copied, moved = (Layout(tmp_path / name) for name in ("first", "copied", "moved"))
+    ours = {"mlflow": replace(server, root=str(first.root))}
+    servers.write_state(first, ours)
+    shutil.copytree(first.root, copied.root)
+    assert (servers.running(first), servers.running(copied)) == (ours, {})
+    assert servers.down(copied) == []
+    assert servers.running(first) == ours
+    first.root.rename(moved.root)
+    assert servers.running(moved) == {}
+    servers.down(moved)
+    assert is_gone(server.pid)
+    assert is_gone(child)
     process.communicate()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,9 @@ from facetmill.dataset.store import dvc
 from facetmill.dataset.store.objects import require_harmless
 from facetmill.dataset.store.version import Dataset
 from facetmill.dataset.store.workspace import furnish, locked
+from facetmill.errors import DataError
 
+PUSH_WAITS = (2.0, 10.0, 60.0)  # seconds
 _REMOVING = "Removing "  # what DVC says, file by file, where it only would
 
 
@@ -30,16 +33,27 @@ class Collected:
         return asdict(self)
 
 
-def push(root: Path, dataset: Dataset, log: Callable[[str], None]) -> None:
+def push(root: Path, dataset: Dataset, log: Callable[[str], None], *, waits: Sequence[float] = PUSH_WAITS) -> None:
     """Copy a dataset to the project's remote, so that what is trained on it can be explained after this machine.
 
-    What is there already is not sent again. Raises `DataError` when the remote cannot be reached; without a remote it
-    says so and does nothing.
+    What is there already is not sent again. A remote that cannot be reached is tried again after each of `waits`
+    (seconds); then it raises `DataError`. Without a remote it says so and does nothing.
     """
     name = dvc.remote_name(root)
     if name is None:
         log("no DVC remote is set (dvc remote add --default NAME URL): the dataset stays on this machine alone")
         return
+    for wait in waits:
+        try:
+            _push(root, dataset, log)
+            return
+        except DataError as error:
+            log(f"{error}; the remote {name} is tried again in {wait:g} seconds")
+            time.sleep(wait)
+    _push(root, dataset, log)
+
+
+def _push(root: Path, dataset: Dataset, log: Callable[[str], None]) -> None:
     with locked(dataset.dir, fcntl.LOCK_SH, log) as lock:
         dvc.run(["push"], root.resolve(), dataset.dir, lock, log)
 

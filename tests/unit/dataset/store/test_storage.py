@@ -90,7 +90,18 @@ def test_without_a_remote_that_is_said_and_nothing_fails(project: Path, dataset:
 def test_a_remote_that_cannot_be_written_is_named(project: Path, dataset: Dataset) -> None:
     (project / "remote").write_text("a file, no folder")
     with pytest.raises(DataError, match="remote"):
-        storage.push(project, dataset, quiet)
+        storage.push(project, dataset, quiet, waits=())
+
+
+def test_a_remote_that_comes_back_is_pushed_to(project: Path, dataset: Dataset) -> None:
+    (project / "remote").write_text("a file, no folder")
+
+    def mend(line: str) -> None:
+        if line.endswith("the remote store is tried again in 0.1 seconds"):
+            (project / "remote").unlink()
+
+    storage.push(project, dataset, mend, waits=(0.1,))
+    assert any((project / "remote").rglob("*.dir"))
 
 
 def test_secrets_of_a_remote_stay_in_one_file(project: Path, params: Params) -> None:
