@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from facetmill.encoders.word_vectors import WIDTH, LearnedVectors, word_file
+from facetmill.encoders.word_vectors import WIDTH, LearnedVectors, _largest, word_file
 from facetmill.errors import DataError, ParamsError
 
 
@@ -97,6 +97,17 @@ def test_learned_vectors_say_a_words_company_and_its_letters(tmp_path: Path) -> 
     vectors.save(tmp_path)
     asked = ["red", "new", "红"]
     assert torch.equal(LearnedVectors.load(tmp_path).of(asked), vectors.of(asked))
+
+
+def test_the_same_texts_always_give_the_same_vectors_and_these_make_up_the_matrix() -> None:
+    texts = [f"{colour} {noun} of {stuff} {n % 3}".split(" ") for n, (colour, noun, stuff) in enumerate(TRIPLES * 9)]
+    first, second = (LearnedVectors.learn(texts).company_NF for _ in range(2))
+    assert torch.equal(first, second)
+    drawn = np.random.default_rng(0).random((40, 8))
+    matrix = drawn @ drawn.T  # of rank 8
+    found = _largest(matrix, 12)
+    np.testing.assert_allclose(found @ found.T, matrix, atol=1e-8)
+    np.testing.assert_allclose((found**2).sum(0), np.linalg.svd(matrix)[1][:12], atol=1e-6)
 
 
 TRIPLES = [
