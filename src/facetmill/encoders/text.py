@@ -38,6 +38,7 @@ from facetmill.encoders.tokens import (
     save_tokenizer,
     unspaced_share,
 )
+from facetmill.encoders.whole import require_layers, require_vocabulary, require_whole
 from facetmill.errors import DataError, ParamsError, PlatformError
 from facetmill.files import read_json, write_json
 from facetmill.params import TextEncoderParams
@@ -292,6 +293,7 @@ def _packaged_dir() -> Path:
 def _load_pretrained_tokenizer(source: str) -> PretrainedTokenizer:
     from transformers import AutoTokenizer
 
+    require_vocabulary(source)
     try:
         return PretrainedTokenizer.of(AutoTokenizer.from_pretrained(source, trust_remote_code=False))
     except (OSError, ValueError) as error:
@@ -301,14 +303,21 @@ def _load_pretrained_tokenizer(source: str) -> PretrainedTokenizer:
 def _load_network(source: str, config: TextEncoderParams, tokenizer: PretrainedTokenizer) -> TransformerEncoder:
     from transformers import AutoModel
 
+    require_layers(source, config.keep_layers)
     kept = {} if config.keep_layers is None else {"num_hidden_layers": config.keep_layers}
     try:
         with without_bars():
-            network = AutoModel.from_pretrained(
-                source, use_safetensors=True, trust_remote_code=False, dtype=torch.float32, **kept
+            network, read = AutoModel.from_pretrained(
+                source,
+                use_safetensors=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
+                output_loading_info=True,
+                **kept,
             )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise ParamsError(f"encoder.network = {source!r}: no safetensors weights could be loaded: {error}") from error
+    require_whole(source, network, read["missing_keys"], tokenizer.size)
     limits = (tokenizer.max_length, getattr(network.config, "max_position_embeddings", None))  # some name only one
     most = min((limit for limit in limits if limit is not None), default=config.window + 2) - 2
     if config.window > most:

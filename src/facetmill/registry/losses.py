@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from facetmill.errors import PlatformError
 from facetmill.params.catalogue import DEMO
+from facetmill.platform.outages import reason
 from facetmill.platform.sqlite_files import RESTORE
 from facetmill.registry import versions
 from facetmill.registry.ledger import Entry, Ledger
@@ -130,7 +131,7 @@ def problems(tracker: Tracker, ledger: Ledger) -> list[str]:
             except PlatformError as error:
                 said.append(f"{error}. Roll back (facetmill rollback), or {RESTORE}")
             except MlflowException as error:
-                wrong = f"{live.name}/{live.version}: its package cannot be read ({str(error).splitlines()[0]})"
+                wrong = f"{live.name}/{live.version}: its package cannot be read ({reason(error)})"
                 said.append(f"{wrong}. Roll back (facetmill rollback), or {RESTORE}")
     return said
 

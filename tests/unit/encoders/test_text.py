@@ -14,7 +14,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoModel, MPNetConfig
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel, BertConfig, BertModel, MPNetConfig
 
 from facetmill.encoders.text import (
     BiLstmEncoder,
@@ -138,6 +139,46 @@ def test_a_local_folder_is_an_encoder_and_pickled_weights_are_refused(packaged_d
     (tmp_path / "model.safetensors").symlink_to(packaged_dir / "model.safetensors")
     encoder, _ = build_text_encoder(config(network=str(tmp_path)), ENGLISH)
     assert encoder.width == 384
+
+
+@pytest.fixture
+def two_layers(packaged_dir: Path, tmp_path: Path) -> Path:
+    """A folder with a BERT of two layers and the packaged tokenizer."""
+    shape = BertConfig(
+        num_hidden_layers=2, hidden_size=16, num_attention_heads=2, intermediate_size=16, max_position_embeddings=130
+    )
+    BertModel(shape, add_pooling_layer=False).save_pretrained(tmp_path)  # type: ignore[no-untyped-call]
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+        shutil.copy(packaged_dir / name, tmp_path / name)
+    return tmp_path
+
+
+def test_a_folder_that_is_no_whole_encoder_is_refused_in_words(two_layers: Path) -> None:
+    """Otherwise what is missing would be drawn at random, and the model would be worse without a word."""
+    network = str(two_layers)
+    encoder, _ = build_text_encoder(config(network=network, keep_layers=2, window=128), ENGLISH)
+    assert encoder.width == 16
+    with pytest.raises(ParamsError, match=r"keep_layers = 3: .* has 2 layers"):
+        build_text_encoder(config(network=network, keep_layers=3), ENGLISH)
+
+    weights = load_file(two_layers / "model.safetensors")
+    strangers = {name.replace("layer", "block"): tensor for name, tensor in weights.items()}
+    save_file(strangers, two_layers / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ParamsError, match=r"not those of the bert .*: \d+ tensors are missing, encoder\.layer\.0\."):
+        build_text_encoder(config(network=network, keep_layers=2), ENGLISH)
+
+    fewer = {**weights, "embeddings.word_embeddings.weight": weights["embeddings.word_embeddings.weight"][:900].clone()}
+    save_file(fewer, two_layers / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ParamsError, match="no safetensors weights could be loaded"):
+        build_text_encoder(config(network=network, keep_layers=2), ENGLISH)
+    described = json.loads((two_layers / "config.json").read_text())
+    (two_layers / "config.json").write_text(json.dumps({**described, "vocab_size": 900}))
+    with pytest.raises(ParamsError, match=r"tokenizer knows 30,522 tokens, but its weights have rows for 900"):
+        build_text_encoder(config(network=network, keep_layers=2), ENGLISH)
+
+    (two_layers / "tokenizer.json").unlink()
+    with pytest.raises(ParamsError, match="no tokenizer there"):
+        build_text_encoder(config(network=network, keep_layers=2), ENGLISH)
 
 
 def test_an_unknown_encoder_and_too_wide_a_window_are_told(packaged_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
