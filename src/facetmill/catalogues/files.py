@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from facetmill.catalogues.columns import look
-from facetmill.catalogues.pictures import folder_of_pictures, names_of_pictures
+from facetmill.catalogues.pictures import folder_of_pictures, names_in_feed, names_of_pictures
 from facetmill.catalogues.proposal import Proposal, propose
 from facetmill.catalogues.recognised import CALLED, recognised, recognised_xml
 from facetmill.dataset.store.reading import reading_data
@@ -109,14 +109,21 @@ def add(
     if file.exists() and not replace:
         raise ParamsError(f"{FOLDER}/{file.name}: is there already; say --name NAME, or --replace to write it anew")
     looked = proposal = None
-    if named is None and recognised_xml(path):
+    is_feed = named is None and recognised_xml(path)
+    if is_feed:
         data_format = "merchant"
     if data_format == "products":
         looked = look(path)
         if named is None and not (columns or ignore or keep):
             data_format = recognised(looked.columns) or data_format
     said: dict[str, Any] = {"format": data_format, "path": _shown_path(root, path)}
-    folder = None if looked is None else folder_of_pictures(looked.file.parent, names_of_pictures(looked))
+    beside = path.parent if looked is None else looked.file.parent
+    names: Collection[str] = ()
+    if looked is not None:
+        names = names_of_pictures(looked)
+    elif is_feed:
+        names = names_in_feed(path)
+    folder = folder_of_pictures(beside, names)
     if data_format == "products" and looked is not None:
         proposal = propose(looked, columns or {}, ignore, keep, pictures_here=folder is not None)
         said |= {"columns": proposal.columns, "ignore": list(proposal.ignored)}
@@ -124,7 +131,7 @@ def add(
         raise ParamsError(f"{data_format} data has columns of its own; --column, --ignore and --keep are for products")
     else:
         said |= {"columns": {}, "ignore": []}
-    below = None if looked is None or folder == looked.file.parent else folder
+    below = None if folder == beside else folder
     said |= {"images": None if below is None else _shown_path(root, below), "corrections": None}
     resolve(root, load_params(root / "params.yaml", (), ()), f"{data_format}:{path}")
     why = "" if proposal is None else "".join(f"#   {one_line(repr(c))}: {w}\n" for c, w in proposal.ignored.items())

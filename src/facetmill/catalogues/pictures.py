@@ -5,14 +5,23 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Collection
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from facetmill.catalogues.columns import Looked
+from facetmill.catalogues.columns import MAX_ROWS, Looked
 from facetmill.catalogues.proposal import NAMES, plain
+from facetmill.sources.base import BadRow
+from facetmill.sources.merchant import items
 
 MOST_FILES = 200_000  # that are looked at; in a larger tree a person says where pictures are
 _IMAGE_COLUMNS = {*NAMES["images"], "product image url", "images"}
+
+
+def names_in_feed(path: Path) -> set[str]:
+    """The file names of the pictures of a feed's first items."""
+    rows = (row for row in islice(items(path), MAX_ROWS) if not isinstance(row, BadRow))
+    return {name for row in rows for cell in row.fields.get("image_link", ()) if (name := _file_name(cell))}
 
 
 def names_of_pictures(looked: Looked) -> set[str]:
@@ -21,7 +30,15 @@ def names_of_pictures(looked: Looked) -> set[str]:
         cell for column in looked.columns.values() if plain(column.name) in _IMAGE_COLUMNS for cell in column.cells
     )
     parts = (part.strip() for cell in cells for part in cell.split(","))
-    return {PurePosixPath(unquote(urlsplit(part).path)).name for part in parts if part}
+    return {name for part in parts if (name := _file_name(part))}
+
+
+def _file_name(address: str) -> str:
+    """What an address or a path ends with; empty for one that is none."""
+    try:
+        return PurePosixPath(unquote(urlsplit(address).path)).name
+    except ValueError:
+        return ""
 
 
 def folder_of_pictures(beside: Path, names: Collection[str]) -> Path | None:

@@ -67,10 +67,10 @@ def read(path: Path, options: SourceOptions) -> Iterator[Product | BadRow]:
     """
     for file in export_files(path, *_XML):
         build = partial(_product, images=ImageFolder(options.images or file.parent), ignored=frozenset(options.ignore))
-        yield from build_each(file, without_unknown(file, _rows(file)), build)
+        yield from build_each(file, without_unknown(file, items(file)), build)
 
 
-def _rows(path: Path) -> Rows:
+def items(path: Path) -> Rows:
     """Items, the fields of each `Columns`. What is in a file is told by its first sign, an XML's "<"."""
     return _xml_items(path) if is_xml(path) else _table_items(path)
 

@@ -196,3 +196,14 @@ def test_pictures_are_found_below_the_file(project: Path, address: str) -> None:
     assert any("lie in" in line for line in made.words())
     found = checked(project, "own")
     assert (found["pictures"], found["pictures_dropped"]) == (12, {})
+
+
+def test_pictures_of_a_feed_are_found_below_it(project: Path) -> None:
+    (project / "feed" / "pictures").mkdir(parents=True)
+    (project / "feed" / "pictures" / "hat.png").write_bytes(drawn.encoded(Image.new("RGB", (8, 8))))
+    item = "<g:title>Red hat</g:title><g:image_link>https://cdn.shop.example/a/hat.png?v=1</g:image_link>"
+    (project / "feed" / "feed.xml").write_text(FEED.replace("<g:title>Red hat</g:title>", item))
+    assert add(project, "feed/feed.xml", name="own").pictures == str(project / "feed" / "pictures")
+    assert checked(project, "own")["pictures"] == 1
+    (project / "feed" / "feed.xml").write_text(FEED.replace("<g:title>Red hat</g:title>", item.replace("//cdn", "//[")))
+    assert add(project, "feed/feed.xml", name="own", replace=True).pictures is None, "no address at all"
