@@ -15,7 +15,7 @@ from facetmill.sources.base import BadRow
 from facetmill.sources.merchant import items
 
 MOST_FILES = 200_000  # that are looked at; in a larger tree a person says where pictures are
-_IMAGE_COLUMNS = {*NAMES["images"], "product image url", "images"}
+_IMAGE_COLUMNS = {*NAMES["images"], "product image url"}
 
 
 def names_in_feed(path: Path) -> set[str]:

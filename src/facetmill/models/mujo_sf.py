@@ -70,6 +70,7 @@ from facetmill.models.parts.pack_words import written
 from facetmill.models.parts.sight import Sight, build_regions, load_regions
 from facetmill.models.parts.slot_filling import OneVector, PictureSide, Places, TextSide, chosen
 from facetmill.models.parts.slot_names import SlotNames
+from facetmill.models.parts.slot_sides import Sides, bags_words, looks, reads_text
 from facetmill.models.parts.text_input import TextInput
 from facetmill.models.parts.value_space import ValueSpace
 from facetmill.models.parts.word_bag import WordBag, Words, read_words
@@ -101,49 +102,6 @@ class SlotBatch(TensorBatch):
     @property
     def num_products(self) -> int:
         return len(self.products)
-
-
-@dataclass(frozen=True)
-class Sides:
-    """The slots that the text tells, and those that the picture tells; one may be told by both. Those of one vector
-    count as told by the text."""
-
-    text: list[int]
-    picture: list[int]
-
-    @classmethod
-    def of(cls, config: MujoSfConfig, schema: AttributeSchema) -> Self:
-        """Raises `ParamsError` for attributes that there are not, and where no slot is left."""
-        every = range(len(schema.attributes))
-        modality = [attribute.modality for attribute in schema.attributes]
-        both = {slot for slot in every if modality[slot] == "both"}
-        picture = {slot for slot in every if modality[slot] == "image"} | both
-        if config.image_slots != "schema":
-            wanted = schema.names if config.image_slots == "all" else config.image_slots
-            unknown = sorted({*wanted} - {*schema.names})
-            if unknown:
-                raise ParamsError(f"models.mujo_sf.image_slots: {unknown[0]!r} is no attribute of the data")
-            picture, both = {schema.names.index(name) for name in wanted}, set()
-        text = {*every} - picture | (picture if config.image_slots_read == "both" else both)
-        if config.heads == "one":
-            text, picture = {*every}, set()
-        found = cls(sorted(text) if config.text_weight else [], sorted(picture) if config.image_weight else [])
-        if every and not found.text and not found.picture:
-            raise ParamsError("models.mujo_sf: image_slots, text_weight and image_weight leave no slot to fill")
-        return found
-
-
-def reads_text(config: MujoSfConfig, sides: Sides) -> bool:
-    """Whether the encoder has a use."""
-    return (bool(sides.text) and (config.text_by != "words" or config.heads == "one")) or config.ca != "none"
-
-
-def bags_words(config: MujoSfConfig, sides: Sides) -> bool:
-    return bool(sides.text) and config.text_by != "states" and config.heads == "separate"
-
-
-def looks(config: MujoSfConfig, sides: Sides) -> bool:
-    return bool(sides.picture) or config.ca != "none"
 
 
 @dataclass(frozen=True)
@@ -409,24 +367,14 @@ class MujoSf(Model):
         """At most one facet a slot, as sure as its candidate is probable."""
         p_PSV, told_PS = self._probabilities(self(batch), batch.known_PS.shape)
         sure_PS, number_PS = p_PSV.max(-1)
-        told_PS &= (number_PS > 0) & batch.possible_PS
-        answers: list[list[Facet]] = [[] for _ in batch.products]
-        found = zip(told_PS.nonzero().tolist(), number_PS[told_PS].tolist(), sure_PS[told_PS].tolist(), strict=True)
-        for (row, slot), number, sure in found:
-            name, value = self.candidates.slots[slot], self.candidates.values[slot][number - 1]
-            answers[row].append(Facet(name, value, provenance="predicted", confidence=sure))
-        return answers
+        return self.candidates.facets(number_PS, sure_PS, told_PS & batch.possible_PS)
 
     @torch.no_grad()
     def chances(self, product: Product) -> dict[str, dict[str, float]]:
         """Of the slots that anything is said of, and that a product of its category may have."""
         batch = self.collate([product]).to(self.trust_2.device)
         p_PSV, told_PS = self._probabilities(self(batch), batch.known_PS.shape)
-        found: dict[str, dict[str, float]] = {}
-        for slot in (told_PS & batch.possible_PS)[0].nonzero()[:, 0].tolist():
-            named = zip(("", *self.candidates.values[slot]), p_PSV[0, slot].tolist(), strict=False)
-            found[self.candidates.slots[slot]] = dict(sorted(named, key=lambda each: -each[1]))
-        return found
+        return self.candidates.chances(p_PSV[0], (told_PS & batch.possible_PS)[0])
 
     def _probabilities(self, told: Told, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Of the candidates of each slot [P,S,V], and which slots anything is said of [P,S]."""

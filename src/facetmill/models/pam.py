@@ -66,6 +66,7 @@ from facetmill.models.parts.fused import Fused, Seen
 from facetmill.models.parts.labels import attributes_by_category
 from facetmill.models.parts.origin import by_origin
 from facetmill.models.parts.pam_inputs import Steps
+from facetmill.models.parts.pam_needs import looks, needs_vectors, reads_of, reads_packs, reads_words_of
 from facetmill.models.parts.pam_reading import ProductReader, ReadBatch
 from facetmill.models.parts.pointer import Pointer
 from facetmill.models.parts.prompts import as_written, values_of
@@ -108,18 +109,6 @@ class Memory:
     first_P1D: Tensor
 
 
-def reads_packs(config: PamConfig) -> bool:
-    return config.ocr != "none"
-
-
-def looks(config: PamConfig) -> bool:
-    return config.ocr == "seen" or config.objects != "none"
-
-
-def needs_vectors(config: PamConfig) -> bool:
-    return reads_packs(config) or config.vocabulary_vectors == "words"
-
-
 class Pam(Model):
     key: ClassVar[str] = "pam"
     answers: ClassVar[Answers] = "text"
@@ -141,7 +130,7 @@ class Pam(Model):
         self.config, self.schema = config, schema
         if not config.text and not reads_packs(config) and config.objects == "none":
             raise ParamsError("models.pam: text, ocr and objects leave nothing to read")
-        self.reads = self.reads | _reads(config)
+        self.reads = self.reads | reads_of(config)
         names, width = targets(config, schema), config.fusion.hidden_size
         self._names = names
         self._vectors = vectors
@@ -157,7 +146,7 @@ class Pam(Model):
         )
         self.product_reader = ProductReader(config, text, image_encoder, vectors if reads_packs(config) else None)
         self.fused = Fused(config.fusion, config.dropout)
-        sources = [name for name in ("text", "ocr") if name in config.copies and name in _read(config)]
+        sources = [name for name in ("text", "ocr") if name in config.copies and name in reads_words_of(config)]
         self._sources = sources
         self.steps = Steps(len(names), vocabularies.longest_prefix + config.longest_answer, width, len(sources))
         vector_WF = None
@@ -424,23 +413,6 @@ def targets(config: PamConfig, schema: AttributeSchema) -> list[str]:
     if unknown:
         raise ParamsError(f"models.pam.targets: {unknown[0]!r} is not an attribute of train")
     return [name for name in schema.names if name in config.targets]
-
-
-def _read(config: PamConfig) -> set[str]:
-    return {*(["text"] if config.text else []), *(["ocr"] if reads_packs(config) else [])}
-
-
-def _reads(config: PamConfig) -> frozenset[Reads]:
-    found: set[Reads] = set()
-    if config.text:
-        found |= {"title", "text"}
-    if reads_packs(config):
-        found.add("ocr")
-    if looks(config):
-        found.add("images")
-    if config.objects == "boxes":
-        found.add("regions")
-    return frozenset(found)
 
 
 def _fitted_vectors(config: PamConfig, train: Sequence[Product]) -> WordVectors | None:

@@ -52,8 +52,15 @@ GOOD = Evidence(
     champion_trained_on=10,
     champions_test=ChampionsTest(40, GAIN),
 )
-OF_THE_CHAMPION = ("champion_version", "lost", "against_champion", "champion_latency", "champions_test")
-FIRST_EVER = replace(GOOD, slices=(), **dict.fromkeys(OF_THE_CHAMPION))  # type: ignore[arg-type]
+FIRST_EVER = replace(
+    GOOD,
+    champion_version=None,
+    against_champion=None,
+    slices=(),
+    champion_latency=None,
+    lost=None,
+    champions_test=None,
+)
 
 
 def params(**changes: object) -> PromotionParams:

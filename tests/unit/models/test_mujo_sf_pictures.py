@@ -16,8 +16,9 @@ from torch.nn import functional as F
 from facetmill.compute.seeding import seed_everything
 from facetmill.encoders.pictures import data_uri
 from facetmill.errors import ParamsError
-from facetmill.models.mujo_sf import MujoSf, Sides
+from facetmill.models.mujo_sf import MujoSf
 from facetmill.models.parts.slot_filling import Crossed, OneVector, PictureSide, Places
+from facetmill.models.parts.slot_sides import Sides
 from facetmill.params import MujoSfConfig
 from facetmill.records import Attribute, AttributeSchema, Product
 from facetmill.training.checkpoint import load_model, save_model

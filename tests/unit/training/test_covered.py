@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from facetmill.encoders.pictures import data_uri, decode_unstretched, picture_bytes
-from facetmill.models.base import Answers, Model, Reads
-from facetmill.records import Facet, Product
+from facetmill.models.base import Reads
+from facetmill.records import AttributeSchema, Facet, Product
 from facetmill.training.covered import cover
+from tests import small
+from tests.toys import Chooser
 
 
-class CornerEye(Model):
+class CornerEye(Chooser):
     """Is as sure that a product is red as its picture's lower right quarter is, tells nothing below 0.4, and knows
     the brand whatever it sees."""
 
-    key: ClassVar[str] = "corner_eye"
-    answers: ClassVar[Answers] = "choices"
     reads = frozenset[Reads]({"title", "images"})
 
-    fit_vocabulary = load_assets = save_assets = loss = None  # type: ignore[assignment]
+    def __init__(self) -> None:
+        super().__init__(small.JAVE, AttributeSchema(()))
 
     def collate(self, products: Any) -> Any:
         return Reds([red_share(each) for each in products])

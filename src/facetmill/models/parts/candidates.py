@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from facetmill.encoders.folding import fold_value
-from facetmill.records import Attribute, AttributeSchema, Product
+from facetmill.records import Attribute, AttributeSchema, Facet, Product
 
 NONE = "none"  # how "it has no value" reads
 
@@ -53,6 +53,24 @@ class Candidates:
         """How each candidate of a slot reads."""
         none = f"{NONE} {self.slots[slot]}" if NONE in self.numbers[slot] else NONE  # which may be a value like others
         return [none, *self.values[slot]]
+
+    def facets(self, number_PS: Tensor, sure_PS: Tensor, told_PS: Tensor) -> list[list[Facet]]:
+        """The chosen candidates of slots that are told, each as sure (0..1) as it is; "no value" is no facet."""
+        answers: list[list[Facet]] = [[] for _ in range(len(number_PS))]
+        told_PS = told_PS & (number_PS > 0)
+        found = zip(told_PS.nonzero().tolist(), number_PS[told_PS].tolist(), sure_PS[told_PS].tolist(), strict=True)
+        for (row, slot), number, sure in found:
+            value = self.values[slot][number - 1]
+            answers[row].append(Facet(self.slots[slot], value, provenance="predicted", confidence=sure))
+        return answers
+
+    def chances(self, p_SV: Tensor, told_S: Tensor) -> dict[str, dict[str, float]]:
+        """Of one product: the candidates of slots that are told, the likeliest first; "" is "no value"."""
+        found: dict[str, dict[str, float]] = {}
+        for slot in told_S.nonzero()[:, 0].tolist():
+            named = zip(("", *self.values[slot]), p_SV[slot, : self.sizes[slot]].tolist(), strict=True)
+            found[self.slots[slot]] = dict(sorted(named, key=lambda each: -each[1]))
+        return found
 
 
 def _merged(attribute: Attribute, synonyms: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, int]]:

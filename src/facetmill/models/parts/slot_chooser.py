@@ -133,28 +133,16 @@ class SlotChooser(Model):
     @torch.no_grad()
     def predict(self, batch: ChooserBatch) -> list[list[Facet]]:
         """At most one facet a slot."""
-        answers: list[list[Facet]] = [[] for _ in batch.products]
         if not batch.num_products or not self.candidates.slots:
-            return answers
+            return [[] for _ in batch.products]
         score_PS, number_PS = self.scores(batch).max(-1)
-        told_PS = (number_PS > 0) & batch.possible_PS
-        sure_PS = self.confidence(score_PS)
-        found = zip(told_PS.nonzero().tolist(), number_PS[told_PS].tolist(), sure_PS[told_PS].tolist(), strict=True)
-        for (row, slot), number, sure in found:
-            name, value = self.candidates.slots[slot], self.candidates.values[slot][number - 1]
-            answers[row].append(Facet(name, value, provenance="predicted", confidence=sure))
-        return answers
+        return self.candidates.facets(number_PS, self.confidence(score_PS), batch.possible_PS)
 
     @torch.no_grad()
     def chances(self, product: Product) -> dict[str, dict[str, float]]:
         """Of the slots that a product of its category may have, by `confidence`."""
         batch = self.collate([product]).to(self.words.weight.device)
-        sure_SV = self.confidence(self.scores(batch))[0]
-        found: dict[str, dict[str, float]] = {}
-        for slot in batch.possible_PS[0].nonzero()[:, 0].tolist():
-            named = zip(("", *self.candidates.values[slot]), sure_SV[slot].tolist(), strict=False)
-            found[self.candidates.slots[slot]] = dict(sorted(named, key=lambda each: -each[1]))
-        return found
+        return self.candidates.chances(self.confidence(self.scores(batch))[0], batch.possible_PS[0])
 
     def parameter_groups(self) -> Mapping[str, list[nn.Parameter]]:
         return by_origin(self, image=ImageEncoder)
